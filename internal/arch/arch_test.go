@@ -1,0 +1,169 @@
+package arch
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cardea-iam/cardea/"
+
+// A rule says what a package may import. All fields are lists of words.
+type rule struct {
+	ours   string // our packages, by path under the module
+	theirs string // modules from outside, or folders of them; * is any of them
+	never  string // of the standard library
+	tests  string // our packages that its tests use on top
+	tools  string // modules from outside that its tests use on top
+}
+
+// What a package may not know because it only computes.
+const noDoors = "net net/http net/rpc database/sql os/exec log log/slog"
+
+// mayImport is the house. A package without an entry fails the test.
+var mayImport = map[string]rule{
+	// The core: it knows neither doors nor databases.
+	"opl":          {never: noDoors + " os", tests: "internal/golden examples"},
+	"engine/graph": {ours: "internal/errs", never: noDoors + " os"},
+	"engine": {ours: "opl engine/graph internal/errs", theirs: "golang.org/x/sync", never: noDoors,
+		tests: "store/sqlite examples internal/golden"},
+
+	// Databases.
+	"store/sqlite":    {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 golang.org/x/sync", never: "net/http", tests: "store/storetest"},
+	"store/storetest": {ours: "engine internal/errs", never: "net/http database/sql"},
+
+	// Doors.
+	"server": {ours: "engine opl store/sqlite internal/errs proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
+		tests: "examples internal/golden"},
+	"cmd/cardea": {ours: "server engine opl store/sqlite bench examples internal/errs proto/cardea/v1",
+		theirs: "github.com/spf13/cobra github.com/spf13/pflag google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
+	"proto/cardea/v1":                         {theirs: "google.golang.org"},
+	"proto/ory/keto/opl/v1alpha1":             {theirs: "google.golang.org"},
+	"proto/ory/keto/relation_tuples/v1alpha2": {theirs: "google.golang.org"},
+
+	// Load, examples, and the tests of the whole. e2e runs the binary and sees
+	// no package of ours but the questions to ask it.
+	"bench":          {ours: "engine opl examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*"},
+	"examples":       {never: noDoors},
+	"examples/drive": {never: noDoors},
+	"e2e":            {tests: "examples", tools: "google.golang.org github.com/ory/keto/proto"},
+
+	"internal/arch":       {},
+	"internal/errs":       {never: noDoors},
+	"internal/golden":     {never: noDoors},
+	"internal/testreport": {},
+}
+
+// TestArrows reads the files itself, so that the test cache sees every change.
+func TestArrows(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir("../..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && (name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") && name != "..") {
+			return fs.SkipDir
+		}
+		if !d.IsDir() && strings.HasSuffix(name, ".go") {
+			rel, err := filepath.Rel("../..", file)
+			if err != nil {
+				return err
+			}
+			rel = filepath.ToSlash(rel)
+			seen[path.Dir(rel)] = true
+			checkFile(t, file, rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !seen["engine"] || !seen["internal/arch"] {
+		t.Error("the walk did not see the house: is this test still two folders below its root?")
+	}
+}
+
+func checkFile(t *testing.T, file, rel string) {
+	pkg := path.Dir(rel)
+	r, ok := mayImport[pkg]
+	if !ok {
+		t.Errorf("%s: new package %s: say in mayImport what it may use", rel, pkg)
+		return
+	}
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), rel, src, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range f.Imports {
+		imp, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.allows(imp, pkg, strings.HasSuffix(rel, "_test.go")) {
+			t.Errorf("%s: %s must not import %s", rel, pkg, imp)
+		}
+	}
+}
+
+// allows reports whether a file of pkg may import imp.
+func (r rule) allows(imp, pkg string, test bool) bool {
+	ours, theirs, never := strings.Fields(r.ours), strings.Fields(r.theirs), strings.Fields(r.never)
+	if test {
+		ours = append(append(ours, pkg, "internal/errs"), strings.Fields(r.tests)...)
+		theirs = append(theirs, strings.Fields(r.tools)...)
+		never = nil // a test may start servers and programs
+	}
+	if imp, ok := strings.CutPrefix(imp, module); ok {
+		return slices.Contains(ours, imp)
+	}
+	if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+		return !slices.Contains(never, imp)
+	}
+	return slices.ContainsFunc(theirs, func(m string) bool {
+		return m == "*" || imp == m || strings.HasPrefix(imp, m+"/")
+	})
+}
+
+// TestRules tries the rules on imports that nobody should write.
+func TestRules(t *testing.T) {
+	tests := []struct {
+		pkg, imp string
+		test     bool
+		want     bool
+	}{
+		{"engine", module + "opl", false, true},
+		{"engine", module + "server", false, false},
+		{"engine", module + "store/sqlite", false, false},
+		{"engine", module + "store/sqlite", true, true},
+		{"engine", "net/http", false, false},
+		{"engine", "database/sql", false, false},
+		{"engine", "google.golang.org/grpc", false, false},
+		{"engine", "github.com/jackc/pgx/v5", false, false},
+		{"engine", "github.com/prometheus/client_golang/prometheus", false, false},
+		{"engine", "golang.org/x/sync/singleflight", false, true},
+		{"opl", "golang.org/x/sync/errgroup", false, false},
+		{"opl", module + "internal/errs", false, false},
+		{"opl", "strings", false, true},
+		{"store/sqlite", module + "server", false, false},
+		{"store/sqlite", module + "proto/cardea/v1", false, false},
+		{"e2e", module + "engine", true, false},
+		{"e2e", module + "proto/cardea/v1", true, false},
+	}
+	for _, tt := range tests {
+		if got := mayImport[tt.pkg].allows(tt.imp, tt.pkg, tt.test); got != tt.want {
+			t.Errorf("%s imports %s (test: %t): %t, want %t", tt.pkg, tt.imp, tt.test, got, tt.want)
+		}
+	}
+}
