@@ -35,6 +35,28 @@ func (q Query) Matches(t Tuple) bool {
 		(q.Subject == nil || *q.Subject == t.Subject)
 }
 
+// Validate reports the first field of q that no tuple can have.
+//
+// Invalid: as said.
+func (q Query) Validate() error {
+	for _, field := range []struct {
+		name  string
+		value *string
+		limit int
+	}{{"namespace", q.Namespace, MaxNamespace}, {"object", q.Object, MaxID}, {"relation", q.Relation, MaxRelation}} {
+		if field.value == nil {
+			continue
+		}
+		if err := validName(field.name, *field.value, field.limit); err != nil {
+			return err
+		}
+	}
+	if q.Subject != nil {
+		return q.Subject.Validate()
+	}
+	return nil
+}
+
 // A Page cuts a piece out of an ordered result.
 type Page struct {
 	After *Tuple // only tuples behind this one, in the order of Tuple.Compare; nil: from the start

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cardea-iam/cardea/engine"
+)
+
+// A Target is the server under test.
+type Target interface {
+	ApplyModel(ctx context.Context, source string) error
+	Insert(ctx context.Context, tuples []engine.Tuple) error
+	Check(ctx context.Context, t engine.Tuple) (bool, error)
+}
+
+// Fill loads the workload's model and tuples. progress is called after each
+// batch with the number of tuples so far.
+func Fill(ctx context.Context, to Target, d *Drive, progress func(int)) error {
+	const size = 1000
+	if err := to.ApplyModel(ctx, DriveModel); err != nil {
+		return err
+	}
+	done := 0
+	batch := make([]engine.Tuple, 0, size)
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := to.Insert(ctx, batch); err != nil {
+			return err
+		}
+		done += len(batch)
+		batch = batch[:0]
+		progress(done)
+		return nil
+	}
+	for t := range d.Tuples() {
+		if batch = append(batch, t); len(batch) == size {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// Load says how checks are driven.
+type Load struct {
+	Concurrency int           // callers, each of which waits for its answer before it asks again
+	Duration    time.Duration // how long
+	Mix         Mix
+	Seed        uint64
+}
+
+// A Report is what a run measured. Latencies are in microseconds, as seen by
+// the callers, without the time that a caller spent on its next question.
+type Report struct {
+	Checks  int64   `json:"checks"`
+	Allowed int64   `json:"allowed"`
+	Wrong   int64   `json:"wrong"`
+	Errors  int64   `json:"errors"`
+	Seconds float64 `json:"seconds"`
+	QPS     float64 `json:"qps"`
+	P50     int64   `json:"p50_us"`
+	P95     int64   `json:"p95_us"`
+	P99     int64   `json:"p99_us"`
+	Max     int64   `json:"max_us"`
+
+	FirstWrong string `json:"first_wrong,omitempty"`
+	FirstError string `json:"first_error,omitempty"`
+}
+
+func (r Report) String() string {
+	text := fmt.Sprintf("%d checks in %.1f s: %.0f/s, p50 %d µs, p95 %d µs, p99 %d µs, max %d µs; %d allowed, %d errors, %d wrong answers",
+		r.Checks, r.Seconds, r.QPS, r.P50, r.P95, r.P99, r.Max, r.Allowed, r.Errors, r.Wrong)
+	if r.FirstWrong != "" {
+		text += "\nfirst wrong answer: " + r.FirstWrong
+	}
+	if r.FirstError != "" {
+		text += "\nfirst error: " + r.FirstError
+	}
+	return text
+}
+
+// Run asks questions until the time is over, or the context is done.
+func Run(ctx context.Context, on Target, d *Drive, l Load) (Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Duration)
+	defer cancel()
+	callers := make([]caller, l.Concurrency)
+	var g errgroup.Group
+	start := time.Now()
+	for i := range callers {
+		c := &callers[i]
+		c.latency = hdrhistogram.New(1, 60_000_000, 3)
+		questions := d.Questions(rand.New(rand.NewPCG(l.Seed, uint64(i))), l.Mix)
+		g.Go(func() error { return c.run(ctx, on, questions) })
+	}
+	if err := g.Wait(); err != nil {
+		return Report{}, err
+	}
+	return summarise(callers, time.Since(start)), nil
+}
+
+// A caller is one goroutine of a run and what it saw.
+type caller struct {
+	latency *hdrhistogram.Histogram // microseconds
+	report  Report
+}
+
+func (c *caller) run(ctx context.Context, on Target, questions iter.Seq[Question]) error {
+	for q := range questions {
+		began := time.Now()
+		allowed, err := on.Check(ctx, q.Tuple)
+		took := time.Since(began)
+		if ctx.Err() != nil {
+			return nil // cut off by the end of the run
+		}
+		if err := c.latency.RecordValue(max(took.Microseconds(), 1)); err != nil {
+			return err
+		}
+		c.count(q, allowed, err)
+	}
+	return nil
+}
+
+func (c *caller) count(q Question, allowed bool, err error) {
+	c.report.Checks++
+	switch {
+	case err != nil:
+		c.report.Errors++
+		if c.report.FirstError == "" {
+			c.report.FirstError = q.Tuple.String() + ": " + err.Error()
+		}
+	case allowed != q.Want:
+		c.report.Wrong++
+		if c.report.FirstWrong == "" {
+			c.report.FirstWrong = fmt.Sprintf("%s: got %v, want %v", q.Tuple, allowed, q.Want)
+		}
+	case allowed:
+		c.report.Allowed++
+	}
+}
+
+func summarise(callers []caller, took time.Duration) Report {
+	all := hdrhistogram.New(1, 60_000_000, 3)
+	var sum Report
+	for _, c := range callers {
+		all.Merge(c.latency)
+		sum.Checks += c.report.Checks
+		sum.Allowed += c.report.Allowed
+		sum.Errors += c.report.Errors
+		sum.Wrong += c.report.Wrong
+		if sum.FirstWrong == "" {
+			sum.FirstWrong = c.report.FirstWrong
+		}
+		if sum.FirstError == "" {
+			sum.FirstError = c.report.FirstError
+		}
+	}
+	sum.Seconds = took.Seconds()
+	sum.QPS = float64(sum.Checks) / sum.Seconds
+	sum.P50, sum.P95 = all.ValueAtQuantile(50), all.ValueAtQuantile(95)
+	sum.P99, sum.Max = all.ValueAtQuantile(99), all.Max()
+	return sum
+}

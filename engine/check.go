@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// An Answer is the result of a Check and the revision it was found at.
+type Answer struct {
+	Allowed bool
+	Token   Token
+}
+
+// Check reports whether the subject of t has the relation or permission.
+//
+// NotFound: the model lacks the namespace of the object or of a subject set.
+// Invalid: the namespace declares relations, but not this one; or stored tuples
+// that the answer depends on lead to a namespace or relation that the model
+// lacks. Refused: stored tuples make the answer depend on its own negation.
+// Exhausted: it took more than Options.MaxWork.
+func (e *Engine) Check(ctx context.Context, t Tuple, at Consistency) (Answer, error) {
+	s, err := e.at(ctx, at)
+	if err != nil {
+		return Answer{}, err
+	}
+	allowed, err := e.check(ctx, s, t)
+	return Answer{allowed, s.token}, err
+}
+
+// A Result is the answer to one item of a batch, or why there is none.
+type Result struct {
+	Allowed bool
+	Err     error
+}
+
+// BatchCheck answers many questions at one revision, in their order. A question
+// that fails does not fail the others.
+//
+// Invalid: there are more than Options.MaxBatch questions.
+func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]Result, Token, error) {
+	if len(ts) > e.options.MaxBatch {
+		return nil, "", errs.New(errs.Invalid, "batch exceeds max size of %d", e.options.MaxBatch)
+	}
+	s, err := e.at(ctx, at)
+	if err != nil {
+		return nil, "", err
+	}
+	results := make([]Result, len(ts))
+	for i, t := range ts {
+		results[i].Allowed, results[i].Err = e.check(ctx, s, t)
+		if err := ctx.Err(); err != nil {
+			return nil, "", err // cancellation is never an answer
+		}
+	}
+	return results, s.token, nil
+}
+
+func (e *Engine) check(ctx context.Context, s *state, t Tuple) (bool, error) {
+	allowed, steps, err := s.check(ctx, t, e.options.MaxWork)
+	e.counters.checks.Add(1)
+	e.counters.steps.Add(steps)
+	if err != nil {
+		e.counters.errors.Add(1)
+	}
+	return allowed, err
+}
+
+func (s *state) check(ctx context.Context, t Tuple, budget int64) (bool, int64, error) {
+	if err := t.Validate(); err != nil {
+		return false, 0, err
+	}
+	if err := s.known(t); err != nil {
+		return false, 0, err
+	}
+	ref := s.find(t.Object, t.Relation)
+	ns, _ := s.snap.Namespace(t.Object.Namespace)
+	r, kind := s.program.rule(ns, ref.Relation())
+	switch {
+	case kind == errs.OK:
+	case t.Relation == "":
+		r = openRule
+	default:
+		return false, 0, errs.New(errs.Invalid, "relation %q does not exist", t.Relation)
+	}
+	return decide(ctx, s, ref, r, s.find(t.Subject.Object, t.Subject.Relation), budget)
+}
+
+// known reports the first namespace of t that the model lacks.
+func (s *state) known(t Tuple) error {
+	if !s.declares(t.Object.Namespace) {
+		return unknownNamespace(t.Object.Namespace)
+	}
+	if !t.Subject.IsID() && !s.declares(t.Subject.Namespace) {
+		return unknownNamespace(t.Subject.Namespace)
+	}
+	return nil
+}
+
+func (s *state) declares(namespace string) bool {
+	number, ok := s.snap.Namespace(namespace)
+	return ok && int(number) < len(s.program.namespaces) && s.program.namespaces[number] != nil
+}
+
+func unknownNamespace(name string) error {
+	return &errs.Error{Kind: errs.NotFound, Msg: fmt.Sprintf("Unknown namespace with name %q.", name)}
+}

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/engine/graph"
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/opl"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "seed of the random worlds; 0 takes the time")
+	askedFlag = flag.Int("questions", 200_000, "random questions that TestAgainstReference asks at least")
+)
+
+func newSeed(t *testing.T) *rand.Rand {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d: repeat with -seed=%d", seed, seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// stateOf makes a state without a store.
+func stateOf(m *opl.Model, tuples []Tuple, compat bool) *state {
+	b := graph.Empty().Build()
+	for _, t := range tuples {
+		b.Insert(refs(b, t))
+	}
+	p := compile(m, b, compat)
+	return &state{snap: b.Publish(), model: &model{compiled: m}, program: p}
+}
+
+// TestAgainstReference compares the engine with the reference on random models
+// and tuples. What fails is made as small as it gets before it is shown.
+func TestAgainstReference(t *testing.T) {
+	r := newSeed(t)
+	asked, wrong := 0, 0
+	for n := 0; asked < *askedFlag; n++ {
+		wild := n%3 == 0
+		w := newWorld(r, wild)
+		for _, subject := range w.subjects {
+			count, bad := w.compare(subject, wild)
+			asked += count
+			if bad == nil {
+				continue
+			}
+			wrong++
+			w.shrink(subject, wild)
+			_, bad = w.compare(subject, wild)
+			t.Errorf("%v\nmodel:\n%s\ntuples: %v", bad, w.source, w.tuples)
+			if wrong == 3 {
+				t.FailNow()
+			}
+		}
+	}
+	t.Logf("%d questions", asked)
+}
+
+// compare asks every question about one subject and returns the first
+// difference. In a tame world answers must be equal and errors too. In a wild
+// one the engine may also decline to answer what depends on its own negation.
+func (w *world) compare(subject Subject, wild bool) (asked int, bad error) {
+	ref := newReference(w.model, w.tuples, w.objects, subject, wild)
+	s := stateOf(w.model, w.tuples, wild)
+	for _, o := range w.objects {
+		for _, relation := range append(w.relations, "") {
+			asked++
+			q := Tuple{o, relation, subject}
+			got, _, err := s.check(context.Background(), q, 1e6)
+			want, known := ref.answer(o, relation)
+			if ns, _ := w.model.Namespace(o.Namespace); relation != "" && len(ns.Relations) > 0 {
+				if _, declared := ns.Relation(relation); !declared {
+					known = false
+				}
+			}
+			switch {
+			case errs.KindOf(err) == errs.Refused && wild:
+			case err == nil && !known:
+				return asked, errors.New(q.String() + ": answered, but there is no answer")
+			case err != nil && known:
+				return asked, errors.New(q.String() + ": " + err.Error())
+			case err == nil && got != want:
+				return asked, errors.New(q.String() + ": the reference says otherwise")
+			}
+		}
+	}
+	return asked, nil
+}
+
+// shrink drops tuples for as long as the difference stays.
+func (w *world) shrink(subject Subject, wild bool) {
+	for i := 0; i < len(w.tuples); {
+		all := w.tuples
+		w.tuples = slices.Delete(slices.Clone(all), i, i+1)
+		if _, bad := w.compare(subject, wild); bad == nil {
+			w.tuples = all
+			i++
+		}
+	}
+}
+
+// TestMetamorphic checks what must hold between answers, without a reference:
+// the order of writing does not matter, a tuple about nothing else changes
+// nothing, and where the model has no negation a tuple never takes away.
+func TestMetamorphic(t *testing.T) {
+	r := newSeed(t)
+	for range 300 {
+		w := newWorld(r, false)
+		before := w.answers(t, w.tuples)
+		shuffled := slices.Clone(w.tuples)
+		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		if !slices.Equal(before, w.answers(t, shuffled)) {
+			t.Fatalf("the order of tuples changes answers\n%s\n%v", w.source, w.tuples)
+		}
+		unrelated := append(shuffled, Tuple{Object{"Group", "elsewhere"}, "members", SubjectID("nobody")})
+		if !slices.Equal(before, w.answers(t, unrelated)) {
+			t.Fatalf("an unrelated tuple changes answers\n%s\n%v", w.source, w.tuples)
+		}
+		more := w.randomTuple(r, false)
+		if containsNot(w.model) || fits(w.model, more) != nil {
+			continue
+		}
+		for i, now := range w.answers(t, append(shuffled, more)) {
+			if before[i] && !now {
+				t.Fatalf("adding %s takes a permission away\n%s\n%v", more, w.source, w.tuples)
+			}
+		}
+	}
+}
+
+func (w *world) answers(t *testing.T, tuples []Tuple) []bool {
+	s := stateOf(w.model, tuples, false)
+	var list []bool
+	for _, o := range w.objects {
+		for _, relation := range w.relations {
+			for _, subject := range w.subjects {
+				got, _, err := s.check(t.Context(), Tuple{o, relation, subject}, 1e6)
+				list = append(list, got && err == nil)
+			}
+		}
+	}
+	return list
+}
+
+func containsNot(m *opl.Model) bool {
+	for _, ns := range m.Namespaces {
+		for _, r := range ns.Relations {
+			if r.Rewrite != nil && slices.Contains([]byte(r.Rewrite.String()), '!') {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cardea-iam/cardea/opl"
+)
+
+// Options tune an Engine. The zero value is ready to use: a zero field means
+// the default given at the field.
+type Options struct {
+	// Compat makes tuples stored on permissions count and lets every tuple of a
+	// known namespace be written, as Keto does.
+	Compat bool
+
+	// OPL is how models from the store are read.
+	OPL opl.Options
+
+	// MaxWork limits the steps of one check, an expand or one item of a batch,
+	// each of which looks at one relation of one object. Beyond it the answer is
+	// an error of kind Exhausted. Default 10,000,000, which takes some seconds.
+	MaxWork int64
+
+	// MaxExpand limits the nodes of one tree. A larger one is an error of kind
+	// Exhausted. Default 100,000.
+	MaxExpand int
+
+	// ExpandRewrites makes Expand follow permissions, as Keto does with its
+	// feature flag of that name.
+	ExpandRewrites bool
+
+	// MaxBatch limits the items of one BatchCheck. Default 10,000.
+	MaxBatch int
+
+	// Poll is how often the log is asked for what other nodes wrote when nobody
+	// waits for it. Default 1 s.
+	Poll time.Duration
+
+	// KeepStates is how many past states stay in memory for questions at an
+	// exact revision. Default 256.
+	KeepStates int
+}
+
+// Validate reports every field that makes no sense, not only the first.
+func (o Options) Validate() error {
+	var bad []error
+	for name, value := range map[string]int64{
+		"MaxWork": o.MaxWork, "MaxExpand": int64(o.MaxExpand), "MaxBatch": int64(o.MaxBatch),
+		"Poll": int64(o.Poll), "KeepStates": int64(o.KeepStates),
+	} {
+		if value < 0 {
+			bad = append(bad, errors.New("engine: "+name+" is negative"))
+		}
+	}
+	return errors.Join(bad...)
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.MaxWork, 10_000_000)
+	setDefault(&o.MaxExpand, 100_000)
+	setDefault(&o.MaxBatch, 10_000)
+	setDefault(&o.Poll, time.Second)
+	setDefault(&o.KeepStates, 256)
+	return o
+}
+
+func setDefault[T int | int64 | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}

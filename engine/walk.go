@@ -1,0 +1,463 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/cardea-iam/cardea/engine/graph"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// A walk answers one question at one state.
+//
+// A question is a Ref: a relation, permission or expression of an object. Its
+// answer is a least fixed point (rule E5), found as follows.
+//
+// Most of what a model says is a union: subject sets in subject sets, or-ed
+// relations, traversed parents. A region is the set of questions that imply the
+// one at its root through unions alone. It is searched with a work list and a
+// visited set: one "yes" anywhere is the root's "yes", and when the list is
+// empty every question of the region is a "no". Chains and cycles of any length
+// cost neither stack nor thought there.
+//
+// Intersections and negations ask sub-questions, which open regions of their
+// own, nested in the first. A nested region may meet a question that belongs to
+// a region still open above it. The least fixed point lets it assume "no" there:
+// if that question were a "yes", so would be the root above. An answer found
+// with the help of such an assumption is provisional, and `low` is the depth of
+// the outermost region that it rests on:
+//
+//   - A "yes" never rests on an assumption, because without negation more
+//     tuples never turn a "yes" into a "no", and a negation accepts no
+//     provisional answer.
+//   - When a region ends as "no", what was provisional below it and rests on
+//     nothing further out has become certain.
+//   - When a region ends as "yes" or as an error, what was provisional below it
+//     is forgotten, because it may have rested on that region's "no".
+//
+// A negation needs a certain answer, so below one no assumption is made about
+// regions that were open before it: their questions are searched anew there, and
+// what is found is certain. Only a negation met again below itself is left, and
+// that is a recursion through a negation, and an error.
+type walk struct {
+	ctx     context.Context
+	snap    *graph.Snapshot
+	program *program
+	subject graph.Ref
+	budget  int64 // steps left
+	look    int64 // when the budget falls below this, see whether anybody still waits
+
+	depth       int
+	barrier     int // regions less deep than this are outside of the innermost negation
+	regions     []region
+	seen        map[graph.Ref]int32 // question -> index in regions
+	provisional []int32
+	todo        []question // work lists of all open regions, one behind the other
+	later       []question // the same, for intersections and negations: dearer, so asked last
+}
+
+// maxDepth bounds the nesting of intersections and negations, each level of
+// which takes some 500 bytes of a goroutine's stack.
+const maxDepth = 100_000
+
+// A verdict is an answer, or none because of an error.
+type verdict uint8
+
+const (
+	no verdict = iota
+	yes
+	failed
+)
+
+// An answer is a verdict, what it rests on, and why it failed.
+type answer struct {
+	verdict verdict
+	low     int // depth of the outermost open region that this rests on, or certain
+	err     error
+}
+
+const certain = math.MaxInt
+
+type region struct {
+	root  graph.Ref
+	state regionState
+	answer
+	depth    int
+	negation bool
+}
+
+type regionState uint8
+
+const (
+	open regionState = iota
+	rests
+	done
+	forgotten
+)
+
+type question struct {
+	ref  graph.Ref
+	rule *rule
+	set  *graph.Set // what is stored for ref, if the rule counts that
+	alt  *alt       // in later: the intersection or negation to ask
+}
+
+var walks = sync.Pool{New: func() any { return &walk{seen: map[graph.Ref]int32{}} }}
+
+// decide answers the question ref, which rule r describes, for a subject.
+func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject graph.Ref, budget int64) (bool, int64, error) {
+	if set := s.snap.Set(ref); r.stored && set.Contains(subject) {
+		return true, 1, nil
+	} else if len(r.alts) == 0 && (set == nil || len(set.Sets) == 0 && !s.snap.HasBare()) {
+		return false, 1, nil
+	}
+	w := walks.Get().(*walk)
+	defer w.release()
+	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, subject, budget, budget-1000
+	a := w.solve(ref, r)
+	return a.verdict == yes, budget - w.budget, a.err
+}
+
+// release makes w ready for the next walk. Very large scratch is left to the
+// garbage collector, so that one huge walk does not hold memory for ever.
+func (w *walk) release() {
+	if len(w.seen) > 1<<14 {
+		return
+	}
+	clear(w.seen)
+	clear(w.todo[:cap(w.todo)])
+	clear(w.later[:cap(w.later)])
+	*w = walk{seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], todo: w.todo[:0], later: w.later[:0]}
+	walks.Put(w)
+}
+
+// solve searches the region of ref.
+func (w *walk) solve(ref graph.Ref, r *rule) answer {
+	if a, known := w.recall(ref); known {
+		return a
+	}
+	if w.depth >= maxDepth {
+		return answer{failed, certain, errs.New(errs.Exhausted, "the check nests more than %d intersections and negations", maxDepth)}
+	}
+	set := w.stored(ref, r)
+	if set.Contains(w.subject) {
+		return answer{yes, certain, nil}
+	}
+	id, mark := w.enter(ref)
+	todo, later := len(w.todo), len(w.later)
+	w.todo = append(w.todo, question{ref: ref, rule: r, set: set})
+	a := w.search(id, todo, later)
+	w.todo, w.later = w.todo[:todo], w.later[:later]
+	return w.leave(id, mark, a)
+}
+
+// search works off the lists of region id, which begin at todo and later.
+func (w *walk) search(id int32, todo, later int) answer {
+	result := answer{no, certain, nil}
+	for {
+		var a answer
+		switch {
+		case len(w.todo) > todo:
+			q := w.todo[len(w.todo)-1]
+			w.todo = w.todo[:len(w.todo)-1]
+			a = w.visit(id, q)
+		case len(w.later) > later:
+			q := w.later[len(w.later)-1]
+			w.later = w.later[:len(w.later)-1]
+			a = w.combine(q)
+		default:
+			return result
+		}
+		if a.verdict == yes {
+			return a
+		}
+		if err := w.spent(); err != nil {
+			return answer{failed, certain, err}
+		}
+		result = either(result, a)
+	}
+}
+
+// either joins two answers of a union, neither of them a "yes". The first error
+// is kept.
+func either(a, b answer) answer {
+	a.low = min(a.low, b.low)
+	if a.verdict == no {
+		a.verdict, a.err = b.verdict, b.err
+	}
+	return a
+}
+
+// spent reports why the walk has to stop: no budget, or nobody waits any more.
+func (w *walk) spent() error {
+	w.budget--
+	if w.budget <= 0 {
+		return errs.New(errs.Exhausted, "the check took more steps than limits.work allows")
+	}
+	if w.budget < w.look {
+		w.look = w.budget - 1000
+		return w.ctx.Err()
+	}
+	return nil
+}
+
+// visit looks at one question of region id: it answers "yes", or puts what
+// implies the question on the lists.
+func (w *walk) visit(id int32, q question) answer {
+	result := answer{no, certain, nil}
+	if q.set != nil {
+		for _, member := range q.set.Sets {
+			a := w.push(id, member, nil)
+			if a.verdict == yes {
+				return a
+			}
+			result = either(result, a)
+		}
+		if w.snap.HasBare() {
+			a := w.pushObjects(id, q.set.Direct)
+			if a.verdict == yes {
+				return a
+			}
+			result = either(result, a)
+		}
+	}
+	for i := range q.rule.alts {
+		a := w.follow(id, q.ref.Object(), &q.rule.alts[i])
+		if a.verdict == yes {
+			return a
+		}
+		result = either(result, a)
+	}
+	return result
+}
+
+// follow puts what one alternative asks on the lists.
+func (w *walk) follow(id int32, object uint32, a *alt) answer {
+	switch a.op {
+	case opTrue:
+		return answer{yes, certain, nil}
+	case opAsk:
+		return w.push(id, graph.MakeRef(object, a.args[0].relation), a.args[0].rule)
+	case opTraverse:
+		return w.traverse(id, graph.MakeRef(object, a.via), a.args[0])
+	default: // opAnd, opNot
+		w.later = append(w.later, question{ref: graph.MakeRef(object, a.id), alt: a})
+		return answer{no, certain, nil}
+	}
+}
+
+// traverse asks each object stored in via; plain subject ids are no objects.
+func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
+	result := answer{no, certain, nil}
+	set := w.snap.Set(via)
+	if set == nil {
+		return result
+	}
+	for _, list := range [2][]graph.Ref{set.Direct, set.Sets} {
+		for _, member := range list {
+			if w.snap.NamespaceOf(member.Object()) == graph.Plain {
+				continue
+			}
+			a := w.push(id, graph.MakeRef(member.Object(), next.relation), next.rule)
+			if a.verdict == yes {
+				return a
+			}
+			result = either(result, a)
+		}
+	}
+	return result
+}
+
+// pushObjects looks into objects that are members, as if they were groups with
+// the empty relation.
+func (w *walk) pushObjects(id int32, members []graph.Ref) answer {
+	result := answer{no, certain, nil}
+	for _, member := range members {
+		if w.snap.NamespaceOf(member.Object()) == graph.Plain {
+			continue
+		}
+		a := w.push(id, member, openRule)
+		if a.verdict == yes {
+			return a
+		}
+		result = either(result, a)
+	}
+	return result
+}
+
+// push adds a question to region id, unless its answer is known already or one
+// look at what is stored tells it.
+func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
+	if r == nil {
+		var a answer
+		if r, a = w.ruleOf(ref); r == nil {
+			return a
+		}
+	}
+	set := w.stored(ref, r)
+	if set.Contains(w.subject) {
+		return answer{yes, certain, nil}
+	}
+	if len(r.alts) == 0 && (set == nil || len(set.Sets) == 0 && !w.snap.HasBare()) {
+		w.budget--
+		return answer{no, certain, nil}
+	}
+	if at, met := w.seen[ref]; met && at == id {
+		return answer{no, certain, nil}
+	}
+	if a, known := w.recall(ref); known {
+		return a
+	}
+	w.seen[ref] = id
+	w.todo = append(w.todo, question{ref: ref, rule: r, set: set})
+	return answer{no, certain, nil}
+}
+
+func (w *walk) stored(ref graph.Ref, r *rule) *graph.Set {
+	if !r.stored {
+		return nil
+	}
+	return w.snap.Set(ref)
+}
+
+// ruleOf finds the rule of a question that the data named. What the model does
+// not declare cannot be looked at, so it fails (rule E2).
+func (w *walk) ruleOf(ref graph.Ref) (*rule, answer) {
+	namespace := w.snap.NamespaceOf(ref.Object())
+	r, kind := w.program.rule(namespace, ref.Relation())
+	switch kind {
+	case errs.OK:
+		return r, answer{}
+	case errs.NotFound:
+		return nil, answer{failed, certain, errs.New(errs.Invalid,
+			"stored tuples lead to namespace %q, which does not exist", w.snap.NamespaceName(namespace))}
+	default:
+		return nil, answer{failed, certain, errs.New(errs.Invalid,
+			"relation %q does not exist in namespace %q, to which stored tuples lead",
+			w.snap.RelationName(ref.Relation()), w.snap.NamespaceName(namespace))}
+	}
+}
+
+// combine answers an intersection or a negation.
+func (w *walk) combine(q question) answer {
+	if a, known := w.recall(q.ref); known {
+		return a
+	}
+	id, mark := w.enter(q.ref)
+	var a answer
+	if q.alt.op == opAnd {
+		a = w.all(q)
+	} else {
+		a = w.not(id, q)
+	}
+	return w.leave(id, mark, a)
+}
+
+// all answers an intersection. A "no" decides, whatever else failed (rule E3).
+func (w *walk) all(q question) answer {
+	result := answer{yes, certain, nil}
+	for _, arg := range q.alt.args {
+		a := w.arg(q, arg)
+		if a.verdict == no {
+			return a
+		}
+		low := min(result.low, a.low)
+		if result.verdict == yes {
+			result = a
+		}
+		result.low = low
+	}
+	return result
+}
+
+func (w *walk) not(id int32, q question) answer {
+	outside := w.barrier
+	w.barrier, w.regions[id].negation = w.depth, true
+	a := w.arg(q, q.alt.args[0])
+	w.barrier = outside
+	switch {
+	case a.verdict == yes:
+		return answer{no, certain, nil}
+	case a.verdict == no && a.low == certain:
+		return answer{yes, certain, nil}
+	case a.verdict == no:
+		return answer{failed, certain, errs.New(errs.Refused,
+			"stored tuples make %s depend on its own negation",
+			Object{w.snap.NamespaceName(w.snap.NamespaceOf(q.ref.Object())), w.snap.ObjectName(q.ref.Object())})}
+	default:
+		return a
+	}
+}
+
+func (w *walk) arg(q question, next ask) answer {
+	ref, r := graph.MakeRef(q.ref.Object(), next.relation), next.rule
+	if r == nil {
+		var a answer
+		if r, a = w.ruleOf(ref); r == nil {
+			return a
+		}
+	}
+	return w.solve(ref, r)
+}
+
+// recall returns what is known of a question that was met before.
+func (w *walk) recall(ref graph.Ref) (answer, bool) {
+	at, met := w.seen[ref]
+	if !met {
+		return answer{}, false
+	}
+	r := &w.regions[at]
+	switch {
+	case r.state == open && (r.depth >= w.barrier || r.negation):
+		return answer{no, r.depth, nil}, true
+	case r.state == open || r.state == rests && r.low < w.barrier:
+		return answer{}, false
+	case r.state == forgotten || r.verdict != no && r.root != ref:
+		return answer{}, false
+	default:
+		return r.answer, true
+	}
+}
+
+// enter opens a region; mark is what leave needs.
+func (w *walk) enter(root graph.Ref) (id int32, mark int) {
+	id = int32(len(w.regions))
+	w.regions = append(w.regions, region{root: root, depth: w.depth})
+	w.seen[root] = id
+	w.depth++
+	return id, len(w.provisional)
+}
+
+// leave closes region id with its answer and settles what is provisional since
+// mark.
+func (w *walk) leave(id int32, mark int, a answer) answer {
+	w.depth--
+	r := &w.regions[id]
+	if a.low >= r.depth {
+		a.low = certain
+	}
+	state := forgotten
+	if a.verdict == no {
+		state = rests
+		if a.low == certain {
+			state = done
+		}
+	}
+	for _, other := range w.provisional[mark:] {
+		inner := &w.regions[other]
+		inner.state, inner.low = state, min(inner.low, a.low)
+		if state == done {
+			inner.low = certain
+		}
+	}
+	if state != rests {
+		w.provisional = w.provisional[:mark]
+	}
+	r.answer, r.state = a, done
+	if a.low != certain {
+		r.state = rests
+		w.provisional = append(w.provisional, id)
+	}
+	return a
+}
