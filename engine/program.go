@@ -10,6 +10,7 @@ import (
 // looks nothing up by name. It never changes.
 type program struct {
 	namespaces []*namespaceRules // by namespace number; nil: the model has no such namespace
+	compat     bool
 }
 
 // namespaceRules is what a namespace declares. One without rules is open: any
@@ -60,9 +61,10 @@ type ask struct {
 const isExpression = 1 << 31
 
 // compile numbers the names of m and flattens its rewrites. With compat, tuples
-// stored on permissions count, as in Keto.
+// stored on permissions count, and those on what the model does not declare do
+// where they name the subject itself, as in Keto.
 func compile(m *opl.Model, b *graph.Builder, compat bool) *program {
-	c := compiler{b: b, p: &program{}, next: isExpression}
+	c := compiler{b: b, p: &program{compat: compat}, next: isExpression}
 	for _, ns := range m.Namespaces {
 		c.declare(ns, compat)
 	}

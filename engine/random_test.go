@@ -38,7 +38,7 @@ func newWorld(r *rand.Rand, wild bool) *world {
 	w.relations = []string{"members", "admins", "a", "b", "parents", "p0", "p1", "p2", "p3"}
 	w.subjects = []Subject{SubjectID("ann"), SubjectSet("User", "0", ""), SubjectSet("User", "1", ""),
 		SubjectSet("Group", "0", "members"), SubjectSet("Doc", "1", "a"), SubjectSet("User", "never written", "")}
-	for range 5 + r.IntN(30) {
+	for range 5 + r.IntN(60) {
 		t := w.randomTuple(r, wild)
 		if wild || fits(w.model, t) == nil {
 			w.tuples = append(w.tuples, t)
@@ -52,11 +52,13 @@ func (w *world) randomTuple(r *rand.Rand, wild bool) Tuple {
 	if wild && r.IntN(8) == 0 {
 		t.Relation = pick(r, []string{"", "unheard"})
 	}
-	switch r.IntN(4) {
+	switch r.IntN(6) {
 	case 0:
 		t.Subject = SubjectID("ann")
 	case 1:
 		t.Subject = Subject{Object: w.objects[r.IntN(9)]}
+	case 2:
+		t.Subject = Subject{Object: w.objects[r.IntN(2)]}
 	default:
 		t.Subject = Subject{w.objects[3+r.IntN(6)], pick(r, w.relations)}
 	}
@@ -80,7 +82,7 @@ func randomModel(r *rand.Rand) string {
 	b.WriteString("}\nclass Doc implements Namespace {\n  related: {\n")
 	types := []string{"User", `SubjectSet<Group, "members">`, `SubjectSet<Doc, "b">`, `SubjectSet<Doc, "p1">`, `SubjectSet<Group, "admins">`}
 	b.WriteString("    a: (" + strings.Join(types[:1+r.IntN(len(types))], " | ") + ")[]\n")
-	b.WriteString("    b: (User | " + pick(r, types[1:]) + ")[]\n    parents: (Doc | SubjectSet<Doc, \"a\">)[]\n  }\n  permits = {\n")
+	b.WriteString("    b: (User | " + pick(r, types[1:]) + ")[]\n    parents: (Doc | SubjectSet<Doc, \"parents\">)[]\n  }\n  permits = {\n")
 	for i := range 4 {
 		b.WriteString(fmt.Sprintf("    p%d: (ctx: Context): boolean => ", i) +
 			randomExpr(r, "this", []string{"a", "b", "parents"}, []string{"p0", "p1", "p2", "p3"}, 3) + ",\n")

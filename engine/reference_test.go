@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/cardea-iam/cardea/opl"
+import (
+	"slices"
+
+	"github.com/cardea-iam/cardea/opl"
+)
 
 // reference is the shortest program that obeys the rules of this package: it
 // computes every answer for one subject as the well-founded model of the rules
@@ -87,11 +91,11 @@ func (r *reference) holds(q Subject, now, other facts, unknown bool) bool {
 	switch {
 	case q.Relation == "": // the object itself, whatever its namespace
 	case !ok:
-		return unknown
+		return unknown || r.compat && r.stored(q)
 	case len(ns.Relations) > 0:
 		relation, ok := ns.Relation(q.Relation)
 		if !ok {
-			return unknown
+			return unknown || r.compat && r.stored(q)
 		}
 		stored = !relation.Permission || r.compat
 		if relation.Permission {
@@ -104,6 +108,11 @@ func (r *reference) holds(q Subject, now, other facts, unknown bool) bool {
 		}
 	}
 	return r.eval(q.Object, rewrite, now, other, unknown)
+}
+
+// stored reports whether a tuple names the subject itself.
+func (r *reference) stored(q Subject) bool {
+	return slices.Contains(r.tuples, Tuple{q.Object, q.Relation, r.subject})
 }
 
 // eval is holds for an expression about o. A negation looks at the other facts,

@@ -326,10 +326,12 @@ func (w *walk) stored(ref graph.Ref, r *rule) *graph.Set {
 func (w *walk) ruleOf(ref graph.Ref) (*rule, answer) {
 	namespace := w.snap.NamespaceOf(ref.Object())
 	r, kind := w.program.rule(namespace, ref.Relation())
-	switch kind {
-	case errs.OK:
+	switch {
+	case kind == errs.OK:
 		return r, answer{}
-	case errs.NotFound:
+	case w.program.compat && w.snap.Set(ref).Contains(w.subject):
+		return nil, answer{yes, certain, nil}
+	case kind == errs.NotFound:
 		return nil, answer{failed, certain, errs.New(errs.Invalid,
 			"stored tuples lead to namespace %q, which does not exist", w.snap.NamespaceName(namespace))}
 	default:

@@ -51,7 +51,9 @@ func TestTrie(t *testing.T) {
 }
 
 // all2 is all as an iterator.
-func (t *trie[K, V]) all2() func(func(K, V) bool) { return func(yield func(K, V) bool) { t.all(yield) } }
+func (t *trie[K, V]) all2() func(func(K, V) bool) {
+	return func(yield func(K, V) bool) { t.all(yield) }
+}
 
 // TestSnapshots applies random batches and compares each snapshot with a map,
 // after all batches, so that a change to an old snapshot shows.
