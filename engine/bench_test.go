@@ -103,6 +103,9 @@ func BenchmarkCheck(b *testing.B) {
 // TestAllocations guards what BenchmarkCheck shows: a warm check allocates
 // nothing, however far it walks.
 func TestAllocations(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes sync.Pool forget at random")
+	}
 	m, err := opl.Compile([]opl.Source{{Name: "bench", Text: []byte(benchModel)}}, opl.Options{})
 	if err != nil {
 		t.Fatal(err)
