@@ -34,7 +34,10 @@ type Model struct {
 	// The text as it was uploaded.
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// By the clock of the server that stored it.
-	Created       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
+	// Where the configuration says that the model comes from; empty for a model that
+	// was uploaded.
+	Location      string `protobuf:"bytes,4,opt,name=location,proto3" json:"location,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -88,6 +91,13 @@ func (x *Model) GetCreated() *timestamppb.Timestamp {
 		return x.Created
 	}
 	return nil
+}
+
+func (x *Model) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
 }
 
 type CheckModelRequest struct {
@@ -369,7 +379,7 @@ func (x *ApplyModelRequest) GetDryRun() bool {
 
 type ApplyModelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version that is now active. In a dry run: without version and created.
+	// The version that is now active. In a dry run: the one that would be.
 	Model *Model `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// The revision that first shows the model.
 	Snaptoken     string `protobuf:"bytes,2,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
@@ -622,11 +632,12 @@ var File_cardea_v1_model_service_proto protoreflect.FileDescriptor
 
 const file_cardea_v1_model_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcardea/v1/model_service.proto\x12\tcardea.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n" +
+	"\x1dcardea/v1/model_service.proto\x12\tcardea.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n" +
 	"\x05Model\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x124\n" +
-	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"+\n" +
+	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x1a\n" +
+	"\blocation\x18\x04 \x01(\tR\blocation\"+\n" +
 	"\x11CheckModelRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\"C\n" +
 	"\x12CheckModelResponse\x12-\n" +

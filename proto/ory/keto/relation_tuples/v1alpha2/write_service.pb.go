@@ -173,7 +173,7 @@ func (x *RelationTupleDelta) GetRelationTuple() *RelationTuple {
 
 type TransactRelationTuplesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each insert, all the same: the revision that first shows the whole
+	// One for each delta, all the same: the revision that first shows the whole
 	// transaction.
 	Snaptokens    []string `protobuf:"bytes,1,rep,name=snaptokens,proto3" json:"snaptokens,omitempty"`
 	unknownFields protoimpl.UnknownFields

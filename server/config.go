@@ -1,0 +1,108 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/opl"
+)
+
+// A Config is everything that can be set. LoadConfig fills it; settings.go lists
+// each field's key, default and meaning.
+type Config struct {
+	// DSN says where the data is: sqlite://PATH, postgres://... or cockroach://...
+	DSN string
+
+	Serve   Serve
+	Model   ModelConfig
+	Compat  string // "" or "keto"
+	OPL     OPLConfig
+	Expand  ExpandConfig
+	Limits  Limits
+	Log     LogConfig
+	History HistoryConfig
+
+	// Dev is for a machine of one's own: logs are for people.
+	Dev bool
+	// Insecure lets listeners accept connections from other machines although
+	// callers are not authenticated.
+	Insecure bool
+}
+
+// Serve says where the server listens. Port 0 takes any free port.
+type Serve struct {
+	Read    Listener
+	Write   Listener
+	Public  Listener // accepted; nothing is served there yet
+	Metrics Listener // "" keeps it closed
+	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
+
+	// Drain is how long Run waits for requests under way when it is to end.
+	Drain time.Duration
+}
+
+// A Listener is one address to listen at.
+type Listener struct{ Address string }
+
+// A ModelConfig names a model outside the store. Without a location the model
+// is the one that was uploaded last.
+type ModelConfig struct {
+	Location string        // a file, a directory, an http(s) URL, or base64://TEXT
+	Poll     time.Duration // how often the location is looked at
+}
+
+// An OPLConfig tunes how models are read.
+type OPLConfig struct {
+	Precedence string // "", "typescript" or "keto"
+}
+
+// An ExpandConfig tunes the trees of Expand.
+type ExpandConfig struct {
+	Rewrites bool // follow permissions
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	Batch   int   // questions in one batch
+	Body    int64 // bytes of an HTTP body
+	Message int64 // bytes of a gRPC message
+	Work    int64 // steps of one check
+	Expand  int   // nodes of one tree
+}
+
+// A LogConfig says what is logged and how.
+type LogConfig struct {
+	Level  slog.Level
+	Format string // "json" or "text"; "" is text with Dev and else JSON
+}
+
+// A HistoryConfig says how long removed tuples can be asked for.
+type HistoryConfig struct {
+	Window time.Duration
+}
+
+const compatKeto = "keto"
+
+// oplOptions returns how models are read.
+func (c Config) oplOptions() opl.Options {
+	o := opl.Options{Compat: c.Compat == compatKeto}
+	switch c.OPL.Precedence {
+	case "typescript":
+		o.Precedence = opl.TypeScript
+	case "keto":
+		o.Precedence = opl.Keto
+	}
+	return o
+}
+
+func (c Config) engineOptions() engine.Options {
+	return engine.Options{
+		Compat:         c.Compat == compatKeto,
+		OPL:            c.oplOptions(),
+		MaxWork:        c.Limits.Work,
+		MaxExpand:      c.Limits.Expand,
+		ExpandRewrites: c.Expand.Rewrites,
+		MaxBatch:       c.Limits.Batch,
+	}
+}

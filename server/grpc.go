@@ -1,0 +1,161 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/gzip" // lets clients compress
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// maxStreams bounds the calls under way on one connection; a client queues those
+// beyond.
+const maxStreams = 1000
+
+// grpcOptions are those of every gRPC server of a listener.
+func grpcOptions(l Limits) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(int(l.Message)),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ForceServerCodecV2(serverCodec{encoding.GetCodecV2(proto.Name)}),
+		grpc.ConnectionTimeout(peekTime),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+}
+
+// A rpcServer is a gRPC server whose methods, as they are registered, are
+// wrapped in what every call needs: no panic gets out, errors become a status in
+// the words of the service's API, and calls are counted. It is done here rather
+// than in interceptors because those are not called for a request that cannot be
+// decoded, and because everything that depends on the method is found once.
+type rpcServer struct {
+	*grpc.Server
+	log     *slog.Logger
+	metrics *metrics
+}
+
+// RegisterService registers a service with its methods wrapped.
+func (s *rpcServer) RegisterService(sd *grpc.ServiceDesc, impl any) {
+	d := ketoDialect
+	if strings.HasPrefix(sd.ServiceName, "cardea.") {
+		d = cardeaDialect
+	}
+	wrapped := *sd
+	wrapped.Methods = make([]grpc.MethodDesc, len(sd.Methods))
+	for i, m := range sd.Methods {
+		call := s.call(sd.ServiceName, m.MethodName, d)
+		wrapped.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: call.unary(m.Handler)}
+	}
+	wrapped.Streams = make([]grpc.StreamDesc, len(sd.Streams))
+	for i, stream := range sd.Streams {
+		call := s.call(sd.ServiceName, stream.StreamName, d)
+		wrapped.Streams[i] = stream
+		wrapped.Streams[i].Handler = call.stream(stream.Handler)
+	}
+	s.Server.RegisterService(&wrapped, impl)
+}
+
+// A rpcCall is what the calls of one method have in common.
+type rpcCall struct {
+	method  string
+	dialect *dialect
+	log     *slog.Logger
+	timer   rpcTimer
+}
+
+func (s *rpcServer) call(service, name string, d *dialect) *rpcCall {
+	method := "/" + service + "/" + name
+	return &rpcCall{method, d, s.log, s.metrics.rpc(method)}
+}
+
+func (c *rpcCall) unary(handle grpc.MethodHandler) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, dec func(any) error, between grpc.UnaryServerInterceptor) (response any, err error) {
+		start := time.Now()
+		id := echoRequestID(ctx)
+		defer func() {
+			if p := recover(); p != nil {
+				err = panicked(c.log, c.method, p)
+			}
+			err = c.end(ctx, id, err)
+			c.timer.observe(status.Code(err), time.Since(start))
+		}()
+		return handle(srv, ctx, func(v any) error { return decode(dec, v) }, between)
+	}
+}
+
+func (c *rpcCall) stream(handle grpc.StreamHandler) grpc.StreamHandler {
+	return func(srv any, stream grpc.ServerStream) (err error) {
+		start := time.Now()
+		id := echoRequestID(stream.Context())
+		defer func() {
+			if p := recover(); p != nil {
+				err = panicked(c.log, c.method, p)
+			}
+			err = c.end(stream.Context(), id, err)
+			c.timer.observe(status.Code(err), time.Since(start))
+		}()
+		return handle(srv, decodingStream{stream})
+	}
+}
+
+// end turns err into a status. One of the transport, or of a service that is not
+// ours, is a status already.
+func (c *rpcCall) end(ctx context.Context, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		return err
+	}
+	logFailure(c.log, ctx, id, c.method, err)
+	return c.dialect.status(err)
+}
+
+// A decodingStream decodes as unary calls do.
+type decodingStream struct{ grpc.ServerStream }
+
+func (s decodingStream) RecvMsg(v any) error { return decode(s.ServerStream.RecvMsg, v) }
+
+// A received message carries out of the codec why it could not be decoded: gRPC
+// calls that an internal error, although the client is at fault.
+type received struct {
+	message any
+	err     error
+}
+
+// decode receives into v.
+//
+// Invalid: the bytes are not a message of v's type, or a text is not UTF-8.
+func decode(receive func(any) error, v any) error {
+	r := received{message: v}
+	if err := receive(&r); err != nil {
+		return err
+	}
+	if r.err != nil {
+
+		return errs.New(errs.Invalid, "the request is not a valid message: %s", protoMistake(r.err))
+	}
+	return nil
+}
+
+// serverCodec is gRPC's codec for servers that receive with decode.
+type serverCodec struct{ encoding.CodecV2 }
+
+func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	r, ok := v.(*received)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	r.err = c.CodecV2.Unmarshal(data, r.message)
+	return nil
+}

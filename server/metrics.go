@@ -1,0 +1,125 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc/codes"
+
+	"github.com/cardea-iam/cardea/engine"
+)
+
+// metrics are the numbers of one server, in a registry of its own. What a
+// request needs on its way is looked up beforehand and counted without a lock.
+type metrics struct {
+	registry *prometheus.Registry
+
+	rpcs        *prometheus.HistogramVec // method, code
+	requests    *prometheus.HistogramVec // route, code
+	consistency [engine.Exact + 1]prometheus.Counter
+
+	reloads       prometheus.Counter
+	reloadErrors  prometheus.Counter
+	reloadFailing prometheus.Gauge
+}
+
+// buckets reach from 25 microseconds to about 13 seconds.
+var buckets = prometheus.ExponentialBuckets(25e-6, 2, 20)
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		rpcs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "cardea_rpc_duration_seconds", Buckets: buckets,
+			Help: "Time from a decoded request to its answer, by gRPC method and code; gRPC-Web and Connect included.",
+		}, []string{"method", "code"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "cardea_http_request_duration_seconds", Buckets: buckets,
+			Help: "Time to answer a REST request, by route and status code.",
+		}, []string{"route", "code"}),
+		reloads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "cardea_model_reloads_total", Help: "Models taken over from model.location.",
+		}),
+		reloadErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "cardea_model_reload_failures_total", Help: "Changes of model.location that could not be taken over.",
+		}),
+		reloadFailing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "cardea_model_reload_failing", Help: "1 while model.location holds something that cannot be taken over, else 0.",
+		}),
+	}
+	modes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cardea_consistency_total", Help: "Questions by the consistency they asked for.",
+	}, []string{"mode"})
+	for mode, name := range [...]string{"minimize_latency", "at_least_as_fresh", "fully_consistent", "exact"} {
+		m.consistency[mode] = modes.WithLabelValues(name)
+	}
+	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cardea_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": Version(), "go": runtime.Version()},
+	}, func() float64 { return 1 })
+	m.registry.MustRegister(m.rpcs, m.requests, modes, m.reloads, m.reloadErrors, m.reloadFailing, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// watch exports the numbers of an engine.
+func (m *metrics) watch(e *engine.Engine) {
+	number := func(of func(engine.Stats) int64) func() float64 {
+		return func() float64 { return float64(of(e.Stats())) }
+	}
+	counter := func(name, help string, of func(engine.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, number(of))
+	}
+	gauge := func(name, help string, of func(engine.Stats) int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, number(of))
+	}
+	m.registry.MustRegister(
+		counter("cardea_checks_total", "Questions answered or failed, each item of a batch counting.",
+			func(s engine.Stats) int64 { return s.Checks }),
+		counter("cardea_check_errors_total", "Questions that failed.",
+			func(s engine.Stats) int64 { return s.CheckErrors }),
+		counter("cardea_check_steps_total", "Steps of all checks.",
+			func(s engine.Stats) int64 { return s.Steps }),
+		counter("cardea_log_reads_total", "Reads of the head of the store's log.",
+			func(s engine.Stats) int64 { return s.Rounds }),
+		counter("cardea_log_waits_total", "Requests that waited for such a read.",
+			func(s engine.Stats) int64 { return s.Waits }),
+		gauge("cardea_tuples", "Tuples in memory at the current revision.",
+			func(s engine.Stats) int64 { return s.Tuples }),
+		gauge("cardea_model_version", "Version of the active model; 0 if it comes from the configuration, or there is none.",
+			func(s engine.Stats) int64 { return s.Model }),
+	)
+}
+
+// handler serves the numbers.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// request counts a REST request.
+func (m *metrics) request(route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// An rpcTimer counts the calls of one method.
+type rpcTimer struct {
+	method string
+	all    *prometheus.HistogramVec
+	ok     prometheus.Observer
+}
+
+func (m *metrics) rpc(method string) rpcTimer {
+	return rpcTimer{method, m.rpcs, m.rpcs.WithLabelValues(method, codes.OK.String())}
+}
+
+func (t rpcTimer) observe(c codes.Code, took time.Duration) {
+	if c == codes.OK {
+		t.ok.Observe(took.Seconds())
+		return
+	}
+	t.all.WithLabelValues(t.method, c.String()).Observe(took.Seconds())
+}

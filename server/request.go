@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// Names of headers, and in lower case of gRPC metadata.
+const (
+	requestIDHeader = "X-Request-Id"
+	requestIDKey    = "x-request-id"
+	tokenHeader     = "Cardea-Snaptoken"
+	tokenKey        = "cardea-snaptoken"
+)
+
+// maxRequestID bounds the ids that are taken from callers, in bytes.
+const maxRequestID = 128
+
+type requestID struct{}
+
+// validRequestID reports whether an id from outside may go to the log and back:
+// 1 to 128 letters, digits and any of - _ . : / + =.
+func validRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && c != '-' && c != '_' && c != '.' && c != ':' && c != '/' && c != '+' && c != '=' {
+			return false
+		}
+	}
+	return true
+}
+
+// requestIDOf returns the id of an HTTP request, "" outside of one.
+func requestIDOf(ctx context.Context) string {
+	id, _ := ctx.Value(requestID{}).(string)
+	return id
+}
+
+// sentRequestID returns the id that the caller sent, "" if it sent none that is
+// valid.
+func sentRequestID(r *http.Request) string {
+	if id := r.Header.Get(requestIDHeader); validRequestID(id) {
+		return id
+	}
+	return ""
+}
+
+// withRequestID puts the caller's request id, or else a new one, into the
+// context and the response.
+func withRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := sentRequestID(r)
+		if id == "" {
+			id = rand.Text()
+		}
+		w.Header().Set(requestIDHeader, id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+	})
+}
+
+// echoRequestID sends a caller of gRPC its own request id back and returns it,
+// "" if it sent none.
+func echoRequestID(ctx context.Context) string {
+	for _, id := range metadata.ValueFromIncomingContext(ctx, requestIDKey) {
+		if validRequestID(id) {
+			// Fails only after the headers went out, which is no matter here.
+			_ = grpc.SetHeader(ctx, metadata.Pairs(requestIDKey, id))
+			return id
+		}
+	}
+	return ""
+}
+
+// logFailure records what the caller may not see of err: only server errors are
+// the operator's concern.
+func logFailure(log *slog.Logger, ctx context.Context, id, method string, err error) {
+	switch codeOf(err).grpc {
+	case codes.Internal, codes.Unavailable, codes.Unknown:
+		log.ErrorContext(ctx, "request failed", "request", id, "method", method, "err", err)
+	default:
+		log.DebugContext(ctx, "request refused", "request", id, "method", method, "err", err)
+	}
+}
+
+// panicked turns a recovered panic into an error. The stack goes to the log.
+func panicked(log *slog.Logger, method string, p any) error {
+	log.Error("panic: this is a bug", "method", method, "panic", p, "stack", string(debug.Stack()))
+	return errs.New(errs.Internal, "panic: %v", p)
+}
+
+// byteCount prints a size for people.
+func byteCount(n int64) string {
+	if n > 0 && n%(1<<20) == 0 {
+		return strconv.FormatInt(n>>20, 10) + " MiB"
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}

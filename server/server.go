@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/cardea-iam/cardea/engine"
+	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
+	ketoopl "github.com/cardea-iam/cardea/proto/ory/keto/opl/v1alpha1"
+	keto "github.com/cardea-iam/cardea/proto/ory/keto/relation_tuples/v1alpha2"
+	"github.com/cardea-iam/cardea/store"
+)
+
+// A Server is Cardea, listening. Run answers, and must be called to free what
+// New took.
+type Server struct {
+	config Config
+	db     *store.DB
+	core   *core
+	ports  []*port
+	log    *slog.Logger
+}
+
+// New opens the store, loads tuples and model, and listens. Requests wait until
+// Run is called.
+//
+// Invalid: the configuration or the model has mistakes. Other kinds as from
+// store.Open and engine.New; Unavailable, too, if an address cannot be had.
+func New(ctx context.Context, c Config) (*Server, error) {
+	return open(ctx, c, newLog(c, os.Stderr))
+}
+
+// open is New with the log as a parameter.
+func open(ctx context.Context, c Config, log *slog.Logger) (s *Server, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s = &Server{config: c, log: log}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.db, err = store.Open(ctx, c.DSN); err != nil {
+		return nil, err
+	}
+	s.core = &core{opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: log}
+	if s.core.engine, err = engine.New(ctx, s.db.Tuples, c.engineOptions()); err != nil {
+		return nil, err
+	}
+	s.core.metrics.watch(s.core.engine)
+	s.core.health = &health{log: log, parts: map[string]func(context.Context) error{"database": s.core.engine.Ready}}
+	if c.Model.Location != "" {
+		if err := s.core.loadModel(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range s.core.doors(c.Serve) {
+		if d.address == "" {
+			continue
+		}
+		p, err := s.core.openPort(d)
+		if err != nil {
+			return nil, err
+		}
+		s.ports = append(s.ports, p)
+	}
+	return s, nil
+}
+
+func newLog(c Config, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.Log.Level}
+	if c.Log.Format == "text" || c.Log.Format == "" && c.Dev {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// loadModel puts the model of model.location to use.
+func (c *core) loadModel(ctx context.Context, config Config) error {
+	source, err := newModelSource(ctx, config, c.engine.UseModel, c.metrics, c.log)
+	if err != nil {
+		return err
+	}
+	c.model = source
+	c.health.parts["model"] = source.ready
+	return nil
+}
+
+// doors says what is where.
+func (c *core) doors(at Serve) []door {
+	onTuples := &ketoService{core: c}
+	onOPL := &ketoSyntax{core: c}
+	ketoHTTP, cardeaHTTP := &ketoREST{core: c}, &cardeaREST{core: c}
+	return []door{
+		{
+			name: "read", address: at.Read.Address,
+			services: func(r grpc.ServiceRegistrar) {
+				keto.RegisterCheckServiceServer(r, onTuples)
+				keto.RegisterExpandServiceServer(r, onTuples)
+				keto.RegisterNamespacesServiceServer(r, onTuples)
+				keto.RegisterReadServiceServer(r, onTuples)
+				keto.RegisterVersionServiceServer(r, onTuples)
+				ketoopl.RegisterSyntaxServiceServer(r, onOPL)
+				cardeav1.RegisterCheckServiceServer(r, &checkService{core: c})
+				cardeav1.RegisterExpandServiceServer(r, &expandService{core: c})
+				cardeav1.RegisterTupleServiceServer(r, &tupleService{core: c})
+				cardeav1.RegisterStatusServiceServer(r, &statusService{core: c})
+			},
+			routes: func(rs *routes) {
+				ketoHTTP.readRoutes(rs)
+				ketoHTTP.syntaxRoutes(rs)
+				cardeaHTTP.readRoutes(rs)
+			},
+		},
+		{
+			name: "write", address: at.Write.Address,
+			services: func(r grpc.ServiceRegistrar) {
+				keto.RegisterWriteServiceServer(r, onTuples)
+				keto.RegisterVersionServiceServer(r, onTuples)
+				cardeav1.RegisterTupleWriteServiceServer(r, &tupleWriteService{core: c})
+				cardeav1.RegisterModelServiceServer(r, &modelService{core: c})
+				cardeav1.RegisterStatusServiceServer(r, &statusService{core: c})
+			},
+			routes: func(rs *routes) {
+				ketoHTTP.writeRoutes(rs)
+				cardeaHTTP.writeRoutes(rs)
+			},
+		},
+		{
+			name: "opl", address: at.OPL.Address,
+			services: func(r grpc.ServiceRegistrar) {
+				ketoopl.RegisterSyntaxServiceServer(r, onOPL)
+				keto.RegisterVersionServiceServer(r, onTuples)
+			},
+			routes: ketoHTTP.syntaxRoutes,
+		},
+		{
+			name: "metrics", address: at.Metrics.Address,
+			routes: func(rs *routes) { rs.mux.Handle("GET /metrics", c.metrics.handler()) },
+		},
+	}
+}
+
+// Address returns where the listener of a name (read, write, opl, metrics)
+// accepts connections, nil if it is closed.
+func (s *Server) Address(name string) net.Addr {
+	for _, p := range s.ports {
+		if p.name == name {
+			return p.address
+		}
+	}
+	return nil
+}
+
+// Run answers requests until ctx ends, then finishes what was accepted, within
+// the drain time, and closes everything. It returns nil after that, and an error
+// if a listener failed. It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.close()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range s.ports {
+		s.log.Info("listening", "listener", p.name, "address", p.address.String())
+		g.Go(p.serve)
+	}
+	if s.core.model != nil {
+		g.Go(func() error {
+			s.core.model.run(ctx)
+			return nil
+		})
+	}
+	g.Go(func() error {
+		s.purge(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		s.drain()
+		return nil
+	})
+	return g.Wait()
+}
+
+// drain shuts all ports down, side by side.
+func (s *Server) drain() {
+	s.log.Info("shutting down", "drain", s.config.Serve.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Serve.Drain)
+	defer cancel()
+	var g errgroup.Group
+	for _, p := range s.ports {
+		g.Go(func() error {
+			p.shutdown(ctx)
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// purge forgets history that is older than the window, now and then.
+func (s *Server) purge(ctx context.Context) {
+	tick := time.NewTicker(max(s.config.History.Window/24, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n, err := s.db.Tuples.Purge(ctx, time.Now().Add(-s.config.History.Window))
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			s.log.Error("history not purged", "err", err)
+		case n > 0:
+			s.log.Info("history purged", "rows", n)
+		}
+	}
+}
+
+// close frees what is there of a server that does not run, or no longer.
+func (s *Server) close() {
+	for _, p := range s.ports {
+		_ = p.mux.listener.Close()
+	}
+	if s.core != nil && s.core.engine != nil {
+		_ = s.core.engine.Close()
+	}
+	if s.db != nil {
+		if err := s.db.Close(); err != nil {
+			s.log.Error("store not closed", "err", err)
+		}
+	}
+}
