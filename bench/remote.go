@@ -12,7 +12,7 @@ import (
 // Remote is a server reached by gRPC.
 type Remote struct {
 	checks cardeav1.CheckServiceClient
-	tuples cardeav1.TupleServiceClient
+	tuples cardeav1.TupleWriteServiceClient
 	models cardeav1.ModelServiceClient
 }
 
@@ -21,7 +21,7 @@ type Remote struct {
 func NewRemote(read, write grpc.ClientConnInterface) *Remote {
 	return &Remote{
 		checks: cardeav1.NewCheckServiceClient(read),
-		tuples: cardeav1.NewTupleServiceClient(write),
+		tuples: cardeav1.NewTupleWriteServiceClient(write),
 		models: cardeav1.NewModelServiceClient(write),
 	}
 }
