@@ -2,10 +2,13 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -329,7 +332,18 @@ func decodeBody(r *http.Request, prefix string, into any) error {
 		return err
 	}
 	if err := json.NewDecoder(bytes.NewReader(body)).Decode(into); err != nil {
-		return said(prefix + err.Error())
+		return said(prefix + jsonMistake(err))
 	}
 	return nil
+}
+
+// jsonMistake words a decoder's error for callers, who do not know our types.
+func jsonMistake(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err.Error()
+	}
+	kinds := map[reflect.Kind]string{reflect.String: "a string", reflect.Slice: "an array"}
+	kind := cmp.Or(kinds[wrong.Type.Kind()], "an object")
+	return fmt.Sprintf("%s: expected %s, got %s", cmp.Or(wrong.Field, "body"), kind, wrong.Value)
 }

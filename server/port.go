@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 
-	"connectrpc.com/vanguard"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	grpchealth "google.golang.org/grpc/health"
@@ -94,23 +93,6 @@ func (c *core) handler(d door, bridged *grpc.Server) (http.Handler, error) {
 		rs.mux.Handle("/"+service+"/", bridge)
 	}
 	return withRequestID(rs.mux), nil
-}
-
-// bridgeTo translates gRPC-Web and Connect to gRPC.
-func bridgeTo(s *grpc.Server, l Limits) (http.Handler, error) {
-	var services []*vanguard.Service
-	for name := range s.GetServiceInfo() {
-		services = append(services, vanguard.NewService(name, s,
-			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
-			vanguard.WithTargetCodecs(vanguard.CodecProto),
-			vanguard.WithMaxMessageBufferBytes(uint32(l.Message)),
-		))
-	}
-	bridge, err := vanguard.NewTranscoder(services)
-	if err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "the bridge to gRPC cannot be built")
-	}
-	return bridge, nil
 }
 
 // serve returns nil after shutdown, else why it ended.
