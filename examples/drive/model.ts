@@ -27,20 +27,30 @@ class Folder implements Namespace {
     // A ban holds for everything below, but nobody can ban an owner.
     barred: (ctx: Context): boolean =>
       !this.permits.own(ctx) &&
-      (this.related.banned.includes(ctx.subject) ||
-        this.related.parents.traverse((p) => p.permits.barred(ctx))),
+      (
+        this.related.banned.includes(ctx.subject) ||
+        this.related.parents.traverse((p) => p.permits.barred(ctx))
+      ),
 
     edit: (ctx: Context): boolean =>
       this.permits.own(ctx) ||
-      (!this.permits.barred(ctx) &&
-        (this.related.editors.includes(ctx.subject) ||
-          this.related.parents.traverse((p) => p.permits.edit(ctx)))),
+      (
+        !this.permits.barred(ctx) &&
+        (
+          this.related.editors.includes(ctx.subject) ||
+          this.related.parents.traverse((p) => p.permits.edit(ctx))
+        )
+      ),
 
     view: (ctx: Context): boolean =>
       this.permits.edit(ctx) ||
-      (!this.permits.barred(ctx) &&
-        (this.related.viewers.includes(ctx.subject) ||
-          this.related.parents.traverse((p) => p.permits.view(ctx)))),
+      (
+        !this.permits.barred(ctx) &&
+        (
+          this.related.viewers.includes(ctx.subject) ||
+          this.related.parents.traverse((p) => p.permits.view(ctx))
+        )
+      ),
   }
 }
 
@@ -61,29 +71,41 @@ class Document implements Namespace {
 
     barred: (ctx: Context): boolean =>
       !this.permits.own(ctx) &&
-      (this.related.banned.includes(ctx.subject) ||
-        this.related.parents.traverse((p) => p.permits.barred(ctx))),
+      (
+        this.related.banned.includes(ctx.subject) ||
+        this.related.parents.traverse((p) => p.permits.barred(ctx))
+      ),
 
     edit: (ctx: Context): boolean =>
       this.permits.own(ctx) ||
-      (!this.permits.barred(ctx) &&
-        (this.related.editors.includes(ctx.subject) ||
-          this.related.parents.traverse((p) => p.permits.edit(ctx)))),
+      (
+        !this.permits.barred(ctx) &&
+        (
+          this.related.editors.includes(ctx.subject) ||
+          this.related.parents.traverse((p) => p.permits.edit(ctx))
+        )
+      ),
 
     view: (ctx: Context): boolean =>
       this.permits.edit(ctx) ||
-      (!this.permits.barred(ctx) &&
-        (this.related.viewers.includes(ctx.subject) ||
-          this.related.parents.traverse((p) => p.permits.view(ctx)))),
+      (
+        !this.permits.barred(ctx) &&
+        (
+          this.related.viewers.includes(ctx.subject) ||
+          this.related.parents.traverse((p) => p.permits.view(ctx))
+        )
+      ),
 
     share: (ctx: Context): boolean => this.permits.own(ctx),
 
     // Publishing takes both the right to edit and a place among the approvers.
     publish: (ctx: Context): boolean =>
-      this.permits.edit(ctx) && this.related.approvers.includes(ctx.subject),
+      this.permits.edit(ctx) &&
+      this.related.approvers.includes(ctx.subject),
 
     // Who sees nothing and is not barred may ask the owners for access.
     request: (ctx: Context): boolean =>
-      !this.permits.view(ctx) && !this.permits.barred(ctx),
+      !this.permits.view(ctx) &&
+      !this.permits.barred(ctx),
   }
 }

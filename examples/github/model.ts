@@ -12,8 +12,7 @@ class Team implements Namespace {
   }
 
   permits = {
-    invite: (ctx: Context): boolean =>
-      this.related.maintainers.includes(ctx.subject),
+    invite: (ctx: Context): boolean => this.related.maintainers.includes(ctx.subject),
   }
 }
 
@@ -25,8 +24,7 @@ class Organization implements Namespace {
   }
 
   permits = {
-    administer: (ctx: Context): boolean =>
-      this.related.owners.includes(ctx.subject),
+    administer: (ctx: Context): boolean => this.related.owners.includes(ctx.subject),
 
     belong: (ctx: Context): boolean =>
       this.related.owners.includes(ctx.subject) ||
@@ -48,9 +46,7 @@ class Repository implements Namespace {
 
   permits = {
     blocked: (ctx: Context): boolean =>
-      this.related.orgs.traverse((o) =>
-        o.related.blocked.includes(ctx.subject),
-      ),
+      this.related.orgs.traverse((o) => o.related.blocked.includes(ctx.subject)),
 
     administer: (ctx: Context): boolean =>
       this.related.admins.includes(ctx.subject) ||
@@ -62,19 +58,21 @@ class Repository implements Namespace {
 
     push: (ctx: Context): boolean =>
       this.permits.maintain(ctx) ||
-      (this.related.writers.includes(ctx.subject) &&
-        !this.permits.blocked(ctx)),
+      (this.related.writers.includes(ctx.subject) && !this.permits.blocked(ctx)),
 
     triage: (ctx: Context): boolean =>
       this.permits.push(ctx) ||
-      (this.related.triagers.includes(ctx.subject) &&
-        !this.permits.blocked(ctx)),
+      (this.related.triagers.includes(ctx.subject) && !this.permits.blocked(ctx)),
 
     read: (ctx: Context): boolean =>
       this.permits.triage(ctx) ||
-      ((this.related.readers.includes(ctx.subject) ||
-        this.related.internal.traverse((o) => o.permits.belong(ctx))) &&
-        !this.permits.blocked(ctx)),
+      (
+        (
+          this.related.readers.includes(ctx.subject) ||
+          this.related.internal.traverse((o) => o.permits.belong(ctx))
+        ) &&
+        !this.permits.blocked(ctx)
+      ),
   }
 }
 
@@ -102,8 +100,7 @@ class PullRequest implements Namespace {
   }
 
   permits = {
-    comment: (ctx: Context): boolean =>
-      this.related.repos.traverse((r) => r.permits.read(ctx)),
+    comment: (ctx: Context): boolean => this.related.repos.traverse((r) => r.permits.read(ctx)),
 
     // Four eyes: nobody approves what is their own.
     approve: (ctx: Context): boolean =>
@@ -111,20 +108,18 @@ class PullRequest implements Namespace {
       !this.related.authors.includes(ctx.subject),
 
     close: (ctx: Context): boolean =>
-      (this.related.authors.includes(ctx.subject) &&
-        this.permits.comment(ctx)) ||
+      (this.related.authors.includes(ctx.subject) && this.permits.comment(ctx)) ||
       this.related.repos.traverse((r) => r.permits.triage(ctx)),
 
     // Two conditions on the same repository, not on any two of them.
     lock: (ctx: Context): boolean =>
-      this.related.repos.traverse(
-        (r) => r.permits.triage(ctx) && !r.related.triagers.includes(ctx.subject),
+      this.related.repos.traverse((r) =>
+        r.permits.triage(ctx) &&
+        !r.related.triagers.includes(ctx.subject),
       ),
 
     // From the pull request over its repository to the organization.
     purge: (ctx: Context): boolean =>
-      this.related.repos.traverse((r) =>
-        r.related.orgs.traverse((o) => o.permits.administer(ctx)),
-      ),
+      this.related.repos.traverse((r) => r.related.orgs.traverse((o) => o.permits.administer(ctx))),
   }
 }

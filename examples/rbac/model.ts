@@ -72,10 +72,7 @@ class Invoice implements Namespace {
     // Neither who prepared the invoice nor who may approve it pays it.
     pay: (ctx: Context): boolean =>
       this.related.releasedBy.includes(ctx.subject) &&
-      !(
-        this.related.preparers.includes(ctx.subject) ||
-        this.permits.approve(ctx)
-      ),
+      !(this.related.preparers.includes(ctx.subject) || this.permits.approve(ctx)),
 
     // Whoever does not decide about it may contest it.
     contest: (ctx: Context): boolean => !this.permits.approve(ctx),

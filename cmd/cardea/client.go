@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
+)
+
+const (
+	defaultReadRemote  = "127.0.0.1:4466"
+	defaultWriteRemote = "127.0.0.1:4467"
+)
+
+// clientFlags say which server a command asks.
+type clientFlags struct {
+	read, write string
+	timeout     time.Duration
+	consistency string
+}
+
+// clientFlags adds the flags of a command that asks a server.
+func (a *app) clientFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.client.read, "read-remote", envOr("CARDEA_READ_REMOTE", defaultReadRemote),
+		"address of the server's read listener (CARDEA_READ_REMOTE)")
+	f.StringVar(&a.client.write, "write-remote", envOr("CARDEA_WRITE_REMOTE", defaultWriteRemote),
+		"address of the server's write listener (CARDEA_WRITE_REMOTE)")
+	f.DurationVar(&a.client.timeout, "timeout", 10*time.Second, "how long to wait for one answer")
+}
+
+// consistencyFlag adds the flag of a command that reads.
+func (a *app) consistencyFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.client.consistency, "consistency", "latest",
+		"how fresh the answer has to be: latest; fast, for what the server has at hand;\n"+
+			"a snaptoken, for at least as fresh as it; or exact:SNAPTOKEN")
+}
+
+func envOr(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// consistency translates the flag. Tokens are base64url without a colon, so
+// the words cannot be mistaken for one.
+func (c clientFlags) proto() *cardeav1.Consistency {
+	switch token, exact := strings.CutPrefix(c.consistency, "exact:"); {
+	case exact:
+		return &cardeav1.Consistency{Mode: &cardeav1.Consistency_Exact{Exact: token}}
+	case c.consistency == "fast" || c.consistency == "":
+		return &cardeav1.Consistency{Mode: &cardeav1.Consistency_MinimizeLatency{MinimizeLatency: true}}
+	case c.consistency == "latest":
+		return &cardeav1.Consistency{Mode: &cardeav1.Consistency_FullyConsistent{FullyConsistent: true}}
+	default:
+		return &cardeav1.Consistency{Mode: &cardeav1.Consistency_AtLeastAsFresh{AtLeastAsFresh: c.consistency}}
+	}
+}
+
+// A remote is a connection to one listener of a server. It is a
+// grpc.ClientConnInterface whose errors are written for people.
+type remote struct {
+	*grpc.ClientConn
+	addr    string
+	flag    string // that named addr
+	timeout time.Duration
+}
+
+func (a *app) readRemote() (*remote, error) {
+	return dial(a.client.read, "--read-remote", a.client.timeout)
+}
+func (a *app) writeRemote() (*remote, error) {
+	return dial(a.client.write, "--write-remote", a.client.timeout)
+}
+
+// dial prepares a connection; the first call makes it. Close frees it.
+func dial(addr, flag string, timeout time.Duration) (*remote, error) {
+	conn, err := grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// A batch of an import or a page of an export can be large.
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+	if err != nil {
+		return nil, fmt.Errorf("%s is %q: %w", flag, addr, err)
+	}
+	return &remote{conn, addr, flag, timeout}, nil
+}
+
+// Invoke implements grpc.ClientConnInterface, with the time limit of the flags.
+func (r *remote) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	err := r.ClientConn.Invoke(ctx, method, args, reply, opts...)
+	if err == nil {
+		return nil
+	}
+	return r.explain(err)
+}
+
+// explain turns the error of a call into one that says what to do.
+func (r *remote) explain(err error) error {
+	s := status.Convert(err)
+	e := &remoteError{code: s.Code(), msg: s.Message()}
+	for _, d := range s.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.Reason != "" {
+			e.msg += ": " + info.Reason
+		}
+	}
+	switch unreached := r.GetState() != connectivity.Ready; {
+	case s.Code() == codes.Unavailable && unreached:
+		e.msg = fmt.Sprintf("cannot reach the server at %s: start one with `cardea serve`, or name another with %s", r.addr, r.flag)
+	case s.Code() == codes.DeadlineExceeded:
+		e.msg = fmt.Sprintf("no answer from the server at %s within %s: --timeout allows more", r.addr, r.timeout)
+	case s.Code() == codes.Unimplemented:
+		e.msg = fmt.Sprintf("the listener at %s does not answer this: are --read-remote and --write-remote the right way round?", r.addr)
+	}
+	return e
+}
+
+// A remoteError is what a server, or the lack of one, had to say.
+type remoteError struct {
+	code codes.Code
+	msg  string
+}
+
+func (e *remoteError) Error() string { return e.msg }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitYes   = 0 // yes, or done
+	exitNo    = 1 // denied, not ready, not formatted
+	exitError = 2 // there is no answer
+)
+
+// errNo ends a command whose answer is no. The answer has been printed.
+var errNo = errors.New("no")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process, so that tests can call it. It returns the
+// exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return exitYes
+	case errors.Is(err, errNo):
+		return exitNo
+	default:
+		a.printError(err)
+		return exitError
+	}
+}
+
+// An app is one run of the program: its streams and the flags that commands
+// share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	output         string // text or json, and dot for expand
+	client         clientFlags
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cardea",
+		Short: "Who may do what to which: the server, and its client",
+		Long: `Cardea answers permission questions over a graph of relation tuples, under a
+model written in the Ory Permission Language. cardea serve starts the server;
+most other commands ask a running one.
+
+Exit codes: 0 yes or done, 1 no, 2 error.`,
+		Example: `  cardea serve --dev --example drive
+  cardea check "User:ann" view Document:plan`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		a.serveCommand(),
+		a.checkCommand(),
+		a.expandCommand(),
+		a.tuplesCommand(),
+		a.modelCommand(),
+		a.oplCommand(),
+		a.benchCommand(),
+		a.migrateCommand(),
+		a.statusCommand(),
+		a.versionCommand(),
+	)
+	return root
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardea-iam/cardea/server"
+	"github.com/cardea-iam/cardea/store"
+	"github.com/cardea-iam/cardea/store/sqlite"
+)
+
+func (a *app) migrateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database's schema up to date, or say how it is",
+		Long: `Works on the database itself, not through a server. cardea serve brings an SQLite
+file up to date by itself when it starts.`,
+		Example: "  cardea migrate status\n  cardea migrate up --dsn sqlite:///var/lib/cardea/cardea.db",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		a.migration(&cobra.Command{
+			Use:     "up",
+			Short:   "Apply the steps that are missing",
+			Example: "  cardea migrate up\n  cardea migrate up --dsn sqlite:///var/lib/cardea/cardea.db",
+		}, func(cmd *cobra.Command, path string) error {
+			steps, err := sqlite.Migrate(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			return a.printMigrations(steps, "the schema is up to date\n")
+		}),
+		a.migration(&cobra.Command{
+			Use:     "status",
+			Short:   "List the steps, and exit with 1 if any is missing",
+			Example: "  cardea migrate status\n  cardea migrate status --config cardea.yaml -o json",
+		}, func(cmd *cobra.Command, path string) error {
+			steps, err := sqlite.Status(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			if err := a.printMigrations(steps, ""); err != nil {
+				return err
+			}
+			for _, s := range steps {
+				if s.Applied.IsZero() {
+					return errNo
+				}
+			}
+			return nil
+		}),
+	)
+	return cmd
+}
+
+// migration completes a command that works on the file of the configuration.
+func (a *app) migration(cmd *cobra.Command, work func(*cobra.Command, string) error) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := server.LoadConfig(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		path, err := store.SQLitePath(cfg.DSN)
+		if err != nil {
+			return err
+		}
+		return work(cmd, path)
+	}
+	cmd.Flags().String("config", "", "YAML file with the configuration (CARDEA_CONFIG)")
+	cmd.Flags().String("dsn", "", "where the data is, over the configuration (CARDEA_DSN)")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// printMigrations lists steps, or says none if there are none.
+func (a *app) printMigrations(steps []sqlite.Migration, none string) error {
+	type step struct {
+		Version int64  `json:"version"`
+		Name    string `json:"name"`
+		Applied string `json:"applied,omitempty"` // RFC 3339, UTC
+	}
+	list := []step{}
+	var text strings.Builder
+	for _, s := range steps {
+		when, shown := "", "pending"
+		if !s.Applied.IsZero() {
+			when = s.Applied.UTC().Format(time.RFC3339)
+			shown = when
+		}
+		list = append(list, step{s.Version, s.Name, when})
+		fmt.Fprintf(&text, "%d\t%s\t%s\n", s.Version, s.Name, shown)
+	}
+	if len(steps) == 0 {
+		text.WriteString(none)
+	}
+	return a.print(struct {
+		Migrations []step `json:"migrations"`
+	}{list}, "%s", text.String())
+}

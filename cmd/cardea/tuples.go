@@ -1,0 +1,232 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardea-iam/cardea/engine"
+	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
+)
+
+func (a *app) tuplesCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "tuples",
+		Short:   "Create, delete, list, import and export relation tuples",
+		Example: "  cardea tuples create Document:plan#viewers@User:ann\n  cardea tuples list --namespace Document --object plan",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.createCommand(), a.deleteCommand(), a.listCommand(), a.importCommand(), a.exportCommand())
+	return cmd
+}
+
+func (a *app) createCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create TUPLE...",
+		Short: "Create tuples, all of them or none",
+		Long:  "Creates tuples of the form ns:object#relation@subject, all of them or none. One\nthat is there already stays as it is.",
+		Example: `  cardea tuples create Document:plan#viewers@User:ann
+  cardea tuples create "Group:eng#members@User:bob" "Folder:eng#editors@Group:eng#members"`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_INSERT, "created")
+		},
+	}
+	a.clientFlags(cmd)
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) deleteCommand() *cobra.Command {
+	var query queryFlags
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "delete TUPLE... | delete --force --namespace N ...",
+		Short: "Delete tuples, by name or by query",
+		Long: `Deletes tuples of the form ns:object#relation@subject, all of them or none. One
+that is not there is no error. With query flags, deletes every tuple that
+matches them; this takes --force.`,
+		Example: `  cardea tuples delete Document:plan#viewers@User:ann
+  cardea tuples delete --force --namespace Document --object plan`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := query.proto(cmd)
+			switch {
+			case err != nil:
+				return err
+			case len(args) > 0 && q != nil:
+				return fmt.Errorf("tuples and query flags together: expected one of the two")
+			case len(args) > 0:
+				return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_DELETE, "deleted")
+			case q == nil:
+				return fmt.Errorf("nothing to delete: expected tuples, or query flags and --force")
+			case !force:
+				return fmt.Errorf("a query deletes every tuple that matches: see them with `cardea tuples list` and the same flags, then add --force")
+			}
+			return a.deleteByQuery(cmd, q)
+		},
+	}
+	a.clientFlags(cmd)
+	a.outputFlag(cmd)
+	query.add(cmd)
+	cmd.Flags().BoolVar(&force, "force", false, "delete whatever matches the query flags")
+	return cmd
+}
+
+// A written is what a command that writes prints as JSON.
+type written struct {
+	Tuples    int64  `json:"tuples"`
+	Snaptoken string `json:"snaptoken"`
+}
+
+// writeArgs applies one action to all tuples of the command line, in one write.
+func (a *app) writeArgs(cmd *cobra.Command, args []string, action cardeav1.TupleUpdate_Action, done string) error {
+	var updates []*cardeav1.TupleUpdate
+	for _, arg := range args {
+		t, err := engine.ParseTuple(arg)
+		if err != nil {
+			return err
+		}
+		updates = append(updates, &cardeav1.TupleUpdate{Action: action, Tuple: tupleProto(t)})
+	}
+	conn, err := a.writeRemote()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	resp, err := cardeav1.NewTupleWriteServiceClient(conn).Write(cmd.Context(), &cardeav1.WriteTuplesRequest{Updates: updates})
+	if err != nil {
+		return err
+	}
+	return a.printWritten(done, int64(len(args)), resp.GetSnaptoken())
+}
+
+func (a *app) deleteByQuery(cmd *cobra.Command, q *cardeav1.TupleQuery) error {
+	conn, err := a.writeRemote()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	resp, err := cardeav1.NewTupleWriteServiceClient(conn).DeleteByQuery(cmd.Context(), &cardeav1.DeleteTuplesByQueryRequest{Query: q})
+	if err != nil {
+		return err
+	}
+	return a.printWritten("deleted", resp.GetDeleted(), resp.GetSnaptoken())
+}
+
+func (a *app) printWritten(done string, n int64, token string) error {
+	return a.print(written{n, token}, "%s %s\n", done, count(n))
+}
+
+// count says how many tuples there are.
+func count(n int64) string {
+	if n == 1 {
+		return "1 tuple"
+	}
+	return fmt.Sprintf("%d tuples", n)
+}
+
+func (a *app) listCommand() *cobra.Command {
+	var query queryFlags
+	var size int32
+	var token string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the stored tuples that match, a page of them",
+		Long: `Lists stored tuples in their order, up to --page-size of them. If there are more,
+stderr says how to get the next page. cardea tuples export prints all at once.`,
+		Example: `  cardea tuples list --namespace Document --object plan
+  cardea tuples list --subject "Group:engineering#members" -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := query.proto(cmd)
+			if err != nil {
+				return err
+			}
+			return a.list(cmd, &cardeav1.ListTuplesRequest{
+				Query: q, PageSize: size, PageToken: token, Consistency: a.client.proto(),
+			})
+		},
+	}
+	a.clientFlags(cmd)
+	a.consistencyFlag(cmd)
+	a.outputFlag(cmd)
+	query.add(cmd)
+	cmd.Flags().Int32Var(&size, "page-size", 100, "tuples in a page, 500 at most")
+	cmd.Flags().StringVar(&token, "page-token", "", "token of the page, from the page before it")
+	return cmd
+}
+
+func (a *app) list(cmd *cobra.Command, req *cardeav1.ListTuplesRequest) error {
+	conn, err := a.readRemote()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if req.PageToken != "" {
+		req.Consistency = nil // the token has the revision of the first page
+	}
+	resp, err := cardeav1.NewTupleServiceClient(conn).List(cmd.Context(), req)
+	if err != nil {
+		return err
+	}
+	tuples := make([]tupleJSON, 0, len(resp.GetTuples()))
+	for _, t := range resp.GetTuples() {
+		tuples = append(tuples, toJSON(tupleFrom(t)))
+	}
+	if a.output == "json" {
+		return a.printJSON(struct {
+			Tuples    []tupleJSON `json:"relation_tuples"`
+			Next      string      `json:"next_page_token"`
+			Snaptoken string      `json:"snaptoken"`
+		}{tuples, resp.GetNextPageToken(), resp.GetSnaptoken()})
+	}
+	for _, t := range resp.GetTuples() {
+		fmt.Fprintln(a.stdout, formatLine(tupleFrom(t)))
+	}
+	if next := resp.GetNextPageToken(); next != "" {
+		fmt.Fprintf(a.stderr, "there are more: add --page-token %s\n", next)
+	}
+	return nil
+}
+
+// queryFlags select tuples.
+type queryFlags struct{ namespace, object, relation, subject string }
+
+func (q *queryFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&q.namespace, "namespace", "", "only tuples of objects of this namespace")
+	f.StringVar(&q.object, "object", "", "only tuples of objects with this id")
+	f.StringVar(&q.relation, "relation", "", "only tuples of this relation")
+	f.StringVar(&q.subject, "subject", "", "only tuples of this subject: an id, ns:object or ns:object#relation")
+}
+
+// proto returns nil if no flag was given. A flag given as "" selects the empty
+// string.
+func (q *queryFlags) proto(cmd *cobra.Command) (*cardeav1.TupleQuery, error) {
+	p, any := &cardeav1.TupleQuery{}, false
+	for _, f := range []struct {
+		name  string
+		value *string
+		field **string
+	}{
+		{"namespace", &q.namespace, &p.Namespace},
+		{"object", &q.object, &p.Object},
+		{"relation", &q.relation, &p.Relation},
+	} {
+		if cmd.Flags().Changed(f.name) {
+			*f.field, any = f.value, true
+		}
+	}
+	if cmd.Flags().Changed("subject") {
+		s, err := engine.ParseSubject(q.subject)
+		if err != nil {
+			return nil, err
+		}
+		p.Subject, any = subjectProto(s), true
+	}
+	if !any {
+		return nil, nil
+	}
+	return p, nil
+}
