@@ -114,6 +114,7 @@ type (
 		param    string
 		types    []name
 		body     int // where the => ends
+		last     int // where x, or the comma behind it, ends
 		close    int // where the ) starts
 		x        node
 	}

@@ -15,6 +15,7 @@ type checker struct {
 	byName  map[string]*class
 
 	reached map[Type][]*class // what reach found
+	steps   int               // taken so far, at most MaxSteps
 }
 
 // A class is a declared namespace.
@@ -94,22 +95,42 @@ func (c *checker) failTwice(f *File, at name, what string, first *File, firstAt 
 	e.Hint = fmt.Sprintf("the first declaration is at %s:%d:%d", first.src.Name, pos.Line, pos.Column+1)
 }
 
+// step counts one step of checking. It returns false if that was one too many.
+func (c *checker) step() bool {
+	c.steps++
+	return c.steps <= MaxSteps
+}
+
+// exhausted reports, at a member, if there were too many steps.
+func (c *checker) exhausted(cl *class, m *member) bool {
+	if c.steps <= MaxSteps {
+		return false
+	}
+	e := c.fail(cl.file, m.name.span, "the model takes more than %d steps to check", MaxSteps)
+	e.Hint = "let the relations that are traversed lead to fewer namespaces"
+	return true
+}
+
 // checkNames reports every name that is not declared where it is looked for.
 func (c *checker) checkNames() {
 	for _, cl := range c.classes {
 		for _, b := range cl.decl.blocks {
 			for _, m := range b.members {
-				if c.errs.full() {
+				c.checkMemberNames(cl, m)
+				if c.errs.full() || c.exhausted(cl, m) {
 					return
-				}
-				for _, t := range m.types {
-					c.checkType(cl, t)
-				}
-				if m.rewrite != nil {
-					c.checkExpr(cl, m.rewrite, scope{this: true, classes: []*class{cl}})
 				}
 			}
 		}
+	}
+}
+
+func (c *checker) checkMemberNames(cl *class, m *member) {
+	for _, t := range m.types {
+		c.checkType(cl, t)
+	}
+	if m.rewrite != nil {
+		c.checkExpr(cl, m.rewrite, scope{this: true, classes: []*class{cl}})
 	}
 }
 
@@ -180,8 +201,10 @@ func (c *checker) checkExpr(cl *class, n node, s scope) {
 // checkMember reports if one of the classes in scope does not declare n.
 func (c *checker) checkMember(cl *class, n name, s scope) bool {
 	for _, target := range s.classes {
-		if _, ok := target.byName[n.text]; ok {
+		if _, ok := target.byName[n.text]; ok && c.step() {
 			continue
+		} else if ok {
+			return false
 		}
 		if s.this {
 			c.failMember(cl.file, n, target)
@@ -240,6 +263,9 @@ func (c *checker) reachAll(classes []*class, relation string) []*class {
 	seen := make(map[*class]bool)
 	for _, cl := range classes {
 		for _, target := range c.reach(cl, relation) {
+			if !c.step() {
+				return nil
+			}
 			if !seen[target] {
 				seen[target] = true
 				all = append(all, target)
@@ -269,7 +295,7 @@ func (c *checker) reach(cl *class, relation string) []*class {
 		for _, ref := range m.types {
 			t := ref.typ()
 			target, ok := c.byName[t.Namespace]
-			if seen[t] || !ok {
+			if seen[t] || !ok || !c.step() {
 				continue
 			}
 			seen[t] = true

@@ -8,7 +8,11 @@ import "slices"
 func Compile(sources []Source, o Options) (*Model, error) {
 	var files []*File
 	var errs ErrorList
+	size := 0
 	for _, src := range sources {
+		if size += len(src.Text); size > MaxModel {
+			return nil, ErrorList{newError(src, 0, 0, "the sources of the model have %d bytes up to this one, the limit is %d", size, MaxModel)}
+		}
 		f, err := Parse(src, o)
 		if err != nil {
 			for _, e := range err.(ErrorList) {

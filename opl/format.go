@@ -160,7 +160,7 @@ func (p *printer) open(text string, at span, gap gapKind) {
 // close writes the line that ends what open began. The comments before it are
 // still inside.
 func (p *printer) close(text string, at span) {
-	p.flush(at.start, keep)
+	p.flush(at.end, keep)
 	p.indent--
 	p.line(text, at, tight)
 }
@@ -252,7 +252,7 @@ func (p *printer) operand(n node, prefix, suffix string, at span) {
 		p.close(")"+suffix, span{n.close, at.end})
 	case *traversal:
 		p.open(prefix+traverseHead(n), span{at.start, n.body}, tight)
-		p.body(n.x, ",", n.x.pos())
+		p.body(n.x, ",", span{n.x.pos().start, n.last})
 		p.close(")"+suffix, span{n.close, at.end})
 	default:
 		p.line(text, at, tight)

@@ -11,7 +11,8 @@ const (
 	MaxNestingKeto  = 10      // the same with Options.Compat
 	MaxNamespaceLen = 200     // bytes of the name of a class
 	MaxRelationLen  = 128     // bytes of the name of a relation or permission
-	MaxDependencies = 1 << 20 // edges between the permissions of one model
+	MaxSteps        = 2 << 20 // of checking the names of one model, a second at most
+	MaxModel        = 8 << 20 // bytes of all sources of one model
 )
 
 // Options say how a source is read. The zero value is Cardea's own, strict

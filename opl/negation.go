@@ -46,7 +46,6 @@ type graph struct {
 	*checker
 	vertices map[Type]*vertex
 	order    []*vertex
-	edges    int
 	negative bool // whether there is a negation at all
 
 	visited    int
@@ -70,8 +69,7 @@ func (g *graph) build() bool {
 			if m.rewrite != nil {
 				g.expr(v, m.rewrite, []*class{cl}, false)
 			}
-			if g.edges > MaxDependencies {
-				g.fail(cl.file, m.name.span, "the relations of the model depend on each other in more than %d ways", MaxDependencies)
+			if g.exhausted(cl, m) {
 				return false
 			}
 		}
@@ -80,16 +78,15 @@ func (g *graph) build() bool {
 }
 
 func (g *graph) add(v *vertex, on Type, negative bool, at node) {
+	if !g.step() {
+		return
+	}
 	v.on = append(v.on, dependency{on, negative, at})
-	g.edges++
 	g.negative = g.negative || negative
 }
 
 // expr adds the dependencies of an expression about objects of classes.
 func (g *graph) expr(v *vertex, n node, classes []*class, negative bool) {
-	if g.edges > MaxDependencies {
-		return
-	}
 	switch n := n.(type) {
 	case *chain:
 		for _, x := range n.operands {
@@ -145,6 +142,9 @@ func (g *graph) targets(classes []*class, relation string) []*class {
 			continue
 		}
 		for _, t := range m.types {
+			if !g.step() {
+				return nil
+			}
 			if target := g.byName[t.namespace.text]; !seen[target] {
 				seen[target] = true
 				found = append(found, target)

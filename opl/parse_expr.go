@@ -360,7 +360,7 @@ func (p *parser) explainVariable(e *Error, t token, want string) {
 		e.Hint = "a permission is one expression, without { return }"
 	default:
 		e.Found = p.describe(t)
-		e.Expected = fmt.Sprintf(`%s, "(", "!", "true" or "false"`, want)
+		e.Expected = fmt.Sprintf(`%q, "(", "!", "true" or "false"`, want)
 		p.suggest(e, want, "true", "false")
 	}
 }
@@ -413,8 +413,11 @@ func (p *parser) traverse(n *traversal) (node, bool) {
 	if !ok {
 		return nil, false
 	}
-	n.x, n.close = x.node, p.start()
-	if !p.closeParen() {
+	if p.is(kComma) && p.peekAt(1).kind == kRParen {
+		p.next()
+	}
+	n.x, n.last, n.close = x.node, p.end(), p.start()
+	if !p.expect(kRParen) {
 		return nil, false
 	}
 	n.end = p.end()

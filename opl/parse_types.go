@@ -31,24 +31,27 @@ func (p *parser) types(m *member) bool {
 		p.next()
 		return p.union(m, kGreater)
 	case p.accept(kLParen):
-		return p.union(m, kRParen) && p.expect(kLBracket, kRBracket)
+		return p.union(m, kRParen) && p.brackets()
 	}
 	t, ok := p.typeRef()
 	if !ok {
 		return false
 	}
 	m.types = append(m.types, t)
+	return p.brackets()
+}
+
+// brackets reads the [] behind a type.
+func (p *parser) brackets() bool {
 	if p.is(kLBracket) {
 		return p.expect(kLBracket, kRBracket)
 	}
-	ok = p.expect(kLBracket)
-	e := p.errs[len(p.errs)-1]
+	e := p.fail("expected %q, got %q", "[", p.value(p.peek()))
+	e.Hint = "a relation holds a list: write [] behind the type"
 	if p.is(kPipe) {
 		e.Hint = "a list of several types is written (A | B)[]"
-	} else if e.Hint == "" {
-		e.Hint = "a relation holds a list: write [] behind the type"
 	}
-	return ok
+	return false
 }
 
 // union reads types up to the closing token and past it.

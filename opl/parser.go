@@ -1,8 +1,8 @@
 package opl
 
 import (
+	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,6 +16,7 @@ type parser struct {
 	tokens []token
 	at     int
 	errs   ErrorList
+	synced int // the token at which skipping ran out of the class, 0 for none
 
 	depth int      // of the expression being read
 	vars  []string // variables of the traversals around it, the innermost last
@@ -107,9 +108,13 @@ func (p *parser) describe(t token) string {
 }
 
 // fail records a mistake at the next token. If that could not even be scanned,
-// this is the mistake, whatever was expected.
+// this is the mistake, whatever was expected. Where skipping ran out of the
+// class it records nothing: that a } is missing there was known before.
 func (p *parser) fail(format string, args ...any) *Error {
 	t := p.peek()
+	if p.synced == p.at && p.synced > 0 {
+		return &Error{}
+	}
 	if t.kind.isBad() {
 		return p.failBad(t)
 	}
@@ -139,6 +144,10 @@ func (p *parser) failBad(t token) *Error {
 	switch {
 	case r == utf8.RuneError && size <= 1:
 		return p.failAt(at, "unexpected byte 0x%02x", p.src.Text[t.start])
+	case r == '\uFEFF':
+		e := p.failAt(at, "unexpected byte order mark")
+		e.Hint = "save the source as UTF-8 without it"
+		return e
 	case printable([]byte(string(r))) != string(r):
 		return p.failAt(at, "unexpected character %U", r)
 	}
@@ -229,8 +238,19 @@ func (p *parser) decl() decl {
 		p.next()
 		return nil
 	}
+	if p.atMisspeltClass() {
+		e := p.fail("expected %q, got %q", texts[kClass], p.value(p.peek()))
+		p.suggest(e, texts[kClass])
+		return p.class()
+	}
 	p.skipTopLevel()
 	return nil
+}
+
+// atMisspeltClass reports whether a class with another word for class starts
+// here. To Keto that is nothing.
+func (p *parser) atMisspeltClass() bool {
+	return !p.opts.Compat && p.peek().kind.isWord() && p.peekAt(1).kind.isName() && p.peekAt(2).kind == kImplements
 }
 
 // skipTopLevel moves to the next declaration. What it skips is a mistake, but
@@ -238,14 +258,17 @@ func (p *parser) decl() decl {
 func (p *parser) skipTopLevel() {
 	if !p.opts.Compat {
 		e := p.fail(`expected "class" or "import", got %q`, p.value(p.peek()))
-		if p.is(kImport) {
+		switch p.peek().kind {
+		case kImport:
 			e.Hint = "an import line ends with the name of a module in quotes"
+		case kRBrace:
+			e.Hint = `this "}" closes nothing`
 		}
 		p.suggest(e, "class", "import", "export")
 		p.next()
 	}
 	for !p.atDecl() {
-		if t := p.next(); p.opts.Compat && t.kind.isBad() {
+		if t := p.next(); p.opts.Compat && (t.kind.isBad() || t.kind == kStar) {
 			p.failBad(t)
 			return
 		}
@@ -259,9 +282,9 @@ func (p *parser) atDecl() bool {
 	case kExport:
 		return p.peekAt(1).kind == kClass
 	case kImport:
-		return p.importEnd() > 0
+		return !p.opts.Compat || p.importEnd() > 0
 	}
-	return false
+	return p.atMisspeltClass()
 }
 
 // importEnd returns the index of the token behind the import line that starts
@@ -271,7 +294,7 @@ func (p *parser) importEnd() int {
 	i := p.at + 1
 	for ; p.tokens[i].kind != kString; i++ {
 		switch k := p.tokens[i].kind; {
-		case k.isWord() && !k.reserved(), k == kStar, k == kComma, k == kLBrace, k == kRBrace, k == kAssign, k == kLParen:
+		case k.isWord() && !k.reserved() && k != kImport, k == kStar, k == kComma, k == kLBrace, k == kRBrace, k == kAssign, k == kLParen:
 		default:
 			return 0
 		}
@@ -281,11 +304,12 @@ func (p *parser) importEnd() int {
 	case t.kind == kRParen: // import x = require("y")
 		i++
 	case t.kind == kIdent && p.value(t) == "with" && p.tokens[i+1].kind == kLBrace:
-		end := slices.IndexFunc(p.tokens[i:], func(t token) bool { return t.kind == kRBrace })
-		if end < 0 {
-			return 0
+		for ; p.tokens[i].kind != kRBrace; i++ {
+			if k := p.tokens[i].kind; k == kEOF || k == kClass || k == kImport {
+				return 0
+			}
 		}
-		i += end + 1
+		i++
 	}
 	return i
 }
@@ -301,6 +325,9 @@ func (p *parser) importLine() decl {
 	glue := true
 	for p.at < end {
 		t := p.next()
+		if t.kind == kComma && p.is(kRBrace) {
+			continue
+		}
 		opens := t.kind == kLParen
 		if !glue && !opens && t.kind != kComma && t.kind != kColon && t.kind != kRParen {
 			text.WriteByte(' ')
@@ -389,34 +416,34 @@ func (p *parser) classMember(c *classDecl) bool {
 // skipToBlock moves to the next block or to the end of the class, and returns
 // false if there is neither.
 func (p *parser) skipToBlock() bool {
-	for depth := 0; ; p.next() {
-		switch p.peek().kind {
-		case kEOF, kClass:
-			return false
-		case kLBrace:
+	for depth := 0; ; {
+		switch k := p.peek().kind; {
+		case k == kEOF, k == kClass:
+			return p.lost()
+		case k == kLBrace:
 			depth++
-		case kRBrace:
-			if depth == 0 {
-				return true
-			}
+		case k == kRBrace && depth == 0:
+			return true
+		case k == kRBrace:
 			depth--
-		case kRelated, kPermits:
-			if depth == 0 && p.atBlock() {
-				return true
-			}
+		}
+		p.next()
+		if depth == 0 && p.peek().kind.isName() && p.atBlock() {
+			return true
 		}
 	}
 }
 
-// atBlock reports whether a block starts here.
-func (p *parser) atBlock() bool {
-	switch k := p.peekAt(1).kind; p.peek().kind {
-	case kRelated:
-		return (k == kColon || k == kAssign) && p.peekAt(2).kind == kLBrace
-	case kPermits:
-		return (k == kColon || k == kAssign) && p.peekAt(2).kind == kLBrace
-	}
+// lost notes that skipping found no place to go on in the class.
+func (p *parser) lost() bool {
+	p.synced = p.at
 	return false
+}
+
+// atBlock reports whether a block starts here, by whatever name.
+func (p *parser) atBlock() bool {
+	k := p.peekAt(1).kind
+	return (k == kColon || k == kAssign) && p.peekAt(2).kind == kLBrace
 }
 
 // block reads a related or permits block.
@@ -427,16 +454,10 @@ func (p *parser) block(permits bool) *block {
 	if permits {
 		between = kAssign
 	}
-	if !p.expect(between) && p.peekAt(1).kind == kLBrace {
-		p.next()
-	}
-	if !p.is(kLBrace) {
-		if len(p.errs) == 0 || p.errs[len(p.errs)-1].Start.Offset != p.start() {
-			p.expect(kLBrace)
-		}
+	if !p.blockHead(between) {
+		p.skipToBlock()
 		return b
 	}
-	p.next()
 	b.open = p.end()
 	for !p.is(kRBrace) {
 		if !p.blockMember(b) {
@@ -451,6 +472,18 @@ func (p *parser) block(permits bool) *block {
 	return b
 }
 
+// blockHead reads what is between the word that starts a block and its
+// members. It puts up with a wrong or missing token in front of the {.
+func (p *parser) blockHead(between kind) bool {
+	if p.expect(between) {
+		return p.expect(kLBrace)
+	}
+	if p.peekAt(1).kind == kLBrace {
+		p.next()
+	}
+	return p.accept(kLBrace)
+}
+
 // blockMember reads one relation or permission. It returns false if the block
 // ends without a }.
 func (p *parser) blockMember(b *block) bool {
@@ -463,7 +496,7 @@ func (p *parser) blockMember(b *block) bool {
 		p.explainReserved(e, t)
 		if t.kind == kEOF || t.kind == kClass && p.peekAt(1).kind != kColon {
 			e.Hint = `is a "}" missing?`
-			return false
+			return p.lost()
 		}
 		p.next()
 		return p.skipToMember(b.permits)
@@ -490,19 +523,34 @@ func (p *parser) blockMember(b *block) bool {
 func (p *parser) skipToMember(permits bool) bool {
 	for depth := 0; !p.errs.full(); p.next() {
 		switch k := p.peek().kind; {
-		case k == kEOF, k == kClass && p.peekAt(1).kind.isName():
-			return false
-		case p.atBlock():
-			return false
+		case k == kEOF, k == kClass && p.peekAt(1).kind.isName(), (k == kRelated || k == kPermits) && p.atBlock():
+			return p.lost()
 		case k == kLBrace:
 			depth++
 		case k == kRBrace && depth == 0:
 			return true
 		case k == kRBrace:
 			depth--
-		case k.isName() && p.peekAt(1).kind == kColon && (!permits || p.peekAt(2).kind == kLParen):
+		case depth == 0 && p.atMember(permits):
 			return true
 		}
 	}
 	return false
+}
+
+// atMember reports whether a relation or permission seems to start here.
+func (p *parser) atMember(permits bool) bool {
+	k, next := p.peek().kind, p.peekAt(1).kind
+	switch {
+	case k.isName() && next == kColon && (!permits || p.peekAt(2).kind == kLParen):
+		return true
+	case !p.firstOnLine():
+		return false
+	}
+	return k.isWord() && next == kColon || permits && k == kIdent && next == kLParen
+}
+
+// firstOnLine reports whether the next token is the first of its line.
+func (p *parser) firstOnLine() bool {
+	return bytes.IndexByte(p.src.Text[p.end():p.start()], '\n') >= 0
 }

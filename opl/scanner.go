@@ -93,17 +93,26 @@ func (s *scanner) word() {
 // string reads a string. One without a closing quote ends with its line, so
 // that one mistake does not swallow the rest of the source.
 func (s *scanner) string(quote byte) {
-	rest := s.src[s.at+1:]
-	length := bytes.IndexByte(rest, quote)
-	line := bytes.IndexByte(rest, '\n')
+	line := -1 // where the first line ends
+	for i := s.at + 1; i < len(s.src); i++ {
+		switch s.src[i] {
+		case quote:
+			s.emit(kString, i+1)
+			return
+		case '\n':
+			if line < 0 {
+				line = i
+			}
+			if !s.multiline {
+				s.emit(kBadString, line)
+				return
+			}
+		}
+	}
 	if line < 0 {
-		line = len(rest)
+		line = len(s.src)
 	}
-	if length < 0 || length > line && !s.multiline {
-		s.emit(kBadString, s.at+1+line)
-		return
-	}
-	s.emit(kString, s.at+1+length+1)
+	s.emit(kBadString, line)
 }
 
 func (s *scanner) lineComment() {

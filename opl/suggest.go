@@ -5,7 +5,7 @@ import "fmt"
 // didYouMean returns a hint that names the candidate nearest to word, or "" if
 // none is near.
 func didYouMean(word string, candidates ...string) string {
-	best, bestDistance := "", len(word)/3+1
+	best, bestDistance := "", (len(word)+1)/3
 	for _, c := range candidates {
 		if d := distance(word, c, bestDistance); d < bestDistance || d == bestDistance && best == "" {
 			best, bestDistance = c, d
