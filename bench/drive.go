@@ -68,7 +68,7 @@ const firstGroup = 1 << 30
 // workloads.
 func NewDrive(n int, seed uint64) *Drive {
 	r := rand.New(rand.NewPCG(seed, uint64(n)))
-	docs := max(n/5, 10)
+	docs := max(n/4, 10)
 	d := &Drive{userCount: max(docs/10, 10)}
 	groups, folders := max(docs/50, 5), max(docs/10, 5)
 	for i := range groups {

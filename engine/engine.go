@@ -85,9 +85,12 @@ func (e *Engine) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// publish makes next the current state. e.mu is held.
+// publish makes next the current state. e.mu is held. A state that differs from
+// the one before in nothing but its revision takes its place.
 func (e *Engine) publish(next *state) {
-	e.mu.past = append(e.mu.past, e.current.Load())
+	if now := e.current.Load(); now.snap != next.snap || now.program != next.program {
+		e.mu.past = append(e.mu.past, now)
+	}
 	if over := len(e.mu.past) - e.options.KeepStates; over > 0 {
 		clear(e.mu.past[:over])
 		e.mu.past = e.mu.past[over:]

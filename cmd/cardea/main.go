@@ -87,6 +87,7 @@ Exit codes: 0 yes or done, 1 no, 2 error.`,
 		a.benchCommand(),
 		a.migrateCommand(),
 		a.statusCommand(),
+		a.benchCommand(),
 		a.versionCommand(),
 	)
 	return root

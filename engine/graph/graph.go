@@ -122,6 +122,7 @@ var edits atomic.Uint64
 // A Builder collects changes and makes a Snapshot of them. It is not for
 // concurrent use.
 type Builder struct {
+	from    *Snapshot
 	next    Snapshot
 	edit    uint64
 	pending map[Ref][]change
@@ -134,7 +135,7 @@ type change struct {
 
 // Build starts the next snapshot.
 func (s *Snapshot) Build() *Builder {
-	return &Builder{next: *s, edit: edits.Add(1), pending: map[Ref][]change{}}
+	return &Builder{from: s, next: *s, edit: edits.Add(1), pending: map[Ref][]change{}}
 }
 
 // Namespace returns the number of a namespace, a new one if need be.
@@ -162,14 +163,24 @@ func (b *Builder) Delete(r, subject Ref) {
 	b.pending[r] = append(b.pending[r], change{subject, false})
 }
 
-// Publish returns the snapshot with all changes, in the order they came. The
-// builder must not be used again.
+// Publish returns the snapshot with all changes, in the order they came, which
+// is the old snapshot if there were none. The builder must not be used again.
 func (b *Builder) Publish() *Snapshot {
+	if len(b.pending) == 0 && !b.grown() {
+		return b.from
+	}
 	for r, changes := range b.pending {
 		b.apply(r, changes)
 	}
 	b.pending = nil
 	return &b.next
+}
+
+// grown reports whether there are new names.
+func (b *Builder) grown() bool {
+	return len(b.next.objects.list) > len(b.from.objects.list) ||
+		len(b.next.relations.list) > len(b.from.relations.list) ||
+		len(b.next.namespaces.list) > len(b.from.namespaces.list)
 }
 
 func (b *Builder) apply(r Ref, changes []change) {
