@@ -12,8 +12,8 @@ FUZZTIME    := 30s
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: ## build Cardea and start it with ./data and the drive example
-	@go run ./cmd/cardea serve --dev --example drive
+run: build ## build Cardea and start it with ./data and the drive example
+	@exec bin/cardea serve --dev --example drive
 
 build: ## build bin/cardea
 	go build -trimpath -o bin/cardea ./cmd/cardea

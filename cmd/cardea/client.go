@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
@@ -112,11 +111,6 @@ func (r *remote) Invoke(ctx context.Context, method string, args, reply any, opt
 func (r *remote) explain(err error) error {
 	s := status.Convert(err)
 	e := &remoteError{code: s.Code(), msg: s.Message()}
-	for _, d := range s.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.Reason != "" {
-			e.msg += ": " + info.Reason
-		}
-	}
 	switch unreached := r.GetState() != connectivity.Ready; {
 	case s.Code() == codes.Unavailable && unreached:
 		e.msg = fmt.Sprintf("cannot reach the server at %s: start one with `cardea serve`, or name another with %s", r.addr, r.flag)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,14 +121,22 @@ func (i *importer) flush(ctx context.Context) error {
 	return nil
 }
 
+// refused finds the update that a server's message begins with.
+var refused = regexp.MustCompile(`^updates?[ \[](\d+)\]?[:.]? *`)
+
 // blame says which line the server did not take, if its message names the
 // update, and else which lines were in the write.
 func (i *importer) blame(err error) error {
-	var at int
-	if n, _ := fmt.Sscanf(err.Error(), "updates[%d]", &at); n == 1 && at >= 0 && at < len(i.batch) {
-		return fmt.Errorf("%s: %w", i.batch[at].place, err)
+	first, last := i.batch[0].place, i.batch[len(i.batch)-1].place
+	if found := refused.FindStringSubmatch(err.Error()); found != nil {
+		if at, convErr := strconv.Atoi(found[1]); convErr == nil && at < len(i.batch) {
+			return fmt.Errorf("%s: %s", i.batch[at].place, err.Error()[len(found[0]):])
+		}
 	}
-	return fmt.Errorf("%s to %s: %w", i.batch[0].place, i.batch[len(i.batch)-1].place, err)
+	if first == last {
+		return fmt.Errorf("%s: %w", first, err)
+	}
+	return fmt.Errorf("%s to %s: %w", first, last, err)
 }
 
 // stopped adds to err what was done before it and how to go on.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -168,17 +170,26 @@ func (a *app) banner(s *server.Server, cfg server.Config, said string) {
 		fmt.Fprintf(&b, "\n%s\n", said)
 	}
 	fmt.Fprint(&b, "\nTry next, in another terminal:\n\n")
-	for _, line := range nextSteps {
-		fmt.Fprintf(&b, "  %s%s\n", line, a.remoteFlags(strings.Contains(line, "model")))
+	for _, step := range nextSteps {
+		fmt.Fprintf(&b, "  %s %s%s\n", programName(), step, a.remoteFlags(strings.HasPrefix(step, "model")))
 	}
 	fmt.Fprintln(a.stdout, b.String())
 }
 
 // nextSteps are what the banner tells people to try.
 var nextSteps = []string{
-	`cardea check "User:ann" view Document:plan`,
-	`cardea expand editors Folder:engineering`,
-	`cardea model show`,
+	`check "User:ann" view Document:plan`,
+	`expand editors Folder:engineering`,
+	`model show`,
+}
+
+// programName returns how this program was called, so that what the banner
+// shows can be copied.
+func programName() string {
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		return os.Args[0]
+	}
+	return "cardea"
 }
 
 // remoteFlags returns the flag that a command needs to find this server, if it
