@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +23,7 @@ relation to an object, such as Group:eng#members.`,
   cardea check "Group:backend#members" edit Folder:plans -o json`,
 		Args: cobra.MatchAll(cobra.RangeArgs(1, 3), func(_ *cobra.Command, args []string) error {
 			if len(args) == 2 {
-				return fmt.Errorf("2 arguments: expected SUBJECT RELATION OBJECT, or one of the form ns:object#relation@subject")
+				return errors.New("2 arguments: expected SUBJECT RELATION OBJECT, or one of the form ns:object#relation@subject")
 			}
 			return nil
 		}),

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,17 +119,12 @@ func (i *importer) flush(ctx context.Context) error {
 	return nil
 }
 
-// refused finds the update that a server's message begins with.
-var refused = regexp.MustCompile(`^updates?[ \[](\d+)\]?[:.]? *`)
-
 // blame says which line the server did not take, if its message names the
 // update, and else which lines were in the write.
 func (i *importer) blame(err error) error {
 	first, last := i.batch[0].place, i.batch[len(i.batch)-1].place
-	if found := refused.FindStringSubmatch(err.Error()); found != nil {
-		if at, convErr := strconv.Atoi(found[1]); convErr == nil && at < len(i.batch) {
-			return fmt.Errorf("%s: %s", i.batch[at].place, err.Error()[len(found[0]):])
-		}
+	if at, why, ok := refusedUpdate(err, len(i.batch)); ok {
+		return fmt.Errorf("%s: %s", i.batch[at].place, why)
 	}
 	if first == last {
 		return fmt.Errorf("%s: %w", first, err)
@@ -144,7 +137,7 @@ func (i *importer) stopped(err error) error {
 	if i.done == 0 {
 		return fmt.Errorf("%w\nnothing was imported", err)
 	}
-	return fmt.Errorf("%w\n%s up to %s are imported; to go on behind them, run the import again with --skip %d (or without: what is there stays as it is)",
+	return fmt.Errorf("%w\nimported so far: %s, up to %s; to go on from there, run the import again with --skip %d (or without: what is there stays as it is)",
 		err, count(i.done), i.last, i.skip+i.done)
 }
 

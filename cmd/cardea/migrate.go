@@ -19,8 +19,8 @@ func (a *app) migrateCommand() *cobra.Command {
 		Long: `Works on the database itself, not through a server. cardea serve brings an SQLite
 file up to date by itself when it starts.`,
 		Example: "  cardea migrate status\n  cardea migrate up --dsn sqlite:///var/lib/cardea/cardea.db",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    knownCommand,
+		RunE:    help,
 	}
 	cmd.AddCommand(
 		a.migration(&cobra.Command{

@@ -18,8 +18,8 @@ func (a *app) modelCommand() *cobra.Command {
 		Use:     "model",
 		Short:   "Check, apply and show the model: which namespaces, relations and permissions there are",
 		Example: "  cardea model check model.ts\n  cardea model apply model.ts",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    knownCommand,
+		RunE:    help,
 	}
 	cmd.AddCommand(a.modelCheckCommand(), a.modelApplyCommand(), a.modelShowCommand(), a.modelHistoryCommand())
 	return cmd
@@ -92,7 +92,11 @@ func (a *app) printVerdict(v modelVerdict) error {
 		text.WriteString(e.text + "\n")
 	}
 	if v.Valid {
-		fmt.Fprintf(&text, "valid: %d namespaces\n", v.Namespaces)
+		namespaces := "namespaces"
+		if v.Namespaces == 1 {
+			namespaces = "namespace"
+		}
+		fmt.Fprintf(&text, "valid: %d %s\n", v.Namespaces, namespaces)
 	}
 	if err := a.print(v, "%s", text.String()); err != nil {
 		return err

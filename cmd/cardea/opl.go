@@ -16,8 +16,8 @@ func (a *app) oplCommand() *cobra.Command {
 		Use:     "opl",
 		Short:   "Work on OPL files, without a server",
 		Example: "  cardea opl fmt -w model.ts",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    knownCommand,
+		RunE:    help,
 	}
 	cmd.AddCommand(a.fmtCommand())
 	return cmd

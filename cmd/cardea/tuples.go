@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +17,8 @@ func (a *app) tuplesCommand() *cobra.Command {
 		Use:     "tuples",
 		Short:   "Create, delete, list, import and export relation tuples",
 		Example: "  cardea tuples create Document:plan#viewers@User:ann\n  cardea tuples list --namespace Document --object plan",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    knownCommand,
+		RunE:    help,
 	}
 	cmd.AddCommand(a.createCommand(), a.deleteCommand(), a.listCommand(), a.importCommand(), a.exportCommand())
 	return cmd
@@ -28,8 +31,10 @@ func (a *app) createCommand() *cobra.Command {
 		Long:  "Creates tuples of the form ns:object#relation@subject, all of them or none. One\nthat is there already stays as it is.",
 		Example: `  cardea tuples create Document:plan#viewers@User:ann
   cardea tuples create "Group:eng#members@User:bob" "Folder:eng#editors@Group:eng#members"`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("nothing to create: expected tuples of the form ns:object#relation@subject")
+			}
 			return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_INSERT, "created")
 		},
 	}
@@ -55,13 +60,13 @@ matches them; this takes --force.`,
 			case err != nil:
 				return err
 			case len(args) > 0 && q != nil:
-				return fmt.Errorf("tuples and query flags together: expected one of the two")
+				return errors.New("tuples and query flags together: expected one of the two")
 			case len(args) > 0:
 				return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_DELETE, "deleted")
 			case q == nil:
-				return fmt.Errorf("nothing to delete: expected tuples, or query flags and --force")
+				return errors.New("nothing to delete: expected tuples, or query flags and --force")
 			case !force:
-				return fmt.Errorf("a query deletes every tuple that matches: see them with `cardea tuples list` and the same flags, then add --force")
+				return errors.New("a query deletes every tuple that matches: see them with `cardea tuples list` and the same flags, then add --force")
 			}
 			return a.deleteByQuery(cmd, q)
 		},
@@ -96,9 +101,26 @@ func (a *app) writeArgs(cmd *cobra.Command, args []string, action cardeav1.Tuple
 	defer conn.Close()
 	resp, err := cardeav1.NewTupleWriteServiceClient(conn).Write(cmd.Context(), &cardeav1.WriteTuplesRequest{Updates: updates})
 	if err != nil {
+		if at, why, ok := refusedUpdate(err, len(args)); ok {
+			return fmt.Errorf("%s: %s", args[at], why)
+		}
 		return err
 	}
 	return a.printWritten(done, int64(len(args)), resp.GetSnaptoken())
+}
+
+// refused finds the update that a server's message begins with.
+var refused = regexp.MustCompile(`^updates?[ \[](\d+)\]?[:.]? *`)
+
+// refusedUpdate reads from the error of a write of n updates which of them the
+// server did not take, and why.
+func refusedUpdate(err error, n int) (at int, why string, ok bool) {
+	found := refused.FindStringSubmatch(err.Error())
+	if found == nil {
+		return 0, "", false
+	}
+	at, convErr := strconv.Atoi(found[1])
+	return at, err.Error()[len(found[0]):], convErr == nil && at < n
 }
 
 func (a *app) deleteByQuery(cmd *cobra.Command, q *cardeav1.TupleQuery) error {
