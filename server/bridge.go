@@ -1,47 +1,223 @@
 package server
 
 import (
-	"mime"
+	"context"
+	"errors"
+	"io"
 	"net/http"
-	"strings"
+	"slices"
+	"time"
 
-	"connectrpc.com/vanguard"
+	"connectrpc.com/connect"
 	"google.golang.org/grpc"
-
-	"github.com/cardea-iam/cardea/internal/errs"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
-// bridgeTo translates gRPC-Web and Connect to gRPC.
-func bridgeTo(s *grpc.Server, l Limits) (http.Handler, error) {
-	var services []*vanguard.Service
-	for name := range s.GetServiceInfo() {
-		services = append(services, vanguard.NewService(name, s,
-			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
-			vanguard.WithTargetCodecs(vanguard.CodecProto),
-			vanguard.WithMaxMessageBufferBytes(uint32(l.Message)),
-		))
-	}
-	bridge, err := vanguard.NewTranscoder(services)
-	if err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "the bridge to gRPC cannot be built")
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		assumeConnect(r.Header)
-		bridge.ServeHTTP(w, r)
-	}), nil
+// A bridge serves the methods of gRPC services by gRPC-Web, by Connect, and by
+// gRPC on connections that net/http has. It calls the same handlers as the gRPC
+// server does. connect reads and writes the protocols; the messages pass it as
+// parcels, since their types are known to the handlers only.
+type bridge struct {
+	mux     *http.ServeMux
+	message int // bytes of a message at most
 }
 
-// assumeConnect marks a request that has the content type of a unary Connect
-// call as one. The protocol lets clients leave the mark out, and the bridge would
-// take the request for REST, which it does not do here.
-func assumeConnect(h http.Header) {
-	const mark = "Connect-Protocol-Version"
-	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || kind != "application/json" && kind != "application/proto" {
-		return
+// register adds the methods of a service. Unknown fields in JSON are ignored if
+// lenient is true, else refused.
+func (b *bridge) register(sd *grpc.ServiceDesc, impl any, lenient bool) {
+	options := []connect.HandlerOption{
+		connect.WithReadMaxBytes(b.message),
+		connect.WithCodec(binaryCodec{}),
+		connect.WithCodec(jsonCodec{"json", lenient}),
+		connect.WithCodec(jsonCodec{"json; charset=utf-8", lenient}),
 	}
-	h.Set("Content-Type", kind) // without parameters such as a charset
-	if strings.TrimSpace(h.Get(mark)) == "" {
-		h.Set(mark, "1")
+	methods := http.NewServeMux()
+	for _, m := range sd.Methods {
+		procedure := "/" + sd.ServiceName + "/" + m.MethodName
+		methods.Handle(procedure, connect.NewUnaryHandler(procedure, bridgeUnary(m.Handler, impl, procedure), options...))
 	}
+	for _, s := range sd.Streams {
+		procedure := "/" + sd.ServiceName + "/" + s.StreamName
+		methods.Handle(procedure, withoutDeadlines(bridgeStream(s, impl, procedure, options)))
+	}
+	b.mux.Handle("/"+sd.ServiceName+"/", methods)
+}
+
+// withoutDeadlines lets a stream last longer than a request may.
+func withoutDeadlines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})
+		next.ServeHTTP(w, r)
+	})
+}
+
+func bridgeUnary(handle grpc.MethodHandler, impl any, procedure string) func(context.Context, *connect.Request[parcel]) (*connect.Response[parcel], error) {
+	return func(ctx context.Context, req *connect.Request[parcel]) (*connect.Response[parcel], error) {
+		headers := &bridgedHeaders{procedure: procedure, header: http.Header{}, trailer: http.Header{}}
+		ctx = grpc.NewContextWithServerTransportStream(ctx, headers)
+		message, err := handle(impl, ctx, req.Msg.unpack, nil)
+		if err != nil {
+			return nil, connectError(err, headers.header)
+		}
+		response := connect.NewResponse(&parcel{message: message.(proto.Message)})
+		for name, values := range headers.header {
+			response.Header()[name] = values
+		}
+		return response, nil
+	}
+}
+
+func bridgeStream(s grpc.StreamDesc, impl any, procedure string, options []connect.HandlerOption) http.Handler {
+	if s.ClientStreams {
+		return connect.NewBidiStreamHandler(procedure, func(ctx context.Context, stream *connect.BidiStream[parcel, parcel]) error {
+			b := &bridgedStream{ctx: ctx, send: stream.Send, receive: stream.Receive}
+			b.header, b.trailer = stream.ResponseHeader(), stream.ResponseTrailer()
+			return connectError(s.Handler(impl, b), nil)
+		}, options...)
+	}
+	return connect.NewServerStreamHandler(procedure, func(ctx context.Context, req *connect.Request[parcel], stream *connect.ServerStream[parcel]) error {
+		only := req.Msg
+		b := &bridgedStream{ctx: ctx, send: stream.Send, receive: func() (*parcel, error) {
+			p := only
+			if only = nil; p == nil {
+				return nil, io.EOF
+			}
+			return p, nil
+		}}
+		b.header, b.trailer = stream.ResponseHeader(), stream.ResponseTrailer()
+		return connectError(s.Handler(impl, b), nil)
+	}, options...)
+}
+
+// connectError turns a status into connect's form of it.
+func connectError(err error, header http.Header) error {
+	if err == nil {
+		return nil
+	}
+	st := status.Convert(err)
+	out := connect.NewError(connect.Code(st.Code()), errors.New(st.Message()))
+	for _, d := range st.Proto().GetDetails() {
+		if detail, err := connect.NewErrorDetail(d); err == nil {
+			out.AddDetail(detail)
+		}
+	}
+	for name, values := range header {
+		out.Meta()[name] = values
+	}
+	return out
+}
+
+// A parcel is a message on its way through connect: what came in as bytes, or
+// what goes out.
+type parcel struct {
+	bytes     []byte
+	unmarshal func([]byte, proto.Message) error
+	message   proto.Message
+}
+
+// unpack decodes a parcel into what decode has for it.
+func (p *parcel) unpack(v any) error {
+	r := v.(*received)
+	r.err = p.unmarshal(p.bytes, r.message.(proto.Message))
+	return nil
+}
+
+// contents returns what is to be encoded: connect also sends messages of its own,
+// for errors.
+func contents(v any) proto.Message {
+	if p, ok := v.(*parcel); ok {
+		return p.message
+	}
+	return v.(proto.Message)
+}
+
+// binaryCodec packs messages as protobuf.
+type binaryCodec struct{}
+
+func (binaryCodec) Name() string { return "proto" }
+
+func (binaryCodec) Marshal(v any) ([]byte, error) { return proto.Marshal(contents(v)) }
+
+func (binaryCodec) Unmarshal(data []byte, v any) error {
+	p := v.(*parcel)
+	p.bytes, p.unmarshal = slices.Clone(data), proto.Unmarshal
+	return nil
+}
+
+// jsonCodec packs messages as JSON.
+type jsonCodec struct {
+	name    string
+	lenient bool
+}
+
+func (c jsonCodec) Name() string { return c.name }
+
+func (c jsonCodec) Marshal(v any) ([]byte, error) { return protojson.Marshal(contents(v)) }
+
+func (c jsonCodec) Unmarshal(data []byte, v any) error {
+	p := v.(*parcel)
+	p.bytes = slices.Clone(data)
+	p.unmarshal = protojson.UnmarshalOptions{DiscardUnknown: c.lenient}.Unmarshal
+	return nil
+}
+
+// bridgedHeaders lets a handler set headers by way of package grpc.
+type bridgedHeaders struct {
+	procedure       string
+	header, trailer http.Header
+}
+
+func (h *bridgedHeaders) Method() string { return h.procedure }
+
+func (h *bridgedHeaders) SetHeader(md metadata.MD) error {
+	addHeaders(h.header, md)
+	return nil
+}
+
+func (h *bridgedHeaders) SendHeader(md metadata.MD) error { return h.SetHeader(md) }
+
+func (h *bridgedHeaders) SetTrailer(md metadata.MD) error {
+	addHeaders(h.trailer, md)
+	return nil
+}
+
+func addHeaders(h http.Header, md metadata.MD) {
+	for name, values := range md {
+		for _, value := range values {
+			h.Add(name, value)
+		}
+	}
+}
+
+// A bridgedStream is a stream of connect in the form that handlers know.
+type bridgedStream struct {
+	ctx             context.Context
+	send            func(*parcel) error
+	receive         func() (*parcel, error)
+	header, trailer http.Header
+}
+
+func (s *bridgedStream) Context() context.Context { return s.ctx }
+
+func (s *bridgedStream) SetHeader(md metadata.MD) error {
+	addHeaders(s.header, md)
+	return nil
+}
+
+func (s *bridgedStream) SendHeader(md metadata.MD) error { return s.SetHeader(md) }
+
+func (s *bridgedStream) SetTrailer(md metadata.MD) { addHeaders(s.trailer, md) }
+
+func (s *bridgedStream) SendMsg(m any) error { return s.send(&parcel{message: m.(proto.Message)}) }
+
+func (s *bridgedStream) RecvMsg(m any) error {
+	p, err := s.receive()
+	if err != nil {
+		return err
+	}
+	return p.unpack(m)
 }

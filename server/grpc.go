@@ -40,11 +40,14 @@ func grpcOptions(l Limits) []grpc.ServerOption {
 // decoded, and because everything that depends on the method is found once.
 type rpcServer struct {
 	*grpc.Server
-	log     *slog.Logger
-	metrics *metrics
+	bridge   *bridge
+	draining context.Context // its end ends the streams
+	log      *slog.Logger
+	metrics  *metrics
 }
 
-// RegisterService registers a service with its methods wrapped.
+// RegisterService registers a service, with its methods wrapped, here and with
+// the bridge.
 func (s *rpcServer) RegisterService(sd *grpc.ServiceDesc, impl any) {
 	d := ketoDialect
 	if strings.HasPrefix(sd.ServiceName, "cardea.") {
@@ -60,9 +63,10 @@ func (s *rpcServer) RegisterService(sd *grpc.ServiceDesc, impl any) {
 	for i, stream := range sd.Streams {
 		call := s.call(sd.ServiceName, stream.StreamName, d)
 		wrapped.Streams[i] = stream
-		wrapped.Streams[i].Handler = call.stream(stream.Handler)
+		wrapped.Streams[i].Handler = call.stream(s.draining, stream.Handler)
 	}
 	s.Server.RegisterService(&wrapped, impl)
+	s.bridge.register(&wrapped, impl, d == ketoDialect)
 }
 
 // A rpcCall is what the calls of one method have in common.
@@ -93,18 +97,25 @@ func (c *rpcCall) unary(handle grpc.MethodHandler) grpc.MethodHandler {
 	}
 }
 
-func (c *rpcCall) stream(handle grpc.StreamHandler) grpc.StreamHandler {
+// stream does for streams what unary does, and ends them when draining ends.
+func (c *rpcCall) stream(draining context.Context, handle grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, stream grpc.ServerStream) (err error) {
 		start := time.Now()
 		id := echoRequestID(stream.Context())
+		ctx, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(draining, cancel)()
 		defer func() {
 			if p := recover(); p != nil {
 				err = panicked(c.log, c.method, p)
 			}
-			err = c.end(stream.Context(), id, err)
+			if err != nil && draining.Err() != nil {
+				err = errs.New(errs.Unavailable, "the server is shutting down")
+			}
+			err = c.end(ctx, id, err)
 			c.timer.observe(status.Code(err), time.Since(start))
 		}()
-		return handle(srv, decodingStream{stream})
+		return handle(srv, decodingStream{stream, ctx})
 	}
 }
 
@@ -121,8 +132,13 @@ func (c *rpcCall) end(ctx context.Context, id string, err error) error {
 	return c.dialect.status(err)
 }
 
-// A decodingStream decodes as unary calls do.
-type decodingStream struct{ grpc.ServerStream }
+// A decodingStream decodes as unary calls do, and has a context of its own.
+type decodingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s decodingStream) Context() context.Context { return s.ctx }
 
 func (s decodingStream) RecvMsg(v any) error { return decode(s.ServerStream.RecvMsg, v) }
 

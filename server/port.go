@@ -28,10 +28,9 @@ type port struct {
 	address net.Addr
 	mux     *mux
 	http    *http.Server
-	// Both gRPC servers have the same services: native runs on its own
-	// transport; bridged stands behind http, for gRPC-Web and Connect.
-	native, bridged *grpc.Server
-	health          *grpchealth.Server
+	grpc    *grpc.Server
+	health  *grpchealth.Server
+	end     context.CancelFunc // ends the streams
 }
 
 // openPort listens at the door's address.
@@ -40,21 +39,14 @@ type port struct {
 func (c *core) openPort(d door) (*port, error) {
 	l, err := net.Listen("tcp", d.address)
 	if err != nil {
-		return nil, errs.Wrap(errs.Unavailable, err, "serve.%s.address: cannot listen: %v", d.name, err)
+		return nil, errs.New(errs.Unavailable, "serve.%s.address: cannot listen: %v", d.name, err)
 	}
 	p := &port{name: d.name, address: l.Addr(), mux: newMux(l), health: grpchealth.NewServer()}
-	p.native = c.grpcServer(d, p.health)
-	p.bridged = c.grpcServer(d, p.health)
-	for service := range p.native.GetServiceInfo() {
-		p.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
-	}
-	handler, err := c.handler(d, p.bridged)
-	if err != nil {
-		_ = l.Close()
-		return nil, err
-	}
+	handlers := http.NewServeMux()
+	c.routes(d, handlers)
+	p.grpc, p.end = c.services(d, p.health, handlers)
 	p.http = &http.Server{
-		Handler:           handler,
+		Handler:           withRequestID(handlers),
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: peekTime,
 		ReadTimeout:       httpTime,
@@ -67,39 +59,39 @@ func (c *core) openPort(d door) (*port, error) {
 	return p, nil
 }
 
-// grpcServer returns a server with the services of a door.
-func (c *core) grpcServer(d door, health *grpchealth.Server) *grpc.Server {
-	s := &rpcServer{Server: grpc.NewServer(grpcOptions(c.limits)...), log: c.log, metrics: c.metrics}
+// services returns a gRPC server with the services of a door, which handlers
+// get too. The function returned ends all streams.
+func (c *core) services(d door, health *grpchealth.Server, handlers *http.ServeMux) (*grpc.Server, context.CancelFunc) {
+	draining, end := context.WithCancel(context.Background())
+	s := &rpcServer{
+		Server: grpc.NewServer(grpcOptions(c.limits)...), draining: draining, log: c.log, metrics: c.metrics,
+		bridge: &bridge{mux: handlers, message: int(c.limits.Message)},
+	}
 	if d.services == nil {
-		return s.Server
+		return s.Server, end
 	}
 	d.services(s)
 	healthpb.RegisterHealthServer(s, healthService{health})
 	reflection.Register(s)
-	return s.Server
+	for service := range s.GetServiceInfo() {
+		health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
+	}
+	return s.Server, end
 }
 
-// handler returns what answers the requests that are not plain gRPC.
-func (c *core) handler(d door, bridged *grpc.Server) (http.Handler, error) {
-	rs := &routes{mux: http.NewServeMux(), log: c.log, metrics: c.metrics, body: c.limits.Body}
+// routes registers the REST API of a door, and what every port has.
+func (c *core) routes(d door, handlers *http.ServeMux) {
+	rs := &routes{mux: handlers, log: c.log, metrics: c.metrics, body: c.limits.Body}
 	d.routes(rs)
 	c.health.routes(rs)
-	rs.mux.Handle("GET /metrics/prometheus", c.metrics.handler())
-	bridge, err := bridgeTo(bridged, c.limits)
-	if err != nil {
-		return nil, err
-	}
-	for service := range bridged.GetServiceInfo() {
-		rs.mux.Handle("/"+service+"/", bridge)
-	}
-	return withRequestID(rs.mux), nil
+	handlers.Handle("GET /metrics/prometheus", c.metrics.handler())
 }
 
 // serve returns nil after shutdown, else why it ended.
 func (p *port) serve() error {
 	var g errgroup.Group
 	g.Go(p.mux.serve)
-	g.Go(func() error { return p.native.Serve(p.mux.grpc) })
+	g.Go(func() error { return p.grpc.Serve(p.mux.grpc) })
 	g.Go(func() error {
 		if err := p.http.Serve(p.mux.http); err != http.ErrServerClosed {
 			return err
@@ -112,19 +104,19 @@ func (p *port) serve() error {
 // shutdown lets what was accepted finish until ctx ends, then breaks it off.
 func (p *port) shutdown(ctx context.Context) {
 	p.health.Shutdown()
+	p.end()
 	p.mux.close()
 	var g errgroup.Group
 	g.Go(func() error {
 		if p.http.Shutdown(ctx) != nil {
 			_ = p.http.Close()
 		}
-		p.bridged.Stop()
 		return nil
 	})
 	g.Go(func() error {
-		stop := context.AfterFunc(ctx, p.native.Stop)
+		stop := context.AfterFunc(ctx, p.grpc.Stop)
 		defer stop()
-		p.native.GracefulStop()
+		p.grpc.GracefulStop()
 		return nil
 	})
 	_ = g.Wait()

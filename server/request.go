@@ -71,8 +71,9 @@ func withRequestID(next http.Handler) http.Handler {
 	})
 }
 
-// echoRequestID sends a caller of gRPC its own request id back and returns it,
-// "" if it sent none.
+// echoRequestID sends a caller of gRPC its own request id back and returns it.
+// Without one it returns that of the HTTP request that carries the call, if there
+// is one, else "".
 func echoRequestID(ctx context.Context) string {
 	for _, id := range metadata.ValueFromIncomingContext(ctx, requestIDKey) {
 		if validRequestID(id) {
@@ -81,7 +82,7 @@ func echoRequestID(ctx context.Context) string {
 			return id
 		}
 	}
-	return ""
+	return requestIDOf(ctx)
 }
 
 // logFailure records what the caller may not see of err: only server errors are

@@ -204,3 +204,9 @@ func cardeaTuple(t *testing.T, text string) *cardeav1.Tuple {
 	}
 	return out
 }
+
+// begins reports whether text is want, or begins as a want that ends in ... does.
+func begins(text, want string) bool {
+	prefix, open := strings.CutSuffix(want, "...")
+	return text == want || open && strings.HasPrefix(text, prefix)
+}
