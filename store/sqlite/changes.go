@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"iter"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -110,16 +109,21 @@ func (s *Store) window(from, to engine.Revision) (low, high int64, err error) {
 	return low, high, nil
 }
 
-// log reads the rows whose column, created or removed, lies in (low, high].
-func (s *Store) log(op engine.Op, column string, low, high int64) func(context.Context, *entry, int) ([]entry, error) {
+// logQueries returns the SQL of the log's first page and of the ones behind it.
+func logQueries(op engine.Op, column string) (start, resume string) {
 	key := column + ", " + list
 	text := "SELECT " + key + " FROM tuple WHERE "
 	if op == engine.Delete {
 		text += "removed < 9223372036854775807 AND " // names the partial index
 	}
-	start := text + column + " > ? AND " + column + " <= ? ORDER BY " + key + " LIMIT ?"
-	resume := text + "(" + key + ") > (?, ?, ?, ?, ?, ?, ?) AND " + column + " <= ? ORDER BY " + key + " LIMIT ?"
+	start = text + column + " > ? AND " + column + " <= ? ORDER BY " + key + " LIMIT ?"
+	resume = text + "(" + key + ") > (?, ?, ?, ?, ?, ?, ?) AND " + column + " <= ? ORDER BY " + key + " LIMIT ?"
+	return start, resume
+}
 
+// log reads the rows whose column, created or removed, lies in (low, high].
+func (s *Store) log(op engine.Op, column string, low, high int64) func(context.Context, *entry, int) ([]entry, error) {
+	start, resume := logQueries(op, column)
 	return func(ctx context.Context, last *entry, limit int) ([]entry, error) {
 		query, args := start, []any{low, high, limit}
 		if last != nil {
@@ -130,14 +134,9 @@ func (s *Store) log(op engine.Op, column string, low, high int64) func(context.C
 			args = append(args, high, limit)
 		}
 		var page []entry
-		err := s.query(ctx, query, args, func(rows *sql.Rows) error {
-			e := entry{change: engine.Change{Op: op}}
-			if err := rows.Scan(append([]any{&e.revision}, fields(&e.change.Tuple)...)...); err != nil {
-				return err
-			}
-			page = append(page, e)
-			return nil
-		})
+		e := entry{change: engine.Change{Op: op}}
+		dest := append([]any{&e.revision}, fields(&e.change.Tuple)...)
+		err := s.query(ctx, query, args, dest, func() { page = append(page, e) })
 		if err != nil {
 			return nil, err
 		}

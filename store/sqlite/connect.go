@@ -32,6 +32,7 @@ func connect(path string, as role) (*sql.DB, error) {
 			"journal_mode(wal)",
 			"synchronous(full)",             // an acknowledged write survives a power failure
 			"cache_size(-65536)",            // KiB: bulk imports touch three trees at random
+			"wal_autocheckpoint(16384)",     // pages: ...
 			"journal_size_limit(134217728)") // bytes: a big import does not leave its log behind
 	case reader:
 		settings = append(settings, "query_only(true)", "cache_size(-16384)")

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"math"
 	"time"
 
@@ -67,17 +66,16 @@ func (s *Store) Models(ctx context.Context, before int64, limit int) ([]engine.M
 func (s *Store) readModels(ctx context.Context, where string, args ...any) ([]engine.ModelVersion, error) {
 	var out []engine.ModelVersion
 	text := "SELECT number, revision, at, source FROM model WHERE " + where + " LIMIT ?"
-	err := s.query(ctx, text, args, func(rows *sql.Rows) error {
-		var m engine.ModelVersion
-		var rev, at int64
-		if err := rows.Scan(&m.Number, &rev, &at, &m.Source); err != nil {
-			return err
-		}
+	var m engine.ModelVersion
+	var rev, at int64
+	err := s.query(ctx, text, args, []any{&m.Number, &rev, &at, &m.Source}, func() {
 		m.Created, m.Revision = clock(at), revision(rev)
 		out = append(out, m)
-		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func clock(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

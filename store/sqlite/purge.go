@@ -35,20 +35,36 @@ func (s *Store) Purge(ctx context.Context, t time.Time) (int64, error) {
 
 // horizon returns the newest revision made before t that removed a tuple, or 0.
 func (s *Store) horizon(ctx context.Context, t time.Time) (int64, error) {
-	var made, removed int64
-	err := s.reads.QueryRowContext(ctx,
-		"SELECT revision FROM revision WHERE at < ? ORDER BY at DESC, revision DESC LIMIT 1", t.UnixMicro()).Scan(&made)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
+	made, err := s.madeBefore(ctx, t)
+	if err != nil {
+		return 0, err
 	}
-	if err == nil {
-		err = s.reads.QueryRowContext(ctx,
-			"SELECT coalesce(max(removed), 0) FROM tuple WHERE removed < 9223372036854775807 AND removed <= ?", made).Scan(&removed)
-	}
+	var removed int64
+	err = s.reads.QueryRowContext(ctx, `SELECT coalesce(max(removed), 0) FROM tuple
+		WHERE removed < 9223372036854775807 AND removed <= ?`, made).Scan(&removed)
 	if err != nil {
 		return 0, classify(err, "look for removed tuples")
 	}
 	return removed, nil
+}
+
+// madeBefore returns the newest revision made before t, or 0.
+func (s *Store) madeBefore(ctx context.Context, t time.Time) (int64, error) {
+	low, high := s.oldest.Load(), s.head.Load() // the answer is low, or above it up to high
+	for low < high {
+		middle := low + (high-low+1)/2
+		var at int64
+		err := s.reads.QueryRowContext(ctx, "SELECT at FROM revision WHERE revision = ?", middle).Scan(&at)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) { // none: another Purge has just passed it
+			return 0, classify(err, "read the date of revision %d", middle)
+		}
+		if at < t.UnixMicro() {
+			low = middle
+		} else {
+			high = middle - 1
+		}
+	}
+	return low, nil
 }
 
 // expire makes horizon the oldest readable revision. Readers learn of it before

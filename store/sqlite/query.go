@@ -68,20 +68,27 @@ const everyNamespace = `namespace IN (
 		SELECT (SELECT min(namespace) FROM tuple WHERE namespace > n.name) FROM n WHERE n.name IS NOT NULL
 	) SELECT name FROM n WHERE name IS NOT NULL)`
 
-// filter returns the clause that selects the tuples of q at any revision.
+// filter returns the clause that selects the tuples of q at any revision. A
+// column behind one that q leaves open cannot be sought, only tested; the plus
+// tells SQLite so, which would otherwise sort by the columns after it.
 func filter(q engine.Query) clause {
 	var c clause
+	object, relation := "object = ?", "relation = ?"
 	switch {
 	case q.Namespace != nil:
 		c.add("namespace = ?", *q.Namespace)
-	case q.Object != nil && q.Subject == nil:
+	case q.Subject == nil && q.Object != nil:
 		c.add(everyNamespace)
+	default:
+		object, relation = "+object = ?", "+relation = ?"
 	}
 	if q.Object != nil {
-		c.add("object = ?", *q.Object)
+		c.add(object, *q.Object)
+	} else {
+		relation = "+relation = ?"
 	}
 	if q.Relation != nil {
-		c.add("relation = ?", *q.Relation)
+		c.add(relation, *q.Relation)
 	}
 	if q.Subject != nil {
 		c.add("subject_namespace = ? AND subject_id = ? AND subject_relation = ?",

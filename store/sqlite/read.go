@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"iter"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -45,27 +44,17 @@ func (s *Store) Read(ctx context.Context, rev engine.Revision, q engine.Query, p
 
 // page returns up to limit tuples of q at revision at, behind after.
 func (s *Store) page(ctx context.Context, at int64, q engine.Query, after *engine.Tuple, limit int) ([]engine.Tuple, error) {
-	where := filter(q)
-	if after != nil && !behind(&where, q, *after) {
+	text, args, ok := pageQuery(at, q, after, limit)
+	if !ok {
 		return nil, nil
 	}
-	where.add("+created <= ? AND +removed > ?", at, at) // the plus: never by these indexes
-	from := "tuple"
-	if q.Subject != nil {
-		from = "tuple INDEXED BY tuple_by_subject"
-	}
-	text := "SELECT " + list + " FROM " + from + " WHERE " + where.text() + " ORDER BY " + list + " LIMIT ?"
 	var out []engine.Tuple
-	err := s.query(ctx, text, append(where.args, limit), func(rows *sql.Rows) error {
-		var t engine.Tuple
-		if err := rows.Scan(fields(&t)...); err != nil {
-			return err
-		}
+	var t engine.Tuple
+	err := s.query(ctx, text, args, fields(&t), func() {
 		if n := len(out); n > 0 {
 			share(&t, &out[n-1])
 		}
 		out = append(out, t)
-		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -73,8 +62,24 @@ func (s *Store) page(ctx context.Context, at int64, q engine.Query, after *engin
 	return out, s.kept(at)
 }
 
-// query runs a statement of the cache and hands each row to scan.
-func (s *Store) query(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
+// pageQuery returns the SQL of page, and false if no tuple can match.
+func pageQuery(at int64, q engine.Query, after *engine.Tuple, limit int) (text string, args []any, ok bool) {
+	where := filter(q)
+	if after != nil && !behind(&where, q, *after) {
+		return "", nil, false
+	}
+	where.add("+created <= ? AND +removed > ?", at, at) // the plus: never by these indexes
+	from := "tuple"
+	if q.Subject != nil {
+		from = "tuple INDEXED BY tuple_by_subject"
+	}
+	text = "SELECT " + list + " FROM " + from + " WHERE " + where.text() + " ORDER BY " + list + " LIMIT ?"
+	return text, append(where.args, limit), true
+}
+
+// query runs a statement of the cache. It scans each row into dest and then
+// calls each.
+func (s *Store) query(ctx context.Context, text string, args, dest []any, each func()) error {
 	stmt, err := s.queries.get(ctx, text)
 	if err != nil {
 		return classify(err, "read %s", s.path)
@@ -85,9 +90,10 @@ func (s *Store) query(ctx context.Context, text string, args []any, scan func(*s
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := scan(rows); err != nil {
+		if err := rows.Scan(dest...); err != nil {
 			return classify(err, "read %s", s.path)
 		}
+		each()
 	}
 	if err := rows.Err(); err != nil {
 		return classify(err, "read %s", s.path)

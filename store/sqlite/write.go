@@ -181,7 +181,7 @@ func (w *batchWriter) apply(group []*request) (*transaction, error) {
 		stamp:    tx.Stmt(w.stamp),
 	}
 	for _, r := range group {
-		if err := t.attempt(r); err != nil {
+		if err := t.attempt(r, len(group) == 1); err != nil {
 			tx.Rollback()
 			return nil, err
 		}
@@ -212,7 +212,13 @@ type transaction struct {
 
 // attempt runs one request; if it fails, nothing of it stays. The error is of
 // the transaction as a whole.
-func (t *transaction) attempt(r *request) error {
+func (t *transaction) attempt(r *request, alone bool) error {
+	if alone {
+		// The transaction can be its savepoint, which spares SQLite the copy of
+		// every page that it touches.
+		r.err = r.do(t)
+		return r.err
+	}
 	if err := t.exec("SAVEPOINT request"); err != nil {
 		return err
 	}

@@ -1,0 +1,204 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+func openMemory(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func tuple(t *testing.T, text string) engine.Tuple {
+	t.Helper()
+	x, err := engine.ParseTuple(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// hold keeps the writer busy, so that what is submitted meanwhile waits and
+// then forms one group.
+func hold(t *testing.T, s *Store) (release func()) {
+	t.Helper()
+	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- s.submit(context.Background(), 0, func(*transaction) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	return func() {
+		t.Helper()
+		close(end)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// later runs do in the background and returns once its request waits.
+func later(s *Store, do func() error) <-chan error {
+	waiting := len(s.queue)
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	for len(s.queue) == waiting {
+		runtime.Gosched() // the queue has no other way to tell
+	}
+	return done
+}
+
+func count(t *testing.T, s *Store) int {
+	t.Helper()
+	n := 0
+	for _, err := range s.Read(t.Context(), revision(s.head.Load()), engine.Query{}, engine.Page{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+func TestGroupKeepsWhoSucceeds(t *testing.T) {
+	s := openMemory(t)
+	release := hold(t, s)
+	var revs [3]engine.Revision
+	write := func(i int, text string, model int64) <-chan error {
+		return later(s, func() (err error) {
+			revs[i], err = s.Write(t.Context(), []engine.Update{{Op: engine.Insert, Tuple: tuple(t, text)}}, model)
+			return err
+		})
+	}
+	first := write(0, "doc:1#view@ann", 0)
+	second := write(1, "doc:2#view@ann", 7) // no such model
+	third := write(2, "doc:3#view@ann", 0)
+	broken := later(s, func() error {
+		return s.submit(t.Context(), 1, func(x *transaction) error {
+			if _, err := x.update([]engine.Update{{Op: engine.Insert, Tuple: tuple(t, "doc:4#view@ann")}}); err != nil {
+				return err
+			}
+			if err := x.advance(); err != nil {
+				return err
+			}
+			return errors.New("after it has written")
+		})
+	})
+	release()
+	if err := errors.Join(<-first, <-third); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; errs.KindOf(err) != errs.Conflict {
+		t.Errorf("error %v: expected a conflict", err)
+	}
+	if err := <-broken; err == nil {
+		t.Error("expected an error")
+	}
+	if revs != [...]engine.Revision{"1", "", "2"} {
+		t.Errorf("revisions %q: expected one for each that succeeded", revs)
+	}
+	if head, n := s.head.Load(), count(t, s); head != 2 || n != 2 {
+		t.Errorf("revision %d with %d tuples: expected 2 and 2", head, n)
+	}
+}
+
+func TestCancelledWhileWaiting(t *testing.T) {
+	s := openMemory(t)
+	release := hold(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := later(s, func() error {
+		_, err := s.Write(ctx, []engine.Update{{Op: engine.Insert, Tuple: tuple(t, "doc:1#view@ann")}}, 0)
+		return err
+	})
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) || errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("error %v: expected one that says cancelled", err)
+	}
+	release()
+	if err := s.submit(t.Context(), 0, func(*transaction) error { return nil }); err != nil { // the queue is empty now
+		t.Fatal(err)
+	}
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d tuples: a withdrawn write was made", n)
+	}
+}
+
+func TestCancelledAfterItBegan(t *testing.T) {
+	s := openMemory(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.submit(ctx, 1, func(x *transaction) error {
+		cancel()
+		return x.advance()
+	})
+	if err != nil {
+		t.Errorf("error %v: expected the true outcome", err)
+	}
+	if head := s.head.Load(); head != 1 {
+		t.Errorf("revision %d: expected 1", head)
+	}
+}
+
+// TestPurgeInTheMiddle gives the revisions dates and purges by each.
+func TestPurgeInTheMiddle(t *testing.T) {
+	const n = 9
+	for cut := range n + 2 {
+		s := openMemory(t)
+		x := tuple(t, "doc:1#view@ann")
+		for i := range n {
+			up := engine.Update{Op: engine.Insert + engine.Op(i%2), Tuple: x} // odd revisions add, even ones remove
+			if _, err := s.Write(t.Context(), []engine.Update{up}, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.writes.Exec("UPDATE revision SET at = revision * 1000000"); err != nil {
+			t.Fatal(err)
+		}
+		gone, err := s.Purge(t.Context(), time.Unix(int64(cut), 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Made before the cut: 1 to cut-1; those that removed: every second.
+		removals := max(cut-1, 0) / 2
+		if gone != int64(removals) {
+			t.Errorf("cut at %d: %d rows purged, want %d", cut, gone, removals)
+		}
+		for rev := range int64(n + 1) {
+			rows := 0
+			var failed error
+			for _, err := range s.Read(t.Context(), revision(rev), engine.Query{}, engine.Page{}) {
+				if failed = err; err == nil {
+					rows++
+				}
+			}
+			if kept := rev >= int64(2*removals); kept && (failed != nil || rows != int(rev%2)) || !kept && errs.KindOf(failed) != errs.Expired {
+				t.Errorf("cut at %d, revision %d: %d rows, error %v", cut, rev, rows, failed)
+			}
+		}
+		var dates int
+		if err := s.reads.QueryRow("SELECT count(*) FROM revision").Scan(&dates); err != nil {
+			t.Fatal(err)
+		}
+		if want := n - max(2*removals-1, 0); dates != want {
+			t.Errorf("cut at %d: %d dates are left, want %d", cut, dates, want)
+		}
+	}
+}
