@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -59,4 +61,37 @@ func consoleBlocks(text string) []step {
 		all = append(all, steps(strings.Join(lines[first:i], "\n"), first+1)...)
 	}
 	return all
+}
+
+// TestSettings feeds the table of docs/operate.md to the program, as a
+// configuration in which every key has its default, and looks in the table for
+// every flag of serve.
+func TestSettings(t *testing.T) {
+	text, err := os.ReadFile("../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z.]+)` \\| (?:`(--[a-z-]+)`)? *\\| (?:`([^`]*)`)? *\\|").FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 20 {
+		t.Fatalf("found %d settings in the table", len(rows))
+	}
+	var config strings.Builder
+	flags := map[string]bool{"--config": true, "--example": true, "--help": true}
+	for _, row := range rows {
+		key, flag, value := row[1], row[2], row[3]
+		flags[flag] = true
+		env := "CARDEA_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		fmt.Fprintf(&config, "%s=%s\n", env, value)
+	}
+	file := filepath.Join(t.TempDir(), "none.db")
+	env := append(strings.Split(strings.TrimSpace(config.String()), "\n"), "CARDEA_DSN=sqlite://"+file)
+	if r := runIn(t, "", env, "migrate", "status"); !strings.Contains(r.err, "is not there") {
+		t.Errorf("the defaults of the table are not accepted: %+v", r)
+	}
+	help := runIn(t, "", nil, "serve", "--help").must(t)
+	for _, flag := range regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[a-z-]+)`).FindAllStringSubmatch(help, -1) {
+		if !flags[flag[1]] {
+			t.Errorf("docs/operate.md does not have %s", flag[1])
+		}
+	}
 }
