@@ -36,13 +36,14 @@ var mayImport = map[string]rule{
 		tests: "store/sqlite examples internal/golden"},
 
 	// Databases.
-	"store/sqlite":    {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 golang.org/x/sync", never: "net/http", tests: "store/storetest"},
+	"store":           {ours: "engine store/sqlite internal/errs", never: "net/http"},
+	"store/sqlite":    {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
 	"store/storetest": {ours: "engine internal/errs", never: "net/http database/sql"},
 
 	// Doors.
-	"server": {ours: "engine opl store/sqlite internal/errs proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
-		tests: "examples internal/golden"},
-	"cmd/cardea": {ours: "server engine opl store/sqlite bench examples internal/errs proto/cardea/v1",
+	"server": {ours: "engine opl store internal/errs proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
+		tests: "store/sqlite examples internal/golden"},
+	"cmd/cardea": {ours: "server engine opl store store/sqlite bench examples internal/errs proto/cardea/v1",
 		theirs: "github.com/spf13/cobra github.com/spf13/pflag google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
 	"proto/cardea/v1":                         {theirs: "google.golang.org"},
 	"proto/ory/keto/opl/v1alpha1":             {theirs: "google.golang.org"},
@@ -50,7 +51,7 @@ var mayImport = map[string]rule{
 
 	// Load, examples, and the tests of the whole. e2e runs the binary and sees
 	// no package of ours but the questions to ask it.
-	"bench":          {ours: "engine opl examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*"},
+	"bench":          {ours: "engine opl examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*", tests: "store/sqlite"},
 	"examples":       {never: noDoors},
 	"examples/drive": {never: noDoors},
 	"e2e":            {tests: "examples", tools: "google.golang.org github.com/ory/keto/proto"},
