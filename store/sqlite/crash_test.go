@@ -44,7 +44,7 @@ func TestCrash(t *testing.T) {
 	written := make([]int, crashWriters) // how many writes of each writer are known to be there
 	seen := map[string]bool{}
 	for range rounds {
-		acks := crashRound(t, path, written, 1+r.IntN(400))
+		acks := crashRound(t, path, written, 1+r.IntN(200))
 		newest := engine.Revision("")
 		s := open(t, path)
 		for _, a := range acks {

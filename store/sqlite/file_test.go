@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
@@ -171,5 +173,30 @@ func TestEpoch(t *testing.T) {
 	}
 	if len(ids) != 3 {
 		t.Errorf("%d identities: expected one for each epoch", len(ids))
+	}
+}
+
+// TestClockGoesBack sets the date of the newest revision ahead of the clock.
+// Purge finds revisions by bisection, so their dates must never decrease.
+func TestClockGoesBack(t *testing.T) {
+	path := file(t)
+	write := func() engine.ModelVersion {
+		s := open(t, path)
+		defer s.Close()
+		models, err := s.Models(t.Context(), 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.PutModel(t.Context(), "", int64(len(models)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	write()
+	future := time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC)
+	execSQL(t, path, "UPDATE revision SET at = ?", future.UnixMicro())
+	if m := write(); m.Created.Before(future) {
+		t.Errorf("version made at %v, after one made at %v", m.Created, future)
 	}
 }

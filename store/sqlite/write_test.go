@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -91,7 +92,6 @@ func TestGroupKeepsWhoSucceeds(t *testing.T) {
 	}
 	first := write(0, "doc:1#view@ann", 0)
 	second := write(1, "doc:2#view@ann", 7) // no such model
-	third := write(2, "doc:3#view@ann", 0)
 	broken := later(s, func() error {
 		return s.submit(t.Context(), 1, func(x *transaction) error {
 			if _, err := x.update([]engine.Update{{Op: engine.Insert, Tuple: tuple(t, "doc:4#view@ann")}}); err != nil {
@@ -103,6 +103,7 @@ func TestGroupKeepsWhoSucceeds(t *testing.T) {
 			return errors.New("after it has written")
 		})
 	})
+	third := write(2, "doc:3#view@ann", 0)
 	release()
 	if err := errors.Join(<-first, <-third); err != nil {
 		t.Fatal(err)
@@ -118,6 +119,48 @@ func TestGroupKeepsWhoSucceeds(t *testing.T) {
 	}
 	if head, n := s.head.Load(), count(t, s); head != 2 || n != 2 {
 		t.Errorf("revision %d with %d tuples: expected 2 and 2", head, n)
+	}
+}
+
+// TestNothingChanges makes the no-ops of a store and expects no revision.
+func TestNothingChanges(t *testing.T) {
+	s := openMemory(t)
+	x := tuple(t, "doc:1#view@ann")
+	write := func(ups ...engine.Update) engine.Revision {
+		t.Helper()
+		rev, err := s.Write(t.Context(), ups, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
+	write(engine.Update{Op: engine.Insert, Tuple: x})
+	for _, ups := range [][]engine.Update{nil, {{Op: engine.Insert, Tuple: x}}, {{Op: engine.Delete, Tuple: tuple(t, "doc:2#view@ann")}}} {
+		if rev := write(ups...); rev != "1" {
+			t.Errorf("updates %v lead to revision %q: expected to stay at 1", ups, rev)
+		}
+	}
+	object := "2"
+	if n, rev, err := s.DeleteAll(t.Context(), engine.Query{Object: &object}); n != 0 || rev != "1" || err != nil {
+		t.Errorf("%d tuples deleted, revision %q, error %v: expected to stay at 1", n, rev, err)
+	}
+}
+
+// TestSettings reads back what the durability of an acknowledged write rests on.
+func TestSettings(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "cardea.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for setting, want := range map[string]string{"journal_mode": "wal", "synchronous": "2"} {
+		var got string
+		if err := s.writes.QueryRow("PRAGMA " + setting).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %s, error %v: expected %s", setting, got, err, want)
+		}
+	}
+	if _, err := s.reads.Exec("DELETE FROM meta"); err == nil {
+		t.Error("a connection for reading has written")
 	}
 }
 

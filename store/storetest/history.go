@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"iter"
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -205,4 +207,44 @@ func purgeManyRows(h *harness) {
 		h.Fatalf("%d rows purged: expected 5200", n)
 	}
 	h.shows(rev, ts[5200:]...)
+}
+
+// purgeWhileReading forgets a revision under an iterator that is half way
+// through it. The rest must come, or an error: an end would be a lie.
+func purgeWhileReading(h *harness) {
+	ts := numbered(0, 5500)
+	rev := h.insert(ts...)
+	_, gone, err := h.DeleteAll(h.ctx, engine.Query{})
+	h.must(err)
+	purge := sync.OnceFunc(func() {
+		_, err := h.Purge(h.ctx, afterwards())
+		h.must(err)
+	})
+	rows, failed := 0, error(nil)
+	next, stop := iter.Pull2(h.Changes(h.ctx, rev, gone))
+	defer stop()
+	_, err, _ = next()
+	h.must(err)
+	for _, err := range h.Read(h.ctx, rev, engine.Query{}, engine.Page{}) {
+		purge()
+		if failed = err; err == nil {
+			rows++
+		}
+	}
+	if rows != len(ts) && errs.KindOf(failed) != errs.Expired {
+		h.Fatalf("%d tuples of %d, error %v: expected all, or one that says expired", rows, len(ts), failed)
+	}
+	rows = 1
+	for {
+		_, err, ok := next()
+		if !ok {
+			break
+		}
+		if failed = err; err == nil {
+			rows++
+		}
+	}
+	if rows != len(ts) && errs.KindOf(failed) != errs.Expired {
+		h.Fatalf("%d changes of %d, error %v: expected all, or one that says expired", rows, len(ts), failed)
+	}
 }

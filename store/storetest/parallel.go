@@ -209,7 +209,8 @@ func headCoversAcknowledged(h *harness) {
 // purgeUnderLoad forgets history while others write and read the newest state.
 // A reader may be told that its revision has expired, but never lied to.
 func purgeUnderLoad(h *harness) {
-	ts := numbered(0, 50)
+	const n = 50
+	ts, spare := numbered(0, n), numbered(n, 2*n)
 	h.insert(ts...)
 	stopPurge := background(h, func(int) error {
 		_, err := h.Purge(h.ctx, afterwards())
@@ -224,12 +225,11 @@ func purgeUnderLoad(h *harness) {
 		if errs.KindOf(err) == errs.Expired {
 			return nil
 		}
-		if err == nil && len(got) != len(ts) {
-			return fmt.Errorf("at %q there are %d tuples: expected %d", head, len(got), len(ts))
+		if err == nil && len(got) != n {
+			return fmt.Errorf("at %q there are %d tuples: expected %d", head, len(got), n)
 		}
 		return err
 	})
-	spare := numbered(50, 100)
 	for range 3 {
 		for i := range ts { // each write keeps the number of tuples
 			h.write(engine.Update{Op: engine.Delete, Tuple: ts[i]}, engine.Update{Op: engine.Insert, Tuple: spare[i]})

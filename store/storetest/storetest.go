@@ -57,6 +57,7 @@ var suite = []struct {
 	{"PurgeKeepsWhatLives", purgeKeepsWhatLives},
 	{"PurgeOfLongAgo", purgeOfLongAgo},
 	{"PurgeManyRows", purgeManyRows},
+	{"PurgeWhileReading", purgeWhileReading},
 	{"PurgeUnderLoad", purgeUnderLoad},
 	{"ParallelWriters", parallelWriters},
 	{"PairsAreNeverHalf", pairsAreNeverHalf},
@@ -68,11 +69,13 @@ var suite = []struct {
 	{"Identity", identity},
 }
 
-// Run runs all tests, each on a store of its own. open returns an empty store,
-// or calls tb.Skip if its database is not there. Run closes the stores.
+// Run runs all tests, some at the same time, each on a store of its own. open
+// returns an empty store, or calls tb.Skip if its database is not there. Run
+// closes the stores.
 func Run(t *testing.T, open func(tb testing.TB) engine.Store) {
 	for _, c := range suite {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			h := newHarness(t, open(t))
 			h.open = func() *harness { return newHarness(t, open(t)) }
 			c.test(h)
@@ -82,7 +85,7 @@ func Run(t *testing.T, open func(tb testing.TB) engine.Store) {
 }
 
 // A harness is a store with methods that fail the test instead of returning
-// errors. Its own fields of the store stay reachable for calls that must fail.
+// errors. The methods of the store itself serve for calls that must fail.
 type harness struct {
 	*testing.T
 	engine.Store
