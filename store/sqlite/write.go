@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -147,6 +148,12 @@ func (w *batchWriter) commit(group []*request) {
 		return
 	}
 	t, err := w.apply(group)
+	if errors.Is(err, errTorn) {
+		for _, r := range group {
+			w.commit([]*request{r})
+		}
+		return
+	}
 	if err == nil {
 		w.model, w.time = t.model, t.time
 		w.store.head.Store(t.revision)
@@ -159,6 +166,11 @@ func (w *batchWriter) commit(group []*request) {
 		r.answer <- r.err
 	}
 }
+
+// errTorn says that a request took the transaction of its group down with it,
+// as SQLite does when the disk is full. Nothing of the group was written; each
+// request is then run alone.
+var errTorn = errors.New("a request has ended the transaction")
 
 // apply runs the requests, each in its savepoint, and commits those that
 // succeeded. It runs under no caller's context: the group has many callers.
@@ -191,7 +203,6 @@ func (w *batchWriter) apply(group []*request) (*transaction, error) {
 		return t, nil
 	}
 	if err := tx.Commit(); err != nil {
-		tx.Rollback()
 		return nil, errs.Wrap(errs.Unavailable, err, "commit to %s failed: the outcome is unknown until the store is opened again", w.store.path)
 	}
 	return t, nil
@@ -219,24 +230,25 @@ func (t *transaction) attempt(r *request, alone bool) error {
 		r.err = r.do(t)
 		return r.err
 	}
-	if err := t.exec("SAVEPOINT request"); err != nil {
-		return err
+	if !t.exec("SAVEPOINT request") {
+		return errTorn
 	}
 	before := *t
 	if r.err = r.do(t); r.err != nil {
 		*t = before
-		if err := t.exec("ROLLBACK TO request"); err != nil {
-			return err
+		if !t.exec("ROLLBACK TO request") {
+			return errTorn
 		}
 	}
-	return t.exec("RELEASE request")
-}
-
-func (t *transaction) exec(text string) error {
-	if _, err := t.tx.ExecContext(t.ctx, text); err != nil {
-		return classify(err, "write")
+	if !t.exec("RELEASE request") {
+		return errTorn
 	}
 	return nil
+}
+
+func (t *transaction) exec(text string) bool {
+	_, err := t.tx.ExecContext(t.ctx, text)
+	return err == nil
 }
 
 // advance makes the next revision, which the rows written by this request

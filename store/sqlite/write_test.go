@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -243,5 +244,56 @@ func TestPurgeInTheMiddle(t *testing.T) {
 		if want := n - max(2*removals-1, 0); dates != want {
 			t.Errorf("cut at %d: %d dates are left, want %d", cut, dates, want)
 		}
+	}
+}
+
+// TestDiskFull limits the size of the file, as a full disk does. Whoever does
+// not get in is told so, nothing stays by half, and the store goes on once
+// there is room.
+func TestDiskFull(t *testing.T) {
+	s := openMemory(t)
+	big := func(n int) []engine.Update {
+		var ups []engine.Update
+		for i := range n {
+			ups = append(ups, engine.Update{Op: engine.Insert, Tuple: tuple(t, fmt.Sprintf("doc:%d#view@ann", i))})
+		}
+		return ups
+	}
+	limit := func(pages int) {
+		t.Helper()
+		if _, err := s.writes.Exec(fmt.Sprint("PRAGMA max_page_count = ", pages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(50)
+	_, err := s.Write(t.Context(), big(10_000), 0)
+	if errs.KindOf(err) != errs.Unavailable {
+		t.Fatalf("error %v: expected unavailable", err)
+	}
+	release := hold(t, s)
+	small := later(s, func() error {
+		_, err := s.Write(t.Context(), big(1), 0)
+		return err
+	})
+	large := later(s, func() error {
+		_, err := s.Write(t.Context(), big(9_000), 0)
+		return err
+	})
+	release()
+	if err := <-large; errs.KindOf(err) != errs.Unavailable {
+		t.Fatalf("error %v: expected unavailable", err)
+	}
+	if err := <-small; err != nil { // its neighbour's fate is not its own
+		t.Fatal(err)
+	}
+	if n := count(t, s); n != 1 {
+		t.Fatalf("%d tuples: expected the acknowledged one", n)
+	}
+	limit(1_000_000)
+	if _, err := s.Write(t.Context(), big(10_000), 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, s); n != 10_000 {
+		t.Fatalf("%d tuples: expected 10000", n)
 	}
 }
