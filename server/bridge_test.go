@@ -16,9 +16,6 @@ import (
 func TestBridge(t *testing.T) {
 	n := startWithModel(t)
 	n.insert("Doc:a#owners@User:ann")
-	h2 := &http.Client{Transport: &http.Transport{Protocols: new(http.Protocols)}}
-	h2.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
-	t.Cleanup(h2.CloseIdleConnections)
 	for name, options := range map[string][]connect.ClientOption{
 		"Connect":            nil,
 		"Connect with JSON":  {connect.WithProtoJSON()},
@@ -27,7 +24,11 @@ func TestBridge(t *testing.T) {
 		"gRPC-Web with gzip": {connect.WithGRPCWeb(), connect.WithSendGzip()},
 		"gRPC":               {connect.WithGRPC()},
 	} {
-		for version, client := range map[string]*http.Client{"1.1": http.DefaultClient, "2": h2} {
+		// A client for each protocol: the first request of a connection decides.
+		h2 := &http.Transport{Protocols: new(http.Protocols)}
+		h2.Protocols.SetUnencryptedHTTP2(true)
+		t.Cleanup(h2.CloseIdleConnections)
+		for version, client := range map[string]*http.Client{"1.1": http.DefaultClient, "2": {Transport: h2}} {
 			if name == "gRPC" && version == "1.1" {
 				continue // needs HTTP/2
 			}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -91,14 +92,17 @@ func (c *core) routes(d door, handlers *http.ServeMux) {
 func (p *port) serve() error {
 	var g errgroup.Group
 	g.Go(p.mux.serve)
-	g.Go(func() error { return p.grpc.Serve(p.mux.grpc) })
-	g.Go(func() error {
-		if err := p.http.Serve(p.mux.http); err != http.ErrServerClosed {
-			return err
-		}
-		return nil
-	})
+	g.Go(func() error { return unless(grpc.ErrServerStopped, p.grpc.Serve(p.mux.grpc)) })
+	g.Go(func() error { return unless(http.ErrServerClosed, p.http.Serve(p.mux.http)) })
 	return g.Wait()
+}
+
+// unless returns err, or nil if it is the one that is expected.
+func unless(expected, err error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
 }
 
 // shutdown lets what was accepted finish until ctx ends, then breaks it off.

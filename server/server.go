@@ -38,28 +38,32 @@ func New(ctx context.Context, c Config) (*Server, error) {
 }
 
 // open is New with the log as a parameter.
-func open(ctx context.Context, c Config, log *slog.Logger) (s *Server, err error) {
+func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
+	s := &Server{config: c, log: log}
+	if err := s.open(ctx, c); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open builds everything. What it took before an error is freed by close.
+func (s *Server) open(ctx context.Context, c Config) (err error) {
 	if err := c.Validate(); err != nil {
-		return nil, err
+		return err
 	}
-	s = &Server{config: c, log: log}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
 	if s.db, err = store.Open(ctx, c.DSN); err != nil {
-		return nil, err
+		return err
 	}
-	s.core = &core{opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: log}
+	s.core = &core{opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
 	if s.core.engine, err = engine.New(ctx, s.db.Tuples, c.engineOptions()); err != nil {
-		return nil, err
+		return err
 	}
 	s.core.metrics.watch(s.core.engine)
-	s.core.health = &health{log: log, parts: map[string]func(context.Context) error{"database": s.core.engine.Ready}}
+	s.core.health = &health{log: s.log, parts: map[string]func(context.Context) error{"database": s.core.engine.Ready}}
 	if c.Model.Location != "" {
 		if err := s.core.loadModel(ctx, c); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, d := range s.core.doors(c.Serve) {
@@ -68,11 +72,11 @@ func open(ctx context.Context, c Config, log *slog.Logger) (s *Server, err error
 		}
 		p, err := s.core.openPort(d)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.ports = append(s.ports, p)
 	}
-	return s, nil
+	return nil
 }
 
 func newLog(c Config, w io.Writer) *slog.Logger {
