@@ -139,7 +139,7 @@ var (
 )
 
 func cardeaText(err error) (message, reason string) {
-	return text(err), codeOf(err).grpc.String()
+	return text(err), codeName(codeOf(err).grpc)
 }
 
 // status returns err as gRPC sends it.

@@ -74,8 +74,8 @@ func (n *node) run(address string, cases []restCase) {
 			kind := got.header.Get("Content-Type")
 			_, isError := got.header["Ory-Error-Id"]
 			switch {
-			case strings.HasPrefix(got.body, `{"error"`):
-				if kind != "application/json" || !isError {
+			case strings.HasPrefix(got.body, `{"error":`):
+				if kind != "application/json" || isError == strings.HasPrefix(c.path, "/v1/") {
 					t.Errorf("an error with content type %q, Ory-Error-Id %v", kind, isError)
 				}
 			case strings.HasPrefix(got.body, "{"):

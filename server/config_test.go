@@ -1,0 +1,159 @@
+package server_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/server"
+)
+
+// load reads a configuration from a file, the environment and flags.
+func load(t *testing.T, file string, env map[string]string, args ...string) (server.Config, error) {
+	t.Helper()
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	server.Flags(fs)
+	if file != "" {
+		path := filepath.Join(t.TempDir(), "cardea.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", path)
+	}
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return server.LoadConfig(fs)
+}
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := load(t, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for got, want := range map[string]string{
+		c.DSN: "sqlite://./data/cardea.db", c.Serve.Read.Address: "127.0.0.1:4466", c.Serve.Write.Address: "127.0.0.1:4467",
+		c.Serve.Public.Address: "127.0.0.1:4444", c.Serve.Metrics.Address: "127.0.0.1:4468", c.Serve.OPL.Address: "127.0.0.1:4469",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if c.Limits.Batch != 10_000 || c.Limits.Body != 4<<20 || c.History.Window != 24*time.Hour || c.Log.Level != slog.LevelInfo || c.Expand.Rewrites || c.Dev {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// TestConfigLayers sets one key in each layer: the later one wins.
+func TestConfigLayers(t *testing.T) {
+	const file = "serve:\n  read: {address: '127.0.0.1:1'}\n  write: {address: '127.0.0.1:1'}\n  metrics: {address: '127.0.0.1:1'}\nlog:\nmodel:\n  poll: 7s\n  location:\nlimits.batch: 9\ndev: true\n"
+	c, err := load(t, file, map[string]string{"CARDEA_SERVE_WRITE_ADDRESS": "127.0.0.1:2", "CARDEA_SERVE_METRICS_ADDRESS": "127.0.0.1:2", "CARDEA_DEV": "0", "CARDEA_READ_REMOTE": "x"},
+		"--metrics", "127.0.0.1:3", "--insecure", "--log-level=debug")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Serve.Read.Address != "127.0.0.1:1" || c.Serve.Write.Address != "127.0.0.1:2" || c.Serve.Metrics.Address != "127.0.0.1:3" {
+		t.Errorf("got %+v", c.Serve)
+	}
+	if c.Dev || !c.Insecure || c.Log.Level != slog.LevelDebug || c.Model.Poll != 7*time.Second || c.Limits.Batch != 9 || c.Serve.OPL.Address != "" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// TestConfigMistakes makes every kind of mistake at once: all are reported, each
+// with its key, where it was made and what was expected.
+func TestConfigMistakes(t *testing.T) {
+	_, err := load(t, `
+dsn: 5
+serv: {}
+serve:
+  read: 127.0.0.1:4466
+  write:
+    address: localhost
+    tls: true
+model:
+  poll: 3
+  location: ftp://x
+compat: hydra
+expand: {rewrites: perhaps}
+limits:
+  batch: many
+  work: 0
+  message: 99999999999
+log:
+  level: [loud]
+  format: xml
+`, map[string]string{"CARDEA_HISTORY_WINDOW": "long", "CARDEA_LOG_LEVLE": "debug"}, "--metrics", "4468")
+	if errs.KindOf(err) != errs.Invalid {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{
+		"dsn (", "expected a text, got 5",
+		"serv (", "there is no such key; the file has dsn, serve,",
+		"serve.read (", "expected a section with address, got \"127.0.0.1:4466\"",
+		"serve.write.address (", "expected host:port, such as 127.0.0.1:4466, got \"localhost\"",
+		"serve.write.tls (", "there is no such key; serve.write has address",
+		"serve.metrics.address (--metrics): expected host:port",
+		"model.poll (", "expected a duration such as 30s or 24h, got 3",
+		"model.location (", "expected a path, or a URL with file, http, https or base64, got \"ftp://x\"",
+		"compat (", "expected keto, got \"hydra\"",
+		"expand.rewrites (", "expected true or false, got \"perhaps\"",
+		"limits.batch (", "expected a whole number, got \"many\"",
+		"limits.work (", "expected more than 0",
+		"limits.message (", "expected between 1 and 2147483647",
+		"log.level (", "expected debug, info, warn or error, got a list",
+		"log.format (", "expected json or text, got \"xml\"",
+		"history.window (CARDEA_HISTORY_WINDOW): expected a duration",
+		"CARDEA_LOG_LEVLE: there is no such setting; log has level, format",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestConfigFileMistakes(t *testing.T) {
+	for name, tt := range map[string]struct{ file, want string }{
+		"no YAML":    {"a: [", "expected YAML"},
+		"no section": {"- a", "expected YAML"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := load(t, tt.file, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if _, err := load(t, "", nil, "--config", filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("a missing file gives %v", err)
+	}
+}
+
+// TestConfigLoopback names every listener that is open to others at once.
+func TestConfigLoopback(t *testing.T) {
+	args := []string{"--read", "0.0.0.0:4466", "--write", ":4467", "--metrics", "[::1]:4468"}
+	_, err := load(t, "", nil, args...)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, key := range []string{"serve.read.address", "serve.write.address", "serve.opl.address"} {
+		if !strings.Contains(err.Error(), key) {
+			t.Errorf("no %s in %v", key, err)
+		}
+	}
+	if strings.Contains(err.Error(), "serve.metrics.address") {
+		t.Errorf("the loopback address is in %v", err)
+	}
+	c, err := load(t, "", nil, append(args, "--insecure")...)
+	if err != nil || c.Serve.OPL.Address != "0.0.0.0:4469" {
+		t.Errorf("with --insecure: %v, %v", c.Serve, err)
+	}
+}
