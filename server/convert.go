@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Clients of Keto may use the deprecated fields, so they are served.
+
 package server
 
 import (

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Clients may use v1alpha of reflection, so it is served.
+
 package server_test
 
 import (

@@ -193,7 +193,7 @@ func oneOf(allowed ...string) func(any) error {
 func isDSN(value any) error {
 	got := *value.(*string)
 	if scheme, _, ok := strings.Cut(got, ":"); !ok || scheme == "" {
-		return errors.New("expected sqlite://PATH, postgres://..., cockroach://... or mem:")
+		return errors.New("expected a URL with the scheme sqlite, postgres or cockroach, or mem: for memory")
 	}
 	return nil
 }
