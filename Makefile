@@ -19,7 +19,7 @@ build: ## build bin/cardea
 	go build -trimpath -o bin/cardea ./cmd/cardea
 
 test: ## run all tests
-	@go test -json -timeout 15m ./... | go run ./internal/testreport
+	@go test -json -timeout 8m ./... | go run ./internal/testreport
 
 race: ## run all tests with the race detector
 	@CGO_ENABLED=1 go test -race -json -timeout 30m ./... | go run ./internal/testreport
