@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -129,3 +130,9 @@ type remoteError struct {
 }
 
 func (e *remoteError) Error() string { return e.msg }
+
+// isNotFound reports whether a server said that something is not there.
+func isNotFound(err error) bool {
+	var e *remoteError
+	return errors.As(err, &e) && e.code == codes.NotFound
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -27,14 +28,17 @@ func (a *app) modelCommand() *cobra.Command {
 
 func (a *app) modelCheckCommand() *cobra.Command {
 	var flags oplFlags
+	var stored bool
 	cmd := &cobra.Command{
 		Use:   "check FILE|FOLDER|-...",
 		Short: "Say what is wrong with a model, without a server",
 		Long: `Compiles OPL files as one model, prints everything that is wrong with it, and
-exits with 1 if anything is. No server is asked; cardea model apply --dry-run
-also says whether the stored tuples of one fit.`,
+exits with 1 if anything is. No server is asked, unless --stored is given: then a
+server's tuples are looked through for those that permissions of the model
+traverse in vain. Whether stored tuples fit says cardea model apply --dry-run.`,
 		Example: `  cardea model check model.ts
   cardea model check ./models -o json
+  cardea model check model.ts --stored
   cardea model check --compat keto old-model.ts`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := flags.options()
@@ -45,11 +49,13 @@ also says whether the stored tuples of one fit.`,
 			if err != nil {
 				return err
 			}
-			return a.modelCheck(files, options)
+			return a.modelCheck(cmd.Context(), files, options, stored)
 		},
 	}
+	a.clientFlags(cmd)
 	flags.add(cmd)
 	a.outputFlag(cmd)
+	cmd.Flags().BoolVar(&stored, "stored", false, "also warn of tuples of the server at --read-remote that permissions traverse in vain")
 	return cmd
 }
 
@@ -67,9 +73,10 @@ type modelVerdict struct {
 	Valid      bool         `json:"valid"`
 	Namespaces int          `json:"namespaces"`
 	Errors     []modelError `json:"errors"`
+	Warnings   []string     `json:"warnings,omitempty"`
 }
 
-func (a *app) modelCheck(files []opl.Source, options opl.Options) error {
+func (a *app) modelCheck(ctx context.Context, files []opl.Source, options opl.Options, stored bool) error {
 	v := modelVerdict{Valid: true, Errors: []modelError{}}
 	m, err := opl.Compile(files, options)
 	if list := (opl.ErrorList)(nil); errors.As(err, &list) {
@@ -82,6 +89,16 @@ func (a *app) modelCheck(files []opl.Source, options opl.Options) error {
 	} else {
 		v.Namespaces = len(m.Namespaces)
 	}
+	if stored && v.Valid {
+		read, err := a.readRemote()
+		if err != nil {
+			return err
+		}
+		defer read.Close()
+		if v.Warnings, err = unreachable(ctx, read, m); err != nil {
+			return err
+		}
+	}
 	return a.printVerdict(v)
 }
 
@@ -90,6 +107,9 @@ func (a *app) printVerdict(v modelVerdict) error {
 	var text strings.Builder
 	for _, e := range v.Errors {
 		text.WriteString(e.text + "\n")
+	}
+	for _, w := range v.Warnings {
+		text.WriteString("warning: " + w + "\n")
 	}
 	if v.Valid {
 		namespaces := "namespaces"

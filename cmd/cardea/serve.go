@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
 
 	"github.com/cardea-iam/cardea/examples"
 	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
@@ -115,7 +113,7 @@ func (a *app) seed(ctx context.Context, e examples.Example, read *remote) (strin
 	defer write.Close()
 	models := cardeav1.NewModelServiceClient(write)
 	active, err := models.Get(ctx, &cardeav1.GetModelRequest{})
-	if remote := (*remoteError)(nil); errors.As(err, &remote) && remote.code == codes.NotFound {
+	if isNotFound(err) {
 		active, err = nil, nil
 	}
 	if err != nil {
