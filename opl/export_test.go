@@ -12,3 +12,14 @@ func Comments(src Source, o Options) []string {
 	}
 	return texts
 }
+
+// Gaps returns the places between the tokens of a source, where comments may
+// stand.
+func Gaps(src Source, o Options) []int {
+	tokens, _ := scan(src.Text, o.Compat)
+	gaps := []int{0}
+	for _, t := range tokens {
+		gaps = append(gaps, int(t.end))
+	}
+	return gaps
+}

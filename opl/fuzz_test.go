@@ -25,19 +25,24 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte, compat bool, precedence uint8) {
 		o := opl.Options{Compat: compat, Precedence: opl.Precedence(precedence % 3)}
-		src := opl.Source{Name: "fuzz", Text: text}
-		m, err := opl.Compile([]opl.Source{src}, o)
-		checkErrors(t, text, err)
-		if _, err := opl.Parse(src, o); err != nil {
-			checkErrors(t, text, err)
-			return
-		}
-		checkFormat(t, src, o, m)
-		checkComments(t, src, o)
-		if m != nil {
-			checkModel(t, m)
-		}
+		checkAnything(t, opl.Source{Name: "fuzz", Text: text}, o)
 	})
+}
+
+// checkAnything fails t unless src, which may be anything, is dealt with.
+func checkAnything(t *testing.T, src opl.Source, o opl.Options) {
+	t.Helper()
+	m, err := opl.Compile([]opl.Source{src}, o)
+	checkErrors(t, src.Text, err)
+	if _, err := opl.Parse(src, o); err != nil {
+		checkErrors(t, src.Text, err)
+		return
+	}
+	checkFormat(t, src, o, m)
+	checkComments(t, src, o)
+	if m != nil {
+		checkModel(t, m)
+	}
 }
 
 func checkErrors(t *testing.T, text []byte, err error) {
@@ -67,7 +72,7 @@ func checkErrors(t *testing.T, text []byte, err error) {
 }
 
 // checkComments fails t if a comment of src is not in its canonical text.
-func checkComments(t *testing.T, src opl.Source, o opl.Options) {
+func checkComments(t testing.TB, src opl.Source, o opl.Options) {
 	f, err := opl.Parse(src, o)
 	if err != nil {
 		t.Fatal(err)

@@ -325,7 +325,7 @@ func (p *parser) importLine() decl {
 	glue := true
 	for p.at < end {
 		t := p.next()
-		if t.kind == kComma && p.is(kRBrace) {
+		if t.kind == kComma && (p.is(kRBrace) || p.is(kComma)) {
 			continue
 		}
 		opens := t.kind == kLParen
