@@ -113,7 +113,7 @@ func (r *remote) explain(err error) error {
 	s := status.Convert(err)
 	e := &remoteError{code: s.Code(), msg: s.Message()}
 	switch unreached := r.GetState() != connectivity.Ready; {
-	case s.Code() == codes.Unavailable && unreached:
+	case unreached && (s.Code() == codes.Unavailable || s.Code() == codes.DeadlineExceeded):
 		e.msg = fmt.Sprintf("cannot reach the server at %s: start one with `cardea serve`, or name another with %s", r.addr, r.flag)
 	case s.Code() == codes.DeadlineExceeded:
 		e.msg = fmt.Sprintf("no answer from the server at %s within %s: --timeout allows more", r.addr, r.timeout)
