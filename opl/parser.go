@@ -134,6 +134,9 @@ func (p *parser) failBad(t token) *Error {
 	case kBadString:
 		e := p.failAt(at, "unclosed string literal")
 		e.Expected = "the same quote before the end of the line"
+		if p.opts.Compat {
+			e.Expected = "the same quote again"
+		}
 		return e
 	case kBadComment:
 		e := p.failAt(at, "unclosed comment")
@@ -230,6 +233,9 @@ func (p *parser) decl() decl {
 		if p.peekAt(1).kind == kClass {
 			return p.class()
 		}
+		if p.isMisspeltClass(1) {
+			p.next()
+		}
 	case kImport:
 		if d := p.importLine(); d != nil {
 			return d
@@ -238,7 +244,7 @@ func (p *parser) decl() decl {
 		p.next()
 		return nil
 	}
-	if p.atMisspeltClass() {
+	if p.isMisspeltClass(0) {
 		e := p.fail("expected %q, got %q", texts[kClass], p.value(p.peek()))
 		p.suggest(e, texts[kClass])
 		return p.class()
@@ -247,10 +253,11 @@ func (p *parser) decl() decl {
 	return nil
 }
 
-// atMisspeltClass reports whether a class with another word for class starts
-// here. To Keto that is nothing.
-func (p *parser) atMisspeltClass() bool {
-	return !p.opts.Compat && p.peek().kind.isWord() && p.peekAt(1).kind.isName() && p.peekAt(2).kind == kImplements
+// isMisspeltClass reports whether a class with another word for class starts at
+// the n-th token after the next one. To Keto that is nothing.
+func (p *parser) isMisspeltClass(n int) bool {
+	k := p.peekAt(n).kind
+	return !p.opts.Compat && k.isWord() && k != kExport && p.peekAt(n+1).kind.isName() && p.peekAt(n+2).kind == kImplements
 }
 
 // skipTopLevel moves to the next declaration. What it skips is a mistake, but
@@ -280,11 +287,11 @@ func (p *parser) atDecl() bool {
 	case kEOF, kClass:
 		return true
 	case kExport:
-		return p.peekAt(1).kind == kClass
+		return p.peekAt(1).kind == kClass || p.isMisspeltClass(1)
 	case kImport:
 		return !p.opts.Compat || p.importEnd() > 0
 	}
-	return p.atMisspeltClass()
+	return p.isMisspeltClass(0)
 }
 
 // importEnd returns the index of the token behind the import line that starts
