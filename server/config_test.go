@@ -137,6 +137,20 @@ func TestConfigFileMistakes(t *testing.T) {
 	}
 }
 
+// TestConfigMistakesTogether: a listener that is open to others is named beside
+// mistakes of other kinds, and a malformed address once.
+func TestConfigMistakesTogether(t *testing.T) {
+	_, err := load(t, "limits: {batch: many}\nserve: {read: {address: '0.0.0.0:1'}, write: {address: nonsense}}\n", nil)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, key := range []string{"limits.batch", "serve.read.address", "serve.write.address"} {
+		if n := strings.Count(err.Error(), "\n  "+key); n != 1 {
+			t.Errorf("%s is named %d times in %v", key, n, err)
+		}
+	}
+}
+
 // TestConfigLoopback names every listener that is open to others at once.
 func TestConfigLoopback(t *testing.T) {
 	args := []string{"--read", "0.0.0.0:4466", "--write", ":4467", "--metrics", "[::1]:4468"}

@@ -222,8 +222,8 @@ func (l *loader) config() Config {
 	if c.Serve.OPL.Address == "auto" {
 		c.Serve.OPL.Address = oplBeside(c.Serve.Read.Address)
 	}
-	if err := c.Validate(); err != nil && len(l.mistakes) == 0 {
-		l.mistakes = strings.Split(err.Error(), "\n")
+	if err := c.Validate(); err != nil {
+		l.mistakes = append(l.mistakes, strings.Split(err.Error(), "\n")...)
 	}
 	return c
 }
@@ -238,7 +238,8 @@ func oplBeside(read string) string {
 }
 
 // Validate reports every listener that other machines could reach unless
-// Insecure is set.
+// Insecure is set. What is no host and port is no address to listen at either;
+// LoadConfig reports it by itself.
 func (c Config) Validate() error {
 	if c.Insecure {
 		return nil
@@ -250,7 +251,7 @@ func (c Config) Validate() error {
 		{"serve.metrics.address", c.Serve.Metrics.Address},
 		{"serve.opl.address", c.Serve.OPL.Address},
 	} {
-		if l.address != "" && !isLoopback(l.address) {
+		if _, _, err := net.SplitHostPort(l.address); err == nil && !isLoopback(l.address) {
 			bad = append(bad, fmt.Errorf("%s: other machines can connect to %q, and callers are not authenticated: expected a loopback address such as 127.0.0.1, or --insecure if everyone who can connect may read and write everything", l.key, l.address))
 		}
 	}
