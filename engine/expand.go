@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/cardea-iam/cardea/engine/graph"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -222,15 +221,6 @@ func (s *state) subjects(of Subject) []Subject {
 			list = append(list, s.name(r))
 		}
 	}
-	slices.SortFunc(list, compareSubjects)
+	slices.SortFunc(list, func(a, b Subject) int { return Tuple{Subject: a}.Compare(Tuple{Subject: b}) })
 	return list
-}
-
-func compareSubjects(a, b Subject) int {
-	for _, pair := range [][2]string{{a.Namespace, b.Namespace}, {a.ID, b.ID}, {a.Relation, b.Relation}} {
-		if c := strings.Compare(pair[0], pair[1]); c != 0 {
-			return c
-		}
-	}
-	return 0
 }

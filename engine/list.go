@@ -23,12 +23,16 @@ type List struct {
 	Token  Token
 }
 
+// ErrPageToken is the error of a page token that is malformed, or belongs to
+// another query or store.
+var ErrPageToken = errs.New(errs.Invalid, "invalid pagination token")
+
 // List returns the stored tuples that match q. All pages of a list come from the
 // revision of its first page, so that none shows twice and none is missed
 // whatever is written meanwhile; at counts for the first page only.
 //
 // NotFound: q names a namespace that the model lacks and that has no tuples.
-// Invalid: the page token is malformed, or belongs to another query or store.
+// ErrPageToken, which is Invalid: as it says.
 // Expired: the list's revision is no longer kept.
 func (e *Engine) List(ctx context.Context, q Query, p ListPage, at Consistency) (List, error) {
 	s, err := e.at(ctx, at)
@@ -87,19 +91,18 @@ func (e *Engine) newCursor(c cursor, q Query) string {
 }
 
 func (e *Engine) parseCursor(token string, q Query) (cursor, error) {
-	foreign := errs.New(errs.Invalid, "invalid pagination token")
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil {
-		return cursor{}, foreign
+		return cursor{}, ErrPageToken
 	}
 	head, body, _ := strings.Cut(string(raw), ".")
 	var sum uint32
 	var c cursor
 	if json.Unmarshal([]byte(head), &sum) != nil || sum != e.cursorSum([]byte(body), q) {
-		return cursor{}, foreign
+		return cursor{}, ErrPageToken
 	}
 	if json.Unmarshal([]byte(body), &c) != nil || c.After == nil {
-		return cursor{}, foreign
+		return cursor{}, ErrPageToken
 	}
 	return c, nil
 }

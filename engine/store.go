@@ -134,6 +134,7 @@ type Store interface {
 	// one that is not, succeeds and changes nothing. model is the number of the
 	// model version that the caller checked ups against; 0 means any.
 	//
+	// Invalid: an update has no operation, or a tuple that breaks a limit.
 	// Conflict: another model version is active.
 	Write(ctx context.Context, ups []Update, model int64) (Revision, error)
 

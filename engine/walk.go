@@ -47,6 +47,7 @@ type walk struct {
 	subject graph.Ref
 	budget  int64 // steps left
 	look    int64 // when the budget falls below this, see whether anybody still waits
+	stopped error // why the walk is over, which every open region then hears
 
 	depth       int
 	barrier     int // regions less deep than this are outside of the innermost negation
@@ -58,7 +59,7 @@ type walk struct {
 }
 
 // maxDepth bounds the nesting of intersections and negations, each level of
-// which takes some 500 bytes of a goroutine's stack.
+// which takes some 600 bytes of a goroutine's stack: 64 MiB at the limit.
 const maxDepth = 100_000
 
 // A verdict is an answer, or none because of an error.
@@ -119,15 +120,14 @@ func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject graph
 	return a.verdict == yes, budget - w.budget, a.err
 }
 
-// release makes w ready for the next walk. Very large scratch is left to the
-// garbage collector, so that one huge walk does not hold memory for ever.
+// release makes w ready for the next walk. To clear a map costs what its largest
+// use did, so the scratch of a large walk is left to the garbage collector: else
+// every small walk after it would pay.
 func (w *walk) release() {
-	if len(w.seen) > 1<<14 {
+	if len(w.seen) > 1<<10 {
 		return
 	}
 	clear(w.seen)
-	clear(w.todo[:cap(w.todo)])
-	clear(w.later[:cap(w.later)])
 	*w = walk{seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], todo: w.todo[:0], later: w.later[:0]}
 	walks.Put(w)
 }
@@ -192,14 +192,15 @@ func either(a, b answer) answer {
 // spent reports why the walk has to stop: no budget, or nobody waits any more.
 func (w *walk) spent() error {
 	w.budget--
-	if w.budget <= 0 {
-		return errs.New(errs.Exhausted, "the check took more steps than limits.work allows")
-	}
-	if w.budget < w.look {
+	switch {
+	case w.stopped != nil:
+	case w.budget <= 0:
+		w.stopped = errs.New(errs.Exhausted, "the check took more steps than limits.work allows")
+	case w.budget < w.look:
 		w.look = w.budget - 1000
-		return w.ctx.Err()
+		w.stopped = w.ctx.Err()
 	}
-	return nil
+	return w.stopped
 }
 
 // visit looks at one question of region id: it answers "yes", or puts what

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/grpc"
@@ -216,13 +217,11 @@ func (s *ketoService) DeleteRelationTuples(ctx context.Context, req *keto.Delete
 // token by.
 func (c *core) list(ctx context.Context, q engine.Query, p engine.ListPage, at engine.Consistency) (engine.List, error) {
 	list, err := c.engine.List(ctx, q, p, at)
-	if err != nil && text(err) == badPageToken {
-		return list, said(badPageToken)
+	if errors.Is(err, engine.ErrPageToken) {
+		return list, said(text(err))
 	}
 	return list, err
 }
-
-const badPageToken = "invalid pagination token"
 
 // ketoSyntax is Keto's syntax check.
 type ketoSyntax struct {
