@@ -85,6 +85,59 @@ type Change struct {
 	Model *ModelVersion // if set, this model became active and Op and Tuple are zero
 }
 
+// A Precondition must hold in the state that a write changes, or nothing is
+// written. It sees the state before the write, not the write's own updates.
+type Precondition struct {
+	Query  Query // a whole tuple, or any part of one
+	Exists bool  // true: some tuple must match; false: none may
+}
+
+// A Write is what Store.Write does in one transaction: it checks If, then removes
+// what Delete selects, then applies Updates in their order.
+type Write struct {
+	If      []Precondition
+	Delete  []Query
+	Updates []Update
+
+	// Model is the number of the model version that the caller checked the
+	// updates against; 0 means any.
+	Model int64
+
+	// Key makes the write safe to repeat: a write with a key that was used before
+	// changes nothing and returns what the first one returned. Empty: no key. Keys
+	// are kept as long as the history.
+	Key string
+}
+
+// MaxKey is the longest Write.Key in bytes.
+const MaxKey = 200
+
+// Written is what a write did.
+type Written struct {
+	Revision Revision // the first that shows it
+	Inserted int64    // tuples that were not there before and are now
+	Deleted  int64    // tuples that were there before and are not now
+}
+
+// A SetRead asks for the members of one relation of one object.
+type SetRead struct {
+	Object   Object
+	Relation string
+	Member   Subject // the member that the caller is after, see SetRow
+	Whole    bool    // yield all members, however many
+}
+
+// A SetRow is one member of the set with the index Set among those asked for.
+// A set that has more than the limit members, and was not asked for as a whole,
+// is large: of it, only those members come whose relation is not empty, and the
+// one that was named, if it is there. Each row of a large set says so, and if
+// there are none, one row with a zero Member does.
+type SetRow struct {
+	Set    int
+	Large  bool
+	Member Subject
+}
+
 // A ModelVersion is one uploaded OPL text.
 type ModelVersion struct {
 	Number   int64     // 1, 2, 3, ... in the order of activation
@@ -93,20 +146,36 @@ type ModelVersion struct {
 	Revision Revision  // the first revision at which it is active
 }
 
-// A Store keeps tuples, models and their history. It is all the engine asks of
-// a database; store/storetest says in tests what these comments say in words.
+// A Store keeps the tuples, models and their history of one network. It is all
+// the engine asks of a database; store/storetest says in tests what these
+// comments say in words. A database may hold several networks: nothing that is
+// written to one shows in another, but for its revisions, which move with the
+// writes of all.
 //
 // Methods may be called from many goroutines at once. Every error has a kind
 // from package errs. Unavailable, which means that a retry may help, can come
 // from any method and is not listed below; a cancelled context gives an error
 // that wraps the context's.
 type Store interface {
-	// ID returns the identity of the store. It never changes while it is open.
+	// ID returns the identity of the network and of the database's history. It
+	// never changes while the store is open.
 	ID() StoreID
 
 	// Head returns the newest revision: it shows every write that returned
 	// before Head was called. It costs at most one round trip.
 	Head(ctx context.Context) (Revision, error)
+
+	// Tail yields what Changes would from from to the head, and returns the head,
+	// all in one round trip while the changes are few. When it returns an error,
+	// also yield's, what was yielded is void.
+	//
+	// Expired, Invalid: as for Changes.
+	Tail(ctx context.Context, from Revision, yield func(Change) error) (Revision, error)
+
+	// Wake returns a channel that receives when another process may have written.
+	// It is a hint that can come late, in vain, or not at all; nil: never. Only
+	// one goroutine may receive from it.
+	Wake() <-chan struct{}
 
 	// Covers reports whether state a shows every write that state b shows. It
 	// asks no database.
@@ -121,6 +190,13 @@ type Store interface {
 	// Invalid: rev is not a revision of this store, or lies ahead of it.
 	Read(ctx context.Context, rev Revision, q Query, p Page) iter.Seq2[Tuple, error]
 
+	// ReadSets yields the members of all sets as they stood at rev, in one round
+	// trip, each set's rows one behind the other and in the order of its members.
+	// A set with more than limit members is large, see SetRow. An error comes last.
+	//
+	// Expired, Invalid: as for Read.
+	ReadSets(ctx context.Context, rev Revision, sets []SetRead, limit int) iter.Seq2[SetRow, error]
+
 	// Changes yields what differs between from and to, which covers from, such
 	// that applying the changes in the order given to the state from makes the
 	// state to. Changes that cancel out between the two may be left out.
@@ -129,23 +205,20 @@ type Store interface {
 	// Invalid: as for Read.
 	Changes(ctx context.Context, from, to Revision) iter.Seq2[Change, error]
 
-	// Write applies all of ups in the order given, or none, and returns the
-	// first revision that shows them. Adding a tuple that is there, or removing
-	// one that is not, succeeds and changes nothing. model is the number of the
-	// model version that the caller checked ups against; 0 means any.
+	// Write does all of w, or nothing. Adding a tuple that is there, or removing
+	// one that is not, succeeds and changes nothing.
 	//
-	// Invalid: an update has no operation, or a tuple that breaks a limit.
-	// Conflict: another model version is active.
-	Write(ctx context.Context, ups []Update, model int64) (Revision, error)
-
-	// DeleteAll removes every tuple that matches q, in one transaction, and
-	// returns how many there were.
-	DeleteAll(ctx context.Context, q Query) (int64, Revision, error)
+	// Invalid: an update has no operation, a tuple breaks a limit, or the key is
+	// too long or was used for another write. Conflict: another model version is
+	// active. Refused: a precondition does not hold; the message says which, with
+	// its index in If. Unknown: the connection broke before the database said
+	// whether it wrote; with a key, the store has tried to find out before.
+	Write(ctx context.Context, w Write) (Written, error)
 
 	// PutModel appends a model version and makes it active. after is the number
 	// of the version that the caller saw active, 0 for none.
 	//
-	// Conflict: another version is active.
+	// Conflict: another version is active. Unknown: as for Write.
 	PutModel(ctx context.Context, source string, after int64) (ModelVersion, error)
 
 	// Model returns the version active at rev, with Number 0 if there is none.
@@ -157,13 +230,6 @@ type Store interface {
 	// newest first.
 	Models(ctx context.Context, before int64, limit int) ([]ModelVersion, error)
 
-	// Purge forgets tuples that were removed before t, and the revisions that
-	// only they tell apart. It returns how many rows went.
-	Purge(ctx context.Context, t time.Time) (int64, error)
-
 	// Ping reports whether the store can answer now.
 	Ping(ctx context.Context) error
-
-	// Close frees the store's resources. No method may run during or after it.
-	Close() error
 }

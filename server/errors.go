@@ -32,6 +32,7 @@ var statuses = map[errs.Kind]code{
 	errs.Exhausted:       {http.StatusTooManyRequests, codes.ResourceExhausted},
 	errs.Unavailable:     {http.StatusServiceUnavailable, codes.Unavailable},
 	errs.Unsupported:     {http.StatusNotImplemented, codes.Unimplemented},
+	errs.Unknown:         {http.StatusInternalServerError, codes.Unknown},
 }
 
 // Three errors come from the transport and have no kind.

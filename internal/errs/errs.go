@@ -24,10 +24,11 @@ const (
 	Exhausted                   // a limit was reached: work, size, rate
 	Unavailable                 // the same request may succeed later
 	Unsupported                 // this server cannot do it
+	Unknown                     // it may have been done or not: repeat it if that is safe
 )
 
 var names = [...]string{"ok", "internal", "invalid", "unauthenticated", "denied", "not found",
-	"conflict", "refused", "expired", "exhausted", "unavailable", "unsupported"}
+	"conflict", "refused", "expired", "exhausted", "unavailable", "unsupported", "unknown"}
 
 func (k Kind) String() string { return names[k] }
 
