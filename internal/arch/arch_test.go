@@ -59,6 +59,8 @@ var mayImport = map[string]rule{
 	"internal/arch":       {},
 	"internal/errs":       {never: noDoors},
 	"internal/golden":     {never: noDoors},
+	"internal/localdb":    {ours: "internal/errs", theirs: "github.com/jackc/pgx/v5"},
+	"internal/testdb":     {ours: "internal/errs internal/localdb", theirs: "github.com/jackc/pgx/v5 github.com/gofrs/flock github.com/cockroachdb/cockroach-go/v2/testserver"},
 	"internal/testreport": {},
 }
 

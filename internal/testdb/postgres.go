@@ -1,0 +1,184 @@
+package testdb
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/localdb"
+)
+
+const (
+	postgresEnv = "CARDEA_TEST_POSTGRES"
+	required    = "required"
+
+	// startTime bounds the start of a server, installTime its installation.
+	startTime   = 2 * time.Minute
+	installTime = 5 * time.Minute
+)
+
+// shared starts the server that the tests of this process share. It ends with
+// the process.
+var shared = sync.OnceValues(func() (*localdb.Postgres, error) { return startPostgres() })
+
+// Postgres returns the DSN of a new and empty database on PostgreSQL, or skips
+// the test.
+func Postgres(tb testing.TB) string {
+	tb.Helper()
+	if dsn := os.Getenv(postgresEnv); dsn != "" && dsn != required {
+		database := newDatabase(tb, dsn)
+		tb.Cleanup(func() {
+			if err := localdb.DropDatabase(context.Background(), dsn, database); err != nil {
+				tb.Errorf("the database stays behind: %v", err)
+			}
+		})
+		return database
+	}
+	s, err := shared()
+	orSkip(tb, postgresEnv, err)
+	return newDatabase(tb, s.DSN()) // it goes with the server: dropping it would cost more
+}
+
+// A Server is a PostgreSQL of one test, which may kill it. All methods end the
+// test if they cannot do what they say.
+type Server struct {
+	tb testing.TB
+	on *localdb.Postgres
+}
+
+// NewServer starts a server for one test, or skips the test. The end of the test
+// stops it.
+func NewServer(tb testing.TB) *Server {
+	tb.Helper()
+	on, err := startPostgres()
+	orSkip(tb, postgresEnv, err)
+	tb.Cleanup(func() {
+		if err := on.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return &Server{tb: tb, on: on}
+}
+
+// Database returns the DSN of a new and empty database on the server.
+func (s *Server) Database() string {
+	s.tb.Helper()
+	return newDatabase(s.tb, s.on.DSN())
+}
+
+// Kill ends the server and all its children with SIGKILL. Its data stay.
+func (s *Server) Kill() {
+	s.tb.Helper()
+	s.must(s.on.Kill(context.Background()))
+}
+
+// Start starts a killed server with its data, on the port that it had.
+func (s *Server) Start() {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	s.must(s.on.Start(ctx))
+}
+
+// Restart kills the server and starts it.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Kill()
+	s.Start()
+}
+
+// Pause stops the server and all its children with SIGSTOP: connections stay
+// open and nothing answers.
+func (s *Server) Pause() {
+	s.tb.Helper()
+	s.must(s.on.Pause())
+}
+
+// Resume lets a paused server go on.
+func (s *Server) Resume() {
+	s.tb.Helper()
+	s.must(s.on.Resume())
+}
+
+func (s *Server) must(err error) {
+	s.tb.Helper()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func newDatabase(tb testing.TB, dsn string) string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	database, err := localdb.NewDatabase(ctx, dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return database
+}
+
+// orSkip ends the test if err is not nil: it is skipped if the machine does not
+// have the database, unless the environment says that it must.
+func orSkip(tb testing.TB, env string, err error) {
+	tb.Helper()
+	switch {
+	case err == nil:
+	case errs.KindOf(err) == errs.Unsupported && os.Getenv(env) != required:
+		tb.Skip(err)
+	default:
+		tb.Fatal(err)
+	}
+}
+
+func startPostgres() (*localdb.Postgres, error) {
+	if _, err := localdb.PostgresBinaries(); errs.KindOf(err) == errs.Unsupported {
+		if err := installPostgres(); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	return localdb.StartPostgres(ctx)
+}
+
+// installPostgres is the one try of this process to install PostgreSQL.
+var installPostgres = sync.OnceValue(func() error {
+	const missing = "PostgreSQL is not on this machine; install it, or set " + postgresEnv
+	apt, err := exec.LookPath("apt-get")
+	if err != nil || os.Geteuid() != 0 {
+		return errs.New(errs.Unsupported, missing)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), installTime)
+	defer cancel()
+	// The processes of other packages' tests want the same at the same time.
+	lock := flock.New(filepath.Join(os.TempDir(), "cardea-install-postgres.lock"))
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if _, err := localdb.PostgresBinaries(); err == nil {
+		return nil // another process was first
+	}
+	for _, args := range [][]string{{"update", "-qq"}, {"install", "-y", "-qq", "--no-install-recommends", "postgresql"}} {
+		cmd := exec.CommandContext(ctx, apt, args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return errs.Wrap(errs.Unsupported, err, "%s (apt-get %s: %s)", missing, args[0], lastLine(string(out)))
+		}
+	}
+	return nil
+})
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
