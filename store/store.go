@@ -2,99 +2,79 @@ package store
 
 import (
 	"context"
-	"net/url"
-	"strings"
+	"time"
 
 	"github.com/cardea-iam/cardea/engine"
-	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
-// A DB is an open database: one store for each package that keeps data.
-type DB struct {
-	Tuples engine.Store
-
-	close func() error
+// Options are for databases that run as servers. SQLite needs none of them.
+type Options struct {
+	MaxConns         int           // connections at the same time; 0: as many as suit the processors
+	StatementTimeout time.Duration // after which the server ends a statement; 0: 10 s
+	ApplicationName  string        // what the server shows the connections as; "": cardea
+	Migrate          bool          // bring the schema up to date, as is always done for SQLite
 }
 
-// Open opens the database that dsn names, creates it where the scheme allows,
-// and brings its schema up to date:
-//
-//	sqlite://PATH       an SQLite file, absolute (sqlite:///var/lib/cardea.db)
-//	                    or relative (sqlite://./data/cardea.db, sqlite://cardea.db)
-//	mem:                in memory, gone with Close (also sqlite://:memory:)
-//
-// The caller closes it.
+// A DB is an open database: one store for each network in it.
+type DB struct{ backend backend }
+
+// A backend is what the packages below this one make.
+type backend interface {
+	Network(ctx context.Context, name string) (engine.Store, error)
+	Purge(ctx context.Context, t time.Time) (int64, error)
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Open opens the database that dsn names, see dsn.go for its forms. A file is
+// created if there is none, and its schema brought up to date. The caller
+// closes it.
 //
 // Invalid: dsn has another form, or parameters that are not known.
 // Unsupported: this build does not have the scheme's backend. Refused: as for
 // sqlite.Open.
-func Open(ctx context.Context, dsn string) (*DB, error) {
-	path, err := SQLitePath(dsn)
+func Open(ctx context.Context, dsn string, _ Options) (*DB, error) {
+	path, err := sqlitePath(dsn)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlite.Open(ctx, path)
+	db, err := sqlite.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	return &DB{Tuples: s, close: s.Close}, nil
+	return &DB{sqliteDB{db}}, nil
+}
+
+// Network returns the store of the network name, which is made if it is new;
+// "default" is always there. The store lives as long as the database is open.
+//
+// Invalid: name is not 1 to 63 of a-z, 0-9, - and _.
+func (db *DB) Network(ctx context.Context, name string) (engine.Store, error) {
+	return db.backend.Network(ctx, name)
+}
+
+// Purge forgets tuples that were removed before t, in all networks, the
+// revisions that only they tell apart, and the keys of writes from before t. It
+// returns how many tuples went. What a transaction that is still open may look
+// at stays until the next time.
+func (db *DB) Purge(ctx context.Context, t time.Time) (int64, error) {
+	return db.backend.Purge(ctx, t)
 }
 
 // Ping reports whether the database can answer now.
-func (db *DB) Ping(ctx context.Context) error { return db.Tuples.Ping(ctx) }
+func (db *DB) Ping(ctx context.Context) error { return db.backend.Ping(ctx) }
 
-// Close frees the database's resources.
-func (db *DB) Close() error { return db.close() }
+// Close frees the database's resources. No method of it or of its stores may
+// run during or after it.
+func (db *DB) Close() error { return db.backend.Close() }
 
-// SQLitePath returns the path of the file that dsn names, or sqlite.Memory.
-// Package sqlite takes it, also for migrations.
-//
-// Invalid, Unsupported: as for Open.
-func SQLitePath(dsn string) (string, error) {
-	scheme, rest, ok := strings.Cut(dsn, ":")
-	if !ok {
-		return "", errs.New(errs.Invalid, "dsn has no scheme: expected sqlite://PATH or mem:")
-	}
-	switch scheme {
-	case "mem":
-		if strings.Trim(rest, "/") != "" {
-			return "", errs.New(errs.Invalid, "dsn %s: expected nothing after mem:", Redact(dsn))
-		}
-		return sqlite.Memory, nil
-	case "sqlite":
-		return sqlitePath(dsn, rest)
-	case "postgres", "postgresql", "cockroach", "cockroachdb":
-		return "", errs.New(errs.Unsupported, "dsn %s: %s is not in this build yet; use sqlite://PATH", Redact(dsn), scheme)
-	default:
-		return "", errs.New(errs.Invalid, "dsn has the scheme %q: expected sqlite://PATH or mem:", scheme)
-	}
-}
+type sqliteDB struct{ *sqlite.DB }
 
-// sqlitePath reads what follows the scheme. It is not url.Parse, which would
-// take the first part of a relative path for a host.
-func sqlitePath(dsn, rest string) (string, error) {
-	rest, ok := strings.CutPrefix(rest, "//")
-	if !ok {
-		return "", errs.New(errs.Invalid, "dsn %s: expected sqlite://PATH", Redact(dsn))
-	}
-	rest, query, _ := strings.Cut(rest, "?")
-	params, err := url.ParseQuery(query)
+func (db sqliteDB) Network(ctx context.Context, name string) (engine.Store, error) {
+	s, err := db.DB.Network(ctx, name)
 	if err != nil {
-		return "", errs.New(errs.Invalid, "dsn %s: its parameters are malformed", Redact(dsn))
+		return nil, err
 	}
-	for name := range params {
-		return "", errs.New(errs.Invalid, "dsn %s: parameter %q is not known; sqlite has none", Redact(dsn), name)
-	}
-	path, err := url.PathUnescape(rest)
-	if err != nil {
-		return "", errs.New(errs.Invalid, "dsn %s: its path has a broken %% escape", Redact(dsn))
-	}
-	switch {
-	case path == "" || strings.HasSuffix(path, "/"):
-		return "", errs.New(errs.Invalid, "dsn %s: expected the path of a file", Redact(dsn))
-	case strings.ContainsRune(path, 0):
-		return "", errs.New(errs.Invalid, "dsn %s: its path holds a NUL byte", Redact(dsn))
-	}
-	return path, nil
+	return s, nil
 }

@@ -65,6 +65,26 @@ func (s *Store) Changes(ctx context.Context, from, to engine.Revision) iter.Seq2
 	}
 }
 
+// Tail implements engine.Store. The head is known without asking.
+func (s *Store) Tail(ctx context.Context, from engine.Revision, yield func(engine.Change) error) (engine.Revision, error) {
+	head, err := s.Head(ctx)
+	if err != nil {
+		return "", err
+	}
+	var refused error
+	err = s.changes(ctx, from, head, func(c engine.Change, _ error) bool {
+		refused = yield(c)
+		return refused == nil
+	})
+	if refused != nil {
+		return "", refused
+	}
+	if err != nil {
+		return "", err
+	}
+	return head, nil
+}
+
 // changes merges the sources of the log. It returns nil at the end or when the
 // consumer has had enough.
 func (s *Store) changes(ctx context.Context, from, to engine.Revision, yield func(engine.Change, error) bool) error {
@@ -112,7 +132,7 @@ func (s *Store) window(from, to engine.Revision) (low, high int64, err error) {
 // logQueries returns the SQL of the log's first page and of the ones behind it.
 func logQueries(op engine.Op, column string) (start, resume string) {
 	key := column + ", " + list
-	text := "SELECT " + key + " FROM tuple WHERE "
+	text := "SELECT " + key + " FROM tuple WHERE network = ? AND "
 	if op == engine.Delete {
 		text += "removed < 9223372036854775807 AND " // names the partial index
 	}
@@ -125,9 +145,9 @@ func logQueries(op engine.Op, column string) (start, resume string) {
 func (s *Store) log(op engine.Op, column string, low, high int64) func(context.Context, *entry, int) ([]entry, error) {
 	start, resume := logQueries(op, column)
 	return func(ctx context.Context, last *entry, limit int) ([]entry, error) {
-		query, args := start, []any{low, high, limit}
+		query, args := start, []any{s.network, low, high, limit}
 		if last != nil {
-			query, args = resume, []any{last.revision}
+			query, args = resume, []any{s.network, last.revision}
 			for _, part := range split(last.change.Tuple) {
 				args = append(args, part)
 			}
@@ -136,7 +156,7 @@ func (s *Store) log(op engine.Op, column string, low, high int64) func(context.C
 		var page []entry
 		e := entry{change: engine.Change{Op: op}}
 		dest := append([]any{&e.revision}, fields(&e.change.Tuple)...)
-		err := s.query(ctx, query, args, dest, func() { page = append(page, e) })
+		err := s.db.query(ctx, query, args, dest, func() { page = append(page, e) })
 		if err != nil {
 			return nil, err
 		}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -12,20 +11,22 @@ import (
 // PutModel implements engine.Store.
 func (s *Store) PutModel(ctx context.Context, source string, after int64) (engine.ModelVersion, error) {
 	var m engine.ModelVersion
-	err := s.submit(ctx, 1, func(t *transaction) error {
-		if after != t.model {
-			return staleModel(t.model, after)
+	err := s.db.submit(ctx, 1, func(t *transaction) error {
+		active := t.model(s)
+		if after != active {
+			return staleModel(active, after)
 		}
 		if err := t.advance(); err != nil {
 			return err
 		}
-		t.model++
-		_, err := t.tx.ExecContext(t.ctx, "INSERT INTO model (number, revision, at, source) VALUES (?, ?, ?, ?)",
-			t.model, t.revision, t.time, source)
+		active++
+		_, err := t.tx.ExecContext(t.ctx, "INSERT INTO model (network, number, revision, at, source) VALUES (?, ?, ?, ?, ?)",
+			s.network, active, t.revision, t.time, source)
 		if err != nil {
-			return classify(err, "write model version %d", t.model)
+			return classify(err, "write model version %d", active)
 		}
-		m = engine.ModelVersion{Number: t.model, Source: source, Created: clock(t.time), Revision: revision(t.revision)}
+		t.activate(s, active)
+		m = engine.ModelVersion{Number: active, Source: source, Created: clock(t.time), Revision: revision(t.revision)}
 		return nil
 	})
 	if err != nil {
@@ -62,13 +63,14 @@ func (s *Store) Models(ctx context.Context, before int64, limit int) ([]engine.M
 	return s.readModels(ctx, "number < ? ORDER BY number DESC", before, limit)
 }
 
-// readModels selects model versions; the last of args is the limit.
+// readModels selects model versions of the network; the last of args is the limit.
 func (s *Store) readModels(ctx context.Context, where string, args ...any) ([]engine.ModelVersion, error) {
 	var out []engine.ModelVersion
-	text := "SELECT number, revision, at, source FROM model WHERE " + where + " LIMIT ?"
+	text := "SELECT number, revision, at, source FROM model WHERE network = ? AND " + where + " LIMIT ?"
 	var m engine.ModelVersion
 	var rev, at int64
-	err := s.query(ctx, text, args, []any{&m.Number, &rev, &at, &m.Source}, func() {
+	args = append([]any{s.network}, args...)
+	err := s.db.query(ctx, text, args, []any{&m.Number, &rev, &at, &m.Source}, func() {
 		m.Created, m.Revision = clock(at), revision(rev)
 		out = append(out, m)
 	})
@@ -77,5 +79,3 @@ func (s *Store) readModels(ctx context.Context, where string, args ...any) ([]en
 	}
 	return out, nil
 }
-
-func clock(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

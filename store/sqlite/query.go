@@ -52,33 +52,37 @@ func (c *clause) add(term string, args ...any) {
 	c.args = append(c.args, args...)
 }
 
-func (c *clause) text() string {
-	if len(c.terms) == 0 {
-		return "TRUE"
-	}
-	return strings.Join(c.terms, " AND ")
-}
+func (c *clause) text() string { return strings.Join(c.terms, " AND ") }
 
 // everyNamespace walks from one namespace to the next by index. It lets a query
 // that fixes the object but not the namespace use the key of the table.
 const everyNamespace = `namespace IN (
 	WITH RECURSIVE n (name) AS (
-		SELECT min(namespace) FROM tuple
+		SELECT min(namespace) FROM tuple WHERE network = ?
 		UNION ALL
-		SELECT (SELECT min(namespace) FROM tuple WHERE namespace > n.name) FROM n WHERE n.name IS NOT NULL
+		SELECT (SELECT min(namespace) FROM tuple WHERE network = ? AND namespace > n.name) FROM n WHERE n.name IS NOT NULL
 	) SELECT name FROM n WHERE name IS NOT NULL)`
+
+// from returns the table to select the tuples of q from.
+func from(q engine.Query) string {
+	if q.Subject != nil {
+		return "tuple INDEXED BY tuple_by_subject"
+	}
+	return "tuple"
+}
 
 // filter returns the clause that selects the tuples of q at any revision. A
 // column behind one that q leaves open cannot be sought, only tested; the plus
 // tells SQLite so, which would otherwise sort by the columns after it.
-func filter(q engine.Query) clause {
+func filter(network int64, q engine.Query) clause {
 	var c clause
+	c.add("network = ?", network)
 	object, relation := "object = ?", "relation = ?"
 	switch {
 	case q.Namespace != nil:
 		c.add("namespace = ?", *q.Namespace)
 	case q.Subject == nil && q.Object != nil:
-		c.add(everyNamespace)
+		c.add(everyNamespace, network, network)
 	default:
 		object, relation = "+object = ?", "+relation = ?"
 	}

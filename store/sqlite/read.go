@@ -44,13 +44,13 @@ func (s *Store) Read(ctx context.Context, rev engine.Revision, q engine.Query, p
 
 // page returns up to limit tuples of q at revision at, behind after.
 func (s *Store) page(ctx context.Context, at int64, q engine.Query, after *engine.Tuple, limit int) ([]engine.Tuple, error) {
-	text, args, ok := pageQuery(at, q, after, limit)
+	text, args, ok := pageQuery(s.network, at, q, after, limit)
 	if !ok {
 		return nil, nil
 	}
 	var out []engine.Tuple
 	var t engine.Tuple
-	err := s.query(ctx, text, args, fields(&t), func() {
+	err := s.db.query(ctx, text, args, fields(&t), func() {
 		if n := len(out); n > 0 {
 			share(&t, &out[n-1])
 		}
@@ -63,42 +63,14 @@ func (s *Store) page(ctx context.Context, at int64, q engine.Query, after *engin
 }
 
 // pageQuery returns the SQL of page, and false if no tuple can match.
-func pageQuery(at int64, q engine.Query, after *engine.Tuple, limit int) (text string, args []any, ok bool) {
-	where := filter(q)
+func pageQuery(network, at int64, q engine.Query, after *engine.Tuple, limit int) (text string, args []any, ok bool) {
+	where := filter(network, q)
 	if after != nil && !behind(&where, q, *after) {
 		return "", nil, false
 	}
 	where.add("+created <= ? AND +removed > ?", at, at) // the plus: never by these indexes
-	from := "tuple"
-	if q.Subject != nil {
-		from = "tuple INDEXED BY tuple_by_subject"
-	}
-	text = "SELECT " + list + " FROM " + from + " WHERE " + where.text() + " ORDER BY " + list + " LIMIT ?"
+	text = "SELECT " + list + " FROM " + from(q) + " WHERE " + where.text() + " ORDER BY " + list + " LIMIT ?"
 	return text, append(where.args, limit), true
-}
-
-// query runs a statement of the cache. It scans each row into dest and then
-// calls each.
-func (s *Store) query(ctx context.Context, text string, args, dest []any, each func()) error {
-	stmt, err := s.queries.get(ctx, text)
-	if err != nil {
-		return classify(err, "read %s", s.path)
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil {
-		return classify(err, "read %s", s.path)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := rows.Scan(dest...); err != nil {
-			return classify(err, "read %s", s.path)
-		}
-		each()
-	}
-	if err := rows.Err(); err != nil {
-		return classify(err, "read %s", s.path)
-	}
-	return nil
 }
 
 // fields returns where the columns of a tuple go.

@@ -2,296 +2,40 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
-	"math"
-	"sync/atomic"
-	"time"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-const (
-	living = math.MaxInt64 // the value of the column removed while a tuple lives
-
-	// maxGroup and maxGroupUpdates bound what one commit holds, so that the
-	// first of a group does not wait long for the last.
-	maxGroup        = 256
-	maxGroupUpdates = 10_000
-)
-
-// A request waits in the queue of the writer, which runs do inside a savepoint
-// and answers after the commit.
-type request struct {
-	do      func(*transaction) error
-	updates int
-	taken   atomic.Bool // by the writer, or by a caller who gave up
-	answer  chan error
-	err     error // what do returned
-}
-
-// submit has the writer run do and returns after the commit. A caller whose
-// context ends while the request still waits takes it back. From the moment
-// the writer has begun it, submit waits for the true outcome: that takes no
-// longer than a commit, and "perhaps" is an answer that nobody can use.
-func (s *Store) submit(ctx context.Context, updates int, do func(*transaction) error) error {
-	r := &request{do: do, updates: updates, answer: make(chan error, 1)}
-	if err := ctx.Err(); err != nil {
-		return withdrawn(err)
-	}
-	select {
-	case s.queue <- r:
-	case <-ctx.Done():
-		return withdrawn(ctx.Err())
-	case <-s.stop:
-		return errs.New(errs.Unavailable, "store is closed: nothing was written")
-	}
-	select {
-	case err := <-r.answer:
-		return err
-	case <-ctx.Done():
-		if r.taken.CompareAndSwap(false, true) {
-			return withdrawn(ctx.Err())
-		}
-		return <-r.answer
-	}
-}
-
-func withdrawn(cause error) error {
-	return errs.Wrap(errs.Unavailable, cause, "request was cancelled before it began: nothing was written")
-}
-
-// A batchWriter is the one goroutine that writes (rule S2).
-type batchWriter struct {
-	store *Store
-
-	// What the last commit left behind.
-	model int64 // the number of the active model, 0 for none
-	time  int64 // of the newest revision, in microseconds since 1970
-
-	insert, remove, unmake, stamp *sql.Stmt
-}
-
-func newWriter(ctx context.Context, s *Store) (*batchWriter, error) {
-	w := &batchWriter{store: s}
-	var head int64
-	err := s.writes.QueryRowContext(ctx, `SELECT
-		(SELECT coalesce(max(revision), 0) FROM revision),
-		(SELECT coalesce(max(at), 0) FROM revision),
-		(SELECT coalesce(max(number), 0) FROM model)`).Scan(&head, &w.time, &w.model)
-	if err != nil {
-		return nil, classify(err, "read the newest revision of %s", s.path)
-	}
-	s.head.Store(head)
-	const exactly = ` WHERE namespace = ? AND object = ? AND relation = ?
-		AND subject_namespace = ? AND subject_id = ? AND subject_relation = ? AND removed = 9223372036854775807`
-	for text, stmt := range map[string]**sql.Stmt{
-		"INSERT INTO tuple (" + list + ", created, removed) VALUES (?, ?, ?, ?, ?, ?, ?, 9223372036854775807) ON CONFLICT DO NOTHING": &w.insert,
-		"UPDATE tuple SET removed = ?" + exactly + " AND created <> ?":                                                                &w.remove,
-		"DELETE FROM tuple" + exactly + " AND created = ?":                                                                            &w.unmake,
-		"INSERT INTO revision (revision, at) VALUES (?, ?)":                                                                           &w.stamp,
-	} {
-		if *stmt, err = s.writes.PrepareContext(ctx, text); err != nil {
-			return nil, classify(err, "prepare to write %s", s.path)
-		}
-	}
-	return w, nil
-}
-
-// run answers requests until the store closes; those that wait then are still
-// answered.
-func (w *batchWriter) run() {
-	for {
-		select {
-		case r := <-w.store.queue:
-			w.commit(w.gather(r))
-		case <-w.store.stop:
-			for {
-				select {
-				case r := <-w.store.queue:
-					w.commit(w.gather(r))
-				default:
-					return
-				}
-			}
-		}
-	}
-}
-
-// gather adds to first whatever else waits. While one group is on its way to
-// the disk the next one forms, so that groups grow with the load by themselves.
-func (w *batchWriter) gather(first *request) []*request {
-	var group []*request
-	updates := 0
-	add := func(r *request) {
-		if r.taken.CompareAndSwap(false, true) {
-			group = append(group, r)
-			updates += r.updates
-		}
-	}
-	add(first)
-	for len(group) < maxGroup && updates < maxGroupUpdates {
-		select {
-		case r := <-w.store.queue:
-			add(r)
-		default:
-			return group
-		}
-	}
-	return group
-}
-
-// commit runs a group in one transaction, moves the head and answers.
-func (w *batchWriter) commit(group []*request) {
-	if len(group) == 0 {
-		return
-	}
-	t, err := w.apply(group)
-	if errors.Is(err, errTorn) {
-		for _, r := range group {
-			w.commit([]*request{r})
-		}
-		return
-	}
-	if err == nil {
-		w.model, w.time = t.model, t.time
-		w.store.head.Store(t.revision)
-		w.store.oldest.Store(t.oldest)
-	}
-	for _, r := range group {
-		if r.err == nil {
-			r.err = err
-		}
-		r.answer <- r.err
-	}
-}
-
-// errTorn says that a request took the transaction of its group down with it,
-// as SQLite does when the disk is full. Nothing of the group was written; each
-// request is then run alone.
-var errTorn = errors.New("a request has ended the transaction")
-
-// apply runs the requests, each in its savepoint, and commits those that
-// succeeded. It runs under no caller's context: the group has many callers.
-func (w *batchWriter) apply(group []*request) (*transaction, error) {
-	ctx := context.Background()
-	tx, err := w.store.writes.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, classify(err, "begin to write %s", w.store.path)
-	}
-	t := &transaction{
-		ctx:      ctx,
-		tx:       tx,
-		revision: w.store.head.Load(),
-		oldest:   w.store.oldest.Load(),
-		model:    w.model,
-		time:     max(w.time, time.Now().UnixMicro()),
-		insert:   tx.Stmt(w.insert),
-		remove:   tx.Stmt(w.remove),
-		unmake:   tx.Stmt(w.unmake),
-		stamp:    tx.Stmt(w.stamp),
-	}
-	for _, r := range group {
-		if err := t.attempt(r, len(group) == 1); err != nil {
-			tx.Rollback()
-			return nil, err
-		}
-	}
-	if t.revision == w.store.head.Load() && t.purged == 0 {
-		tx.Rollback() // nothing changed: nothing has to reach the disk
-		return t, nil
-	}
-	if err := tx.Commit(); err != nil {
-		return nil, errs.Wrap(errs.Unavailable, err, "commit to %s failed: the outcome is unknown until the store is opened again", w.store.path)
-	}
-	return t, nil
-}
-
-// A transaction is what a request's function works with.
-type transaction struct {
-	ctx      context.Context
-	tx       *sql.Tx
-	revision int64 // the newest so far
-	model    int64 // the active one so far
-	time     int64 // of the revisions made here
-	oldest   int64 // the oldest readable one
-	purged   int64 // rows whose change makes no revision
-
-	insert, remove, unmake, stamp *sql.Stmt
-}
-
-// attempt runs one request; if it fails, nothing of it stays. The error is of
-// the transaction as a whole.
-func (t *transaction) attempt(r *request, alone bool) error {
-	if alone {
-		// The transaction can be its savepoint, which spares SQLite the copy of
-		// every page that it touches.
-		r.err = r.do(t)
-		return r.err
-	}
-	if !t.exec("SAVEPOINT request") {
-		return errTorn
-	}
-	before := *t
-	if r.err = r.do(t); r.err != nil {
-		*t = before
-		if !t.exec("ROLLBACK TO request") {
-			return errTorn
-		}
-	}
-	if !t.exec("RELEASE request") {
-		return errTorn
-	}
-	return nil
-}
-
-func (t *transaction) exec(text string) bool {
-	_, err := t.tx.ExecContext(t.ctx, text)
-	return err == nil
-}
-
-// advance makes the next revision, which the rows written by this request
-// already carry.
-func (t *transaction) advance() error {
-	t.revision++
-	_, err := t.stamp.ExecContext(t.ctx, t.revision, t.time)
-	if err != nil {
-		return classify(err, "write revision %d", t.revision)
-	}
-	return nil
-}
-
 // Write implements engine.Store.
-//
-// Invalid: an update has no operation or a tuple that breaks a limit.
-func (s *Store) Write(ctx context.Context, ups []engine.Update, model int64) (engine.Revision, error) {
-	if err := validate(ups); err != nil {
-		return "", err
+func (s *Store) Write(ctx context.Context, w engine.Write) (engine.Written, error) {
+	if err := validate(w); err != nil {
+		return engine.Written{}, err
 	}
-	var rev int64
-	err := s.submit(ctx, len(ups), func(t *transaction) error {
-		if model != 0 && model != t.model {
-			return staleModel(t.model, model)
-		}
-		changed, err := t.update(ups)
-		if err != nil {
-			return err
-		}
-		if changed {
-			err = t.advance()
-		}
-		rev = t.revision
+	size := len(w.If) + len(w.Updates)
+	if len(w.Delete) > 0 {
+		size = maxGroupUpdates // perhaps
+	}
+	var done engine.Written
+	err := s.db.submit(ctx, size, func(t *transaction) (err error) {
+		done, err = s.write(t, w)
 		return err
 	})
 	if err != nil {
-		return "", err
+		return engine.Written{}, err
 	}
-	return revision(rev), nil
+	return done, nil
 }
 
-func validate(ups []engine.Update) error {
-	for i, u := range ups {
+func validate(w engine.Write) error {
+	if len(w.Key) > engine.MaxKey {
+		return errs.New(errs.Invalid, "the key has %d bytes: expected at most %d", len(w.Key), engine.MaxKey)
+	}
+	for i, u := range w.Updates {
 		if u.Op != engine.Insert && u.Op != engine.Delete {
 			return errs.New(errs.Invalid, "update %d has operation %d: expected insert or delete", i, u.Op)
 		}
@@ -302,62 +46,205 @@ func validate(ups []engine.Update) error {
 	return nil
 }
 
-// update applies ups in order and reports whether a row changed.
-func (t *transaction) update(ups []engine.Update) (changed bool, err error) {
+// write does w, unless its key says that it is done.
+func (s *Store) write(t *transaction, w engine.Write) (engine.Written, error) {
+	if w.Key == "" {
+		return s.change(t, w)
+	}
+	hash := contents(w)
+	done, found, err := s.repeated(t, w.Key, hash)
+	if err != nil || found {
+		return done, err
+	}
+	if done, err = s.change(t, w); err != nil {
+		return engine.Written{}, err
+	}
+	_, err = t.tx.ExecContext(t.ctx, "INSERT INTO request (network, key, hash, revision, inserted, deleted, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		s.network, []byte(w.Key), hash[:], t.revision, done.Inserted, done.Deleted, t.time)
+	if err != nil {
+		return engine.Written{}, classify(err, "write the key of a request")
+	}
+	t.quiet++
+	return done, nil
+}
+
+// repeated returns what the write with the key did, and false if there was none.
+func (s *Store) repeated(t *transaction, key string, hash [sha256.Size]byte) (done engine.Written, found bool, err error) {
+	var first []byte
+	var rev int64
+	err = t.tx.QueryRowContext(t.ctx, "SELECT hash, revision, inserted, deleted FROM request WHERE network = ? AND key = ?",
+		s.network, []byte(key)).Scan(&first, &rev, &done.Inserted, &done.Deleted)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return engine.Written{}, false, nil
+	case err != nil:
+		return engine.Written{}, false, classify(err, "look for the key of a request")
+	case string(first) != string(hash[:]):
+		return engine.Written{}, false, errs.New(errs.Invalid, "the key %q was used for another write: expected a new one", key)
+	}
+	done.Revision = revision(rev)
+	return done, true, nil
+}
+
+// contents returns a hash of what w asks for. The model is not part of it: the
+// caller who repeats a write may have met another one by then.
+func contents(w engine.Write) [sha256.Size]byte {
+	var b []byte
+	number := func(n int) { b = binary.AppendUvarint(b, uint64(n)) }
+	text := func(s string) {
+		number(len(s))
+		b = append(b, s...)
+	}
+	query := func(q engine.Query) {
+		for _, p := range []*string{q.Namespace, q.Object, q.Relation} {
+			if p == nil {
+				number(0)
+				continue
+			}
+			number(1)
+			text(*p)
+		}
+		if q.Subject == nil {
+			number(0)
+			return
+		}
+		number(1)
+		text(q.Subject.Namespace)
+		text(q.Subject.ID)
+		text(q.Subject.Relation)
+	}
+	number(len(w.If))
+	for _, p := range w.If {
+		if p.Exists {
+			number(1)
+		} else {
+			number(0)
+		}
+		query(p.Query)
+	}
+	number(len(w.Delete))
+	for _, q := range w.Delete {
+		query(q)
+	}
+	number(len(w.Updates))
+	for _, u := range w.Updates {
+		number(int(u.Op))
+		for _, part := range split(u.Tuple) {
+			text(part)
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// change checks what w demands and then changes the tuples.
+func (s *Store) change(t *transaction, w engine.Write) (done engine.Written, err error) {
+	if active := t.model(s); w.Model != 0 && w.Model != active {
+		return engine.Written{}, staleModel(active, w.Model)
+	}
+	for i, p := range w.If {
+		if err := s.demand(t, i, p); err != nil {
+			return engine.Written{}, err
+		}
+	}
+	for _, q := range w.Delete {
+		n, err := s.deleteAll(t, q)
+		if err != nil {
+			return engine.Written{}, err
+		}
+		done.Deleted += n
+	}
+	if err := s.update(t, w, &done); err != nil {
+		return engine.Written{}, err
+	}
+	if done.Inserted+done.Deleted > 0 {
+		err = t.advance()
+	}
+	done.Revision = revision(t.revision)
+	return done, err
+}
+
+// demand checks precondition i.
+func (s *Store) demand(t *transaction, i int, p engine.Precondition) error {
+	where := filter(s.network, p.Query)
+	stmt, err := t.stmt("SELECT EXISTS (SELECT 1 FROM " + from(p.Query) + " WHERE " + where.text() + " AND removed = 9223372036854775807)")
+	if err != nil {
+		return classify(err, "check precondition %d", i)
+	}
+	var exists bool
+	if err := stmt.QueryRowContext(t.ctx, where.args...).Scan(&exists); err != nil {
+		return classify(err, "check precondition %d", i)
+	}
+	switch {
+	case p.Exists && !exists:
+		return errs.New(errs.Refused, "precondition %d does not hold: there is no such tuple", i)
+	case !p.Exists && exists:
+		return errs.New(errs.Refused, "precondition %d does not hold: there is such a tuple", i)
+	}
+	return nil
+}
+
+// deleteAll removes what q matches and returns how many tuples there were.
+func (s *Store) deleteAll(t *transaction, q engine.Query) (int64, error) {
+	where := filter(s.network, q)
+	stmt, err := t.stmt("UPDATE " + from(q) + " SET removed = ? WHERE " + where.text() + " AND removed = 9223372036854775807")
+	if err != nil {
+		return 0, classify(err, "delete tuples")
+	}
+	n, err := affected(stmt.ExecContext(t.ctx, append([]any{t.revision + 1}, where.args...)...))
+	if err != nil {
+		return 0, classify(err, "delete tuples")
+	}
+	return n, nil
+}
+
+// update applies w.Updates and counts in done. A tuple that w.Delete has just
+// removed and an update adds again was never away: its row is restored.
+func (s *Store) update(t *transaction, w engine.Write, done *engine.Written) error {
 	next := t.revision + 1
-	inserted := false
-	for _, u := range ups {
+	for _, u := range lasting(w.Updates) {
 		x := u.Tuple
+		args := []any{next, s.network, x.Object.Namespace, x.Object.ID, x.Relation, x.Subject.Namespace, x.Subject.ID, x.Subject.Relation, next}
 		var n int64
-		switch u.Op {
-		case engine.Insert:
-			n, err = affected(t.insert.ExecContext(t.ctx, x.Object.Namespace, x.Object.ID, x.Relation,
-				x.Subject.Namespace, x.Subject.ID, x.Subject.Relation, next))
-			inserted = inserted || n > 0
-		case engine.Delete:
-			n, err = affected(t.remove.ExecContext(t.ctx, next, x.Object.Namespace, x.Object.ID, x.Relation,
-				x.Subject.Namespace, x.Subject.ID, x.Subject.Relation, next))
-			if err == nil && n == 0 && inserted {
-				// A tuple that this very request has added leaves no trace.
-				n, err = affected(t.unmake.ExecContext(t.ctx, x.Object.Namespace, x.Object.ID, x.Relation,
-					x.Subject.Namespace, x.Subject.ID, x.Subject.Relation, next))
+		var err error
+		if u.Op == engine.Delete {
+			n, err = affected(t.remove.ExecContext(t.ctx, args[:8]...))
+			done.Deleted += n
+		} else {
+			if done.Deleted > 0 && len(w.Delete) > 0 {
+				n, err = affected(t.restore.ExecContext(t.ctx, args[1:]...))
+				done.Deleted -= n
+			}
+			if n == 0 && err == nil {
+				n, err = affected(t.insert.ExecContext(t.ctx, args[1:]...))
+				done.Inserted += n
 			}
 		}
 		if err != nil {
-			return false, classify(err, "write a tuple")
+			return classify(err, "write a tuple")
 		}
-		changed = changed || n > 0
 	}
-	return changed, nil
+	return nil
 }
 
-// DeleteAll implements engine.Store.
-func (s *Store) DeleteAll(ctx context.Context, q engine.Query) (int64, engine.Revision, error) {
-	var n, rev int64
-	where := filter(q)
-	err := s.submit(ctx, maxGroupUpdates, func(t *transaction) error {
-		args := append([]any{t.revision + 1}, where.args...)
-		var err error
-		n, err = affected(t.tx.ExecContext(t.ctx,
-			"UPDATE tuple SET removed = ? WHERE "+where.text()+" AND removed = 9223372036854775807", args...))
-		if err != nil {
-			return classify(err, "delete tuples")
-		}
-		if n > 0 {
-			err = t.advance()
-		}
-		rev = t.revision
-		return err
-	})
-	if err != nil {
-		return 0, "", err
+// lasting returns the updates that decide: of those of one tuple the last. If
+// all do the same, the ones after the first change nothing anyway.
+func lasting(ups []engine.Update) []engine.Update {
+	mixed := false
+	for _, u := range ups {
+		mixed = mixed || u.Op != ups[0].Op
 	}
-	return n, revision(rev), nil
-}
-
-func affected(r sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
+	if !mixed {
+		return ups
 	}
-	return r.RowsAffected()
+	last := make(map[engine.Tuple]int, len(ups))
+	for i, u := range ups {
+		last[u.Tuple] = i
+	}
+	out := make([]engine.Update, 0, len(last))
+	for i, u := range ups {
+		if last[u.Tuple] == i {
+			out = append(out, u)
+		}
+	}
+	return out
 }
