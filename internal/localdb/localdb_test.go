@@ -109,8 +109,9 @@ func TestKill(t *testing.T) {
 	if _, err := c.Exec(t.Context(), "SELECT 1"); err == nil {
 		t.Error("a connection survived the kill")
 	}
-	if err := s.Kill(t.Context()); errs.KindOf(err) != errs.Refused {
-		t.Errorf("the second kill: %v", err)
+	must(t, s.Kill(t.Context()))
+	if err := s.Pause(); errs.KindOf(err) != errs.Refused {
+		t.Errorf("paused while it does not run: %v", err)
 	}
 	must(t, s.Start(t.Context()))
 	if got, err := ask(t.Context(), db, "SELECT word FROM kept"); got != "kept" {

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -155,7 +153,7 @@ func (s *Postgres) initdb(ctx context.Context, args []string) error {
 //
 // Conflict: the port is taken.
 func (s *Postgres) Start(ctx context.Context) error {
-	if s.process != nil && s.process.pid != 0 {
+	if s.process.runs() {
 		return errs.New(errs.Refused, "the server runs already")
 	}
 	started, err := command{
@@ -175,7 +173,7 @@ func (s *Postgres) Start(ctx context.Context) error {
 	s.process = started
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	err = started.until(ctx, s.answers)
+	err = started.until(ctx, func(ctx context.Context) (bool, error) { return answers(ctx, s.DSN()) })
 	if err == nil {
 		return nil
 	}
@@ -184,22 +182,7 @@ func (s *Postgres) Start(ctx context.Context) error {
 	if strings.Contains(string(log), "Address already in use") {
 		kind = errs.Conflict
 	}
-	errKill := started.kill(ctx)
-	if errors.Is(errKill, syscall.ESRCH) {
-		errKill = nil
-	}
-	started.pid = 0
-	return errors.Join(errs.Wrap(kind, err, "PostgreSQL does not start; its log says: %s", tail(string(log))), errKill)
-}
-
-func (s *Postgres) answers(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	c, err := pgx.Connect(ctx, s.DSN())
-	if err != nil {
-		return false, nil
-	}
-	return true, c.Close(ctx)
+	return errors.Join(errs.Wrap(kind, err, "PostgreSQL does not start; its log says: %s", tail(string(log))), started.kill(context.WithoutCancel(ctx)))
 }
 
 func tail(log string) string {
@@ -219,11 +202,7 @@ func (s *Postgres) dsn(database string) string {
 func (s *Postgres) Kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	if err := s.process.kill(ctx); err != nil {
-		return err
-	}
-	s.process.pid = 0
-	return nil
+	return s.process.kill(ctx)
 }
 
 // Pause stops the server and all its children where they are. Connections stay

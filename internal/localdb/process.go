@@ -120,11 +120,26 @@ func (p *process) release() error {
 	return errors.Join(err, p.stop())
 }
 
+// runs reports whether the server runs, or one of its children does.
+func (p *process) runs() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // kill ends the server and its children as a power failure does, and waits
-// until all of them are gone.
+// until all of them are gone. One that has ended may be killed again.
 func (p *process) kill(ctx context.Context) error {
-	if err := p.signalAll(syscall.SIGKILL); err != nil {
-		return err
+	if p.runs() {
+		if err := p.signalAll(syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
 	}
 	select {
 	case <-p.ended:
@@ -137,7 +152,7 @@ func (p *process) kill(ctx context.Context) error {
 // signalAll sends a signal to the server and to all its children. The server is
 // stopped meanwhile: it makes no further children, and keeps those that it has.
 func (p *process) signalAll(s syscall.Signal) error {
-	if p == nil || p.pid == 0 {
+	if !p.runs() {
 		return errs.New(errs.Refused, "the server does not run")
 	}
 	if err := syscall.Kill(p.pid, syscall.SIGSTOP); err != nil {

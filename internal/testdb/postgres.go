@@ -33,18 +33,13 @@ var shared = sync.OnceValues(func() (*localdb.Postgres, error) { return startPos
 // the test.
 func Postgres(tb testing.TB) string {
 	tb.Helper()
-	if dsn := os.Getenv(postgresEnv); dsn != "" && dsn != required {
-		database := newDatabase(tb, dsn)
-		tb.Cleanup(func() {
-			if err := localdb.DropDatabase(context.Background(), dsn, database); err != nil {
-				tb.Errorf("the database stays behind: %v", err)
-			}
-		})
-		return database
+	dsn := os.Getenv(postgresEnv)
+	if dsn == "" || dsn == required {
+		s, err := shared()
+		orSkip(tb, postgresEnv, err)
+		dsn = s.DSN()
 	}
-	s, err := shared()
-	orSkip(tb, postgresEnv, err)
-	return newDatabase(tb, s.DSN()) // it goes with the server: dropping it would cost more
+	return newDatabase(tb, dsn)
 }
 
 // A Server is a PostgreSQL of one test, which may kill it. All methods end the
@@ -71,7 +66,11 @@ func NewServer(tb testing.TB) *Server {
 // Database returns the DSN of a new and empty database on the server.
 func (s *Server) Database() string {
 	s.tb.Helper()
-	return newDatabase(s.tb, s.on.DSN())
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	database, err := localdb.NewDatabase(ctx, s.on.DSN())
+	s.must(err)
+	return database
 }
 
 // Kill ends the server and all its children with SIGKILL. Its data stay.
@@ -115,6 +114,7 @@ func (s *Server) must(err error) {
 	}
 }
 
+// newDatabase makes a database for one test.
 func newDatabase(tb testing.TB, dsn string) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
@@ -123,6 +123,13 @@ func newDatabase(tb testing.TB, dsn string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		defer cancel()
+		if err := localdb.DropDatabase(ctx, dsn, database); err != nil {
+			tb.Errorf("the database stays behind: %v", err)
+		}
+	})
 	return database
 }
 

@@ -50,3 +50,24 @@ func TestServer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestCockroach(t *testing.T) {
+	apart(t, func() string { return testdb.Cockroach(t) })
+}
+
+// TestCluster: a row is there while one of three nodes is gone, and through that
+// one when it is back.
+func TestCluster(t *testing.T) {
+	c := testdb.CockroachCluster(t, 3)
+	if err := exec(t, c.DSN(0), "CREATE TABLE kept (id int8 PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	c.Kill(0)
+	if err := exec(t, c.DSN(1), "SELECT id FROM kept"); err != nil {
+		t.Error(err)
+	}
+	c.Start(0)
+	if err := exec(t, c.DSN(0), "SELECT id FROM kept"); err != nil {
+		t.Error(err)
+	}
+}
