@@ -1,21 +1,23 @@
 // Command testreport reads what go test -json prints and shows it to people: a
-// line per package, everything a failed test said, why a test was skipped, what
-// passing tests logged, such as seeds, and a last line that counts. It exits
-// with 1 if anything failed or nothing ran.
+// line per package, everything a failed test said, what passing tests logged, such
+// as seeds, each reason why tests were skipped, once, and a last line that
+// counts. It exits with 1 if anything failed or nothing ran.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 func main() {
-	r := report{out: os.Stdout, tests: map[string]*test{}, failed: map[string]bool{}}
+	r := newReport(os.Stdout)
 	if err := r.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(1)
@@ -46,7 +48,13 @@ type report struct {
 	tests                      map[string]*test // by package and name
 	failed                     map[string]bool  // packages with a test that failed
 	problems                   []string
+	reasons                    []string       // why tests were skipped, each once
+	skipped                    map[string]int // how many, by reason
 	npassed, nfailed, nskipped int
+}
+
+func newReport(out io.Writer) *report {
+	return &report{out: out, tests: map[string]*test{}, failed: map[string]bool{}, skipped: map[string]int{}}
 }
 
 func (r *report) read(in io.Reader) error {
@@ -132,8 +140,7 @@ func (r *report) end(e event, t *test) {
 		}
 		r.print(t.output)
 	case e.Action == "skip":
-		r.nskipped++
-		r.print(t.output)
+		r.skip(t.output)
 	default:
 		if t.children == 0 {
 			r.npassed++
@@ -171,6 +178,23 @@ func (r *report) fail(what string) {
 	r.problems = append(r.problems, what)
 }
 
+// where is what a test's log puts before each message.
+var where = regexp.MustCompile(`^\s*\S+\.go:\d+: `)
+
+// skip counts a test that was skipped under the reason that it gave.
+func (r *report) skip(output []string) {
+	var words []string
+	for _, line := range slices.DeleteFunc(output, isFrame) {
+		words = append(words, strings.TrimSpace(where.ReplaceAllString(line, "")))
+	}
+	reason := strings.Join(words, " ")
+	if r.skipped[reason] == 0 {
+		r.reasons = append(r.reasons, reason)
+	}
+	r.skipped[reason]++
+	r.nskipped++
+}
+
 // finish prints the sums and reports whether all is well. A test that has begun
 // and not ended was cut short by a panic or a kill; its output is the reason.
 func (r *report) finish() bool {
@@ -179,6 +203,9 @@ func (r *report) finish() bool {
 			fmt.Fprintf(r.out, "%s did not end:\n", key)
 			r.print(t.output)
 		}
+	}
+	for _, reason := range r.reasons {
+		fmt.Fprintf(r.out, "SKIPPED %d: %s\n", r.skipped[reason], cmp.Or(reason, "no reason was given"))
 	}
 	for _, p := range r.problems {
 		fmt.Fprintln(r.out, "FAILED", p)

@@ -38,13 +38,21 @@ func TestReport(t *testing.T) {
 `,
 			want: []string{"broken", "FAILED p TestA/x", "0 passed, 1 failed, 0 skipped"},
 		},
-		"a skip says why": {
-			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:9: no node\n"}
+		"a reason to skip is said once": {
+			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:9: no node: see\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"        the manual\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
 {"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"q","Test":"TestC/x","Output":"        c_test.go:12: no node: see\n"}
+{"Action":"output","Package":"q","Test":"TestC/x","Output":"            the manual\n"}
+{"Action":"skip","Package":"q","Test":"TestC/x"}
+{"Action":"skip","Package":"p","Test":"TestD"}
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"pass","Package":"p"}
 `,
-			want: []string{"no node", "1 passed, 0 failed, 1 skipped"}, ok: true,
+			want: []string{"SKIPPED 2: no node: see the manual\n", "SKIPPED 1: no reason was given\n", "1 passed, 0 failed, 3 skipped"},
+			not:  ".go", ok: true,
 		},
 		"what does not build fails": {
 			in: `{"ImportPath":"p","Action":"build-output","Output":"a.go:1: syntax error\n"}
@@ -64,7 +72,7 @@ func TestReport(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			r := report{out: &out, tests: map[string]*test{}, failed: map[string]bool{}}
+			r := newReport(&out)
 			if err := r.read(strings.NewReader(tt.in)); err != nil {
 				t.Fatal(err)
 			}
