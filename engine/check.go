@@ -11,6 +11,14 @@ import (
 type Answer struct {
 	Allowed bool
 	Token   Token
+	Reads   Reads
+}
+
+// Reads says what questions cost the store, beyond following its log: 0 if all
+// they needed was in memory.
+type Reads struct {
+	Rounds int64 // round trips
+	Rows   int64
 }
 
 // Check reports whether the subject of t has the relation or permission.
@@ -25,8 +33,15 @@ func (e *Engine) Check(ctx context.Context, t Tuple, at Consistency) (Answer, er
 	if err != nil {
 		return Answer{}, err
 	}
+	if s.shelf != nil {
+		results, s, reads, err := e.ask(ctx, s, []Tuple{t})
+		if err != nil {
+			return Answer{Token: s.token, Reads: reads}, err
+		}
+		return Answer{results[0].Allowed, s.token, reads}, results[0].Err
+	}
 	allowed, err := e.check(ctx, s, t)
-	return Answer{allowed, s.token}, err
+	return Answer{Allowed: allowed, Token: s.token}, err
 }
 
 // A Result is the answer to one item of a batch, or why there is none.
@@ -47,6 +62,10 @@ func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]
 	if err != nil {
 		return nil, "", err
 	}
+	if s.shelf != nil {
+		results, s, _, err := e.ask(ctx, s, ts)
+		return results, s.token, err
+	}
 	results := make([]Result, len(ts))
 	for i, t := range ts {
 		results[i].Allowed, results[i].Err = e.check(ctx, s, t)
@@ -58,16 +77,14 @@ func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]
 }
 
 func (e *Engine) check(ctx context.Context, s *state, t Tuple) (bool, error) {
-	allowed, steps, err := s.check(ctx, t, e.options.MaxWork)
-	e.counters.checks.Add(1)
+	allowed, steps, err := s.check(ctx, t, e.options.MaxWork, nil)
 	e.counters.steps.Add(steps)
-	if err != nil {
-		e.counters.errors.Add(1)
-	}
+	e.counters.answered(err)
 	return allowed, err
 }
 
-func (s *state) check(ctx context.Context, t Tuple, budget int64) (bool, int64, error) {
+// check answers one question. lacks is for bounded mode, see decide.
+func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
 	if err := t.Validate(); err != nil {
 		return false, 0, err
 	}
@@ -84,7 +101,7 @@ func (s *state) check(ctx context.Context, t Tuple, budget int64) (bool, int64, 
 	default:
 		return false, 0, errs.New(errs.Invalid, "relation %q does not exist", t.Relation)
 	}
-	return decide(ctx, s, ref, r, s.find(t.Subject.Object, t.Subject.Relation), budget)
+	return decide(ctx, s, ref, r, t.Subject, budget, lacks)
 }
 
 // known reports the first namespace of t that the model lacks.

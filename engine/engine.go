@@ -22,13 +22,15 @@ type Engine struct {
 	follower *follower
 	counters counters
 
-	// current is what questions are answered at. It is replaced by publish only.
-	current    atomic.Pointer[state]
+	// live is what questions are answered at. publish moves it to another revision
+	// or model; in bounded mode it also moves when sets come into memory.
+	live       line
 	configured atomic.Pointer[model] // set if the model does not come from the store
 
 	mu struct {
 		sync.Mutex
-		past []*state // the newest last, without the current one
+		past  []*state      // the newest last, without the current one
+		moved chan struct{} // closed when the current state is replaced
 	}
 	exact struct {
 		sync.Mutex
@@ -42,42 +44,75 @@ func New(ctx context.Context, s Store, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{store: s, options: o.withDefaults()}
+	e.mu.moved = make(chan struct{})
 	head, err := s.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
-	first, err := e.load(ctx, head)
+	first, err := e.begin(ctx, head)
 	if err != nil {
 		return nil, err
 	}
-	e.current.Store(first)
-	e.follower = follow(e.catchUp, e.options.Poll)
+	e.live.now.Store(first)
+	e.follower = follow(e.catchUp, s.Wake(), e.options.Poll)
 	return e, nil
 }
 
 // Close stops following the log. It does not close the store.
 func (e *Engine) Close() error {
 	e.follower.close()
+	if s := e.live.now.Load(); s.shelf != nil {
+		s.shelf.close()
+	}
 	return nil
 }
 
-// catchUp moves the current state to the store's head.
-func (e *Engine) catchUp(ctx context.Context) error {
+// catchUp moves the current state to the store's head, and reports whether there
+// was anything new. Only the follower calls it.
+func (e *Engine) catchUp(ctx context.Context) (found bool, err error) {
 	e.counters.rounds.Add(1)
+	e.counters.storeRounds.Add(1)
+	from := e.live.now.Load().revision
+	var changes []Change
+	head, err := e.store.Tail(ctx, from, func(c Change) error {
+		changes = append(changes, c)
+		return nil
+	})
+	e.counters.storeRows.Add(int64(len(changes)))
+	switch {
+	case errs.KindOf(err) == errs.Expired:
+		return true, e.reload(ctx) // too far behind: start anew
+	case err != nil:
+		return false, err
+	case head == from:
+		return false, nil
+	}
+	e.live.mu.Lock()
+	defer e.live.mu.Unlock()
+	now := e.live.now.Load()
+	next, err := e.advance(now, head, changes, now.snap.Build())
+	if err == nil && next.shelf == nil && !e.fits(next.snap.Bytes()) {
+		next, err = e.goBounded(ctx, head, next.model)
+	}
+	if err != nil {
+		return false, err
+	}
+	if next.shelf != nil {
+		e.live.remember(batch{from, head, changes})
+	}
+	e.publish(next)
+	return len(changes) > 0, nil
+}
+
+// reload reads the whole store anew.
+func (e *Engine) reload(ctx context.Context) error {
 	head, err := e.store.Head(ctx)
 	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := e.current.Load()
-	if now.revision == head {
-		return nil
-	}
-	next, err := e.advance(ctx, now, head, now.snap.Build())
-	if errs.KindOf(err) == errs.Expired {
-		next, err = e.load(ctx, head) // too far behind: start anew
-	}
+	e.live.mu.Lock()
+	defer e.live.mu.Unlock()
+	next, err := e.begin(ctx, head)
 	if err != nil {
 		return err
 	}
@@ -85,17 +120,33 @@ func (e *Engine) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// publish makes next the current state. e.mu is held. A state that differs from
-// the one before in nothing but its revision takes its place.
+// publish makes next the current state. e.line is held. A state that differs
+// from the one before in nothing but its revision takes its place.
 func (e *Engine) publish(next *state) {
-	if now := e.current.Load(); now.snap != next.snap || now.program != next.program {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.live.now.Load()
+	switch {
+	case next.shelf != nil:
+		e.mu.past = nil
+	case now.snap != next.snap || now.program != next.program:
 		e.mu.past = append(e.mu.past, now)
 	}
 	if over := len(e.mu.past) - e.options.KeepStates; over > 0 {
 		clear(e.mu.past[:over])
 		e.mu.past = e.mu.past[over:]
 	}
-	e.current.Store(next)
+	e.live.now.Store(next)
+	close(e.mu.moved)
+	e.mu.moved = make(chan struct{})
+}
+
+// published returns the current state and a channel that is closed when another
+// one takes its place.
+func (e *Engine) published() (*state, <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.live.now.Load(), e.mu.moved
 }
 
 // at chooses the state for a question.
@@ -110,12 +161,12 @@ func (e *Engine) at(ctx context.Context, c Consistency) (*state, error) {
 	}
 	switch c.Mode {
 	case MinimizeLatency:
-		return e.current.Load(), nil
+		return e.live.now.Load(), nil
 	case FullyConsistent:
 		if err := e.sync(ctx); err != nil {
 			return nil, err
 		}
-		return e.current.Load(), nil
+		return e.live.now.Load(), nil
 	case AtLeastAsFresh:
 		return e.atLeast(ctx, need)
 	default:
@@ -137,7 +188,7 @@ func (e *Engine) sync(ctx context.Context) error {
 }
 
 func (e *Engine) atLeast(ctx context.Context, need Revision) (*state, error) {
-	now := e.current.Load()
+	now := e.live.now.Load()
 	covered, err := e.store.Covers(now.revision, need)
 	if err != nil || covered {
 		return now, err
@@ -145,7 +196,7 @@ func (e *Engine) atLeast(ctx context.Context, need Revision) (*state, error) {
 	if err := e.sync(ctx); err != nil {
 		return nil, err
 	}
-	now = e.current.Load()
+	now = e.live.now.Load()
 	if covered, err = e.store.Covers(now.revision, need); err == nil && !covered {
 		err = errs.New(errs.Invalid, "snaptoken lies ahead of this store, which was perhaps restored from a backup")
 	}
@@ -155,38 +206,80 @@ func (e *Engine) atLeast(ctx context.Context, need Revision) (*state, error) {
 // atExactly returns the state at one revision: a past one that is still here, or
 // one made from the nearest past one and the log, or else read from the store.
 func (e *Engine) atExactly(ctx context.Context, need Revision) (*state, error) {
-	if _, err := e.atLeast(ctx, need); err != nil {
+	now, err := e.atLeast(ctx, need)
+	if err != nil {
 		return nil, err
 	}
 	e.exact.Lock()
 	defer e.exact.Unlock()
+	if last := e.exact.last; last != nil && last.revision == need {
+		if last.line == nil {
+			return last, nil
+		}
+		if last = last.line.now.Load(); e.fits(8 * last.snap.Bytes()) {
+			return last, nil
+		}
+	}
+	made, err := e.makeExactly(ctx, now, need)
+	if err == nil {
+		e.exact.last = made
+	}
+	return made, err
+}
+
+func (e *Engine) makeExactly(ctx context.Context, now *state, need Revision) (*state, error) {
+	if now.shelf != nil {
+		return e.boundedAt(ctx, need)
+	}
 	nearest := e.nearest(need)
-	if nearest != nil && nearest.revision == need {
+	switch {
+	case nearest == nil:
+		s, ok, err := e.load(ctx, need)
+		if ok || err != nil {
+			return s, err
+		}
+		return e.boundedAt(ctx, need)
+	case nearest.revision == need:
 		return nearest, nil
+	default:
+		return e.lead(ctx, nearest, need)
 	}
-	var made *state
-	var err error
-	if nearest == nil {
-		made, err = e.load(ctx, need)
-	} else {
-		made, err = e.advance(ctx, nearest, need, nearest.snap.Fork().Build())
-	}
+}
+
+// boundedAt returns a state in bounded mode that stays at rev.
+func (e *Engine) boundedAt(ctx context.Context, rev Revision) (*state, error) {
+	m, err := e.modelAt(ctx, rev)
 	if err != nil {
 		return nil, err
 	}
-	e.exact.last = made
-	return made, nil
+	l := &line{}
+	s, err := e.bounded(ctx, l, rev, m, newKeepAll())
+	if err == nil {
+		l.now.Store(s)
+	}
+	return s, err
+}
+
+// lead returns the state at rev, to which the log leads from s.
+func (e *Engine) lead(ctx context.Context, s *state, rev Revision) (*state, error) {
+	e.counters.storeRounds.Add(1)
+	var changes []Change
+	for c, err := range e.store.Changes(ctx, s.revision, rev) {
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, c)
+	}
+	e.counters.storeRows.Add(int64(len(changes)))
+	return e.advance(s, rev, changes, s.snap.Fork().Build())
 }
 
 // nearest returns the newest state in memory that need covers, nil if there is
-// none. e.exact is held.
+// none.
 func (e *Engine) nearest(need Revision) *state {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if last := e.exact.last; last != nil && last.revision == need {
-		return last
-	}
-	if now := e.current.Load(); now.revision == need {
+	if now := e.live.now.Load(); now.revision == need {
 		return now
 	}
 	for _, s := range slices.Backward(e.mu.past) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,16 +54,26 @@ func exactly(t engine.Token) engine.Consistency {
 
 func newStore(tb testing.TB) engine.Store {
 	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), sqlite.Memory)
+	_, s := newDB(tb)
+	return s
+}
+
+func newDB(tb testing.TB) (*sqlite.DB, engine.Store) {
+	tb.Helper()
+	db, err := sqlite.Open(tb.Context(), sqlite.Memory)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := db.Close(); err != nil {
 			tb.Error(err)
 		}
 	})
-	return s
+	s, err := db.Network(tb.Context(), "default")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return db, s
 }
 
 func newEngine(tb testing.TB, s engine.Store, o engine.Options) *engine.Engine {
@@ -114,11 +125,11 @@ func updates(tb testing.TB, texts ...string) []engine.Update {
 
 func write(tb testing.TB, e *engine.Engine, texts ...string) engine.Token {
 	tb.Helper()
-	token, err := e.Write(tb.Context(), updates(tb, texts...))
+	done, err := e.Write(tb.Context(), engine.Write{Updates: updates(tb, texts...)})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return token
+	return done.Token
 }
 
 func check(tb testing.TB, e *engine.Engine, text string, at engine.Consistency) bool {
@@ -212,7 +223,7 @@ func TestModelAndTuplesAreOneRevision(t *testing.T) {
 }
 
 func TestExpired(t *testing.T) {
-	s := newStore(t)
+	db, s := newDB(t)
 	e := newEngine(t, s, engine.Options{KeepStates: 1})
 	if _, _, err := e.ApplyModel(t.Context(), docs, engine.ApplyModel{}); err != nil {
 		t.Fatal(err)
@@ -226,7 +237,7 @@ func TestExpired(t *testing.T) {
 		write(t, e, "-Doc:1#viewers@User:ann")
 		write(t, e, "Doc:1#viewers@User:ann")
 	}
-	if _, err := s.Purge(t.Context(), time.Now().Add(time.Hour)); err != nil {
+	if _, err := db.Purge(t.Context(), time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = e.Check(t.Context(), parse(t, "Doc:1#view@User:ann"), exactly(old))
@@ -263,7 +274,7 @@ func TestWriteIsChecked(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.ups, func(t *testing.T) {
 			e := withDocs(t, engine.Options{})
-			_, err := e.Write(t.Context(), updates(t, strings.Fields(tt.ups)...))
+			_, err := e.Write(t.Context(), engine.Write{Updates: updates(t, strings.Fields(tt.ups)...)})
 			wantKind(t, err, tt.kind, tt.words)
 			list, listErr := e.List(t.Context(), engine.Query{}, engine.ListPage{}, fully)
 			if listErr != nil {
@@ -281,7 +292,7 @@ func TestCompatWritesAnything(t *testing.T) {
 	if !check(t, e, "Doc:1#view@User:ann", latency) {
 		t.Error("a tuple on a permission does not count")
 	}
-	_, err := e.Write(t.Context(), updates(t, "Nope:1#viewers@User:ann"))
+	_, err := e.Write(t.Context(), engine.Write{Updates: updates(t, "Nope:1#viewers@User:ann")})
 	wantKind(t, err, errs.NotFound, "Nope")
 }
 
@@ -345,14 +356,14 @@ func TestBatchCheck(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	e := withDocs(t, engine.Options{}, "Doc:1#viewers@User:ann", "Doc:1#banned@User:ann", "Doc:2#viewers@User:ann")
-	_, _, err := e.Delete(t.Context(), engine.Query{})
+	_, err := e.Delete(t.Context(), engine.Query{}, engine.Write{})
 	wantKind(t, err, errs.Invalid, "the query is empty")
 	nope := "Nope"
-	_, _, err = e.Delete(t.Context(), engine.Query{Namespace: &nope})
+	_, err = e.Delete(t.Context(), engine.Query{Namespace: &nope}, engine.Write{})
 	wantKind(t, err, errs.NotFound, "Nope")
 	object := "1"
-	if n, token, err := e.Delete(t.Context(), engine.Query{Object: &object}); n != 2 || token == "" || err != nil {
-		t.Errorf("deleted %d, %v", n, err)
+	if done, err := e.Delete(t.Context(), engine.Query{Object: &object}, engine.Write{}); done.Deleted != 2 || done.Token == "" || err != nil {
+		t.Errorf("deleted %d, %v", done.Deleted, err)
 	}
 	if check(t, e, "Doc:1#viewers@User:ann", latency) || !check(t, e, "Doc:2#viewers@User:ann", latency) {
 		t.Error("deleted the wrong ones")
@@ -380,8 +391,8 @@ func TestOrphans(t *testing.T) {
 		t.Errorf("listed %v, %v", list.Tuples, err)
 	}
 	write(t, e, "-Doc:1#viewers@Group:eng#members")
-	if n, _, err := e.Delete(t.Context(), engine.Query{Namespace: &gone}); n != 1 || err != nil {
-		t.Errorf("deleted %d, %v", n, err)
+	if done, err := e.Delete(t.Context(), engine.Query{Namespace: &gone}, engine.Write{}); done.Deleted != 1 || err != nil {
+		t.Errorf("deleted %d, %v", done.Deleted, err)
 	}
 	_, err = e.List(t.Context(), engine.Query{Namespace: &gone}, engine.ListPage{}, latency)
 	wantKind(t, err, errs.NotFound, "Group")
@@ -518,11 +529,20 @@ type faulty struct {
 	down atomic.Bool
 }
 
-func (f *faulty) Head(ctx context.Context) (engine.Revision, error) {
+var errDown = errs.New(errs.Unavailable, "the store is down")
+
+func (f *faulty) Tail(ctx context.Context, from engine.Revision, yield func(engine.Change) error) (engine.Revision, error) {
 	if f.down.Load() {
-		return "", errs.New(errs.Unavailable, "the store is down")
+		return "", errDown
 	}
-	return f.Store.Head(ctx)
+	return f.Store.Tail(ctx, from, yield)
+}
+
+func (f *faulty) ReadSets(ctx context.Context, rev engine.Revision, sets []engine.SetRead, limit int) iter.Seq2[engine.SetRow, error] {
+	if f.down.Load() {
+		return func(yield func(engine.SetRow, error) bool) { yield(engine.SetRow{}, errDown) }
+	}
+	return f.Store.ReadSets(ctx, rev, sets, limit)
 }
 
 // TestStoreDown: what can be answered without the store is, what cannot is an

@@ -48,13 +48,34 @@ func (e *Engine) Expand(ctx context.Context, set Subject, depth int, at Consiste
 	if !set.IsID() && !s.declares(set.Namespace) {
 		return nil, "", unknownNamespace(set.Namespace)
 	}
-	x := &expansion{ctx: ctx, state: s, rewrites: e.options.ExpandRewrites, left: e.options.MaxExpand, path: map[Subject]bool{}}
-	if depth <= 0 {
-		depth = maxExpandDepth
-		x.whole = true
-	}
-	tree, err := x.set(set, min(depth, maxExpandDepth))
+	tree, s, err := e.expand(ctx, s, set, depth)
 	return tree, s.token, err
+}
+
+// expand makes the tree; in bounded mode again and again, until all it needs is
+// in memory.
+func (e *Engine) expand(ctx context.Context, s *state, set Subject, depth int) (*Tree, *state, error) {
+	q := inquiry{shelf: s.shelf}
+	defer q.unpin()
+	whole := depth <= 0
+	if whole {
+		depth = maxExpandDepth
+	}
+	for {
+		x := &expansion{ctx: ctx, state: s, whole: whole, rewrites: e.options.ExpandRewrites, left: e.options.MaxExpand, path: map[Subject]bool{}}
+		if s.shelf != nil {
+			x.lacks = map[SetRead]bool{}
+		}
+		tree, err := x.set(set, min(depth, maxExpandDepth))
+		if err != nil || len(x.lacks) == 0 {
+			return tree, s, err
+		}
+		next, err := e.fetch(ctx, s, x.lacks, &q)
+		if err != nil {
+			return nil, s, err
+		}
+		s = next
+	}
 }
 
 type expansion struct {
@@ -64,6 +85,7 @@ type expansion struct {
 	whole    bool // nothing may be left out for its depth
 	left     int  // nodes that may still be made
 	path     map[Subject]bool
+	lacks    map[SetRead]bool // in bounded mode: what is not in memory
 }
 
 func (x *expansion) node(of NodeType, subject *Subject) (*Tree, error) {
@@ -110,7 +132,7 @@ func closed(t *Tree) *Tree {
 }
 
 func (x *expansion) storedChildren(tree *Tree, of Subject, depth int) error {
-	for _, subject := range x.state.subjects(of) {
+	for _, subject := range x.subjects(of) {
 		if subject.Relation == "" {
 			child, err := x.node(Leaf, &subject)
 			if err != nil {
@@ -198,7 +220,7 @@ func (x *expansion) traverse(about Object, e opl.Traverse, depth int) (*Tree, er
 		tree.Type = Leaf
 		return tree, nil
 	}
-	for _, subject := range x.state.subjects(via) {
+	for _, subject := range x.subjects(via) {
 		if subject.IsID() {
 			continue
 		}
@@ -210,8 +232,13 @@ func (x *expansion) traverse(about Object, e opl.Traverse, depth int) (*Tree, er
 }
 
 // subjects returns what is stored for a subject set, sorted.
-func (s *state) subjects(of Subject) []Subject {
+func (x *expansion) subjects(of Subject) []Subject {
+	s := x.state
 	set := s.snap.Set(s.find(of.Object, of.Relation))
+	if x.lacks != nil && (set == nil || set.Part != nil) {
+		x.lacks[SetRead{Object: of.Object, Relation: of.Relation, Whole: true}] = true
+		return nil
+	}
 	if set == nil {
 		return nil
 	}

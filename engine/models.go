@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/cardea-iam/cardea/engine/graph"
@@ -39,7 +40,7 @@ func (e *Engine) ApplyModel(ctx context.Context, source string, o ApplyModel) (M
 		return s.model.version, s.token, nil
 	}
 	if !o.Force && !e.options.Compat {
-		if err := s.orphans(compiled); err != nil {
+		if err := e.orphans(ctx, s, compiled); err != nil {
 			return ModelVersion{}, "", err
 		}
 	}
@@ -54,26 +55,20 @@ func (e *Engine) ApplyModel(ctx context.Context, source string, o ApplyModel) (M
 }
 
 // orphans reports the stored tuples that m has no place for.
-func (s *state) orphans(m *opl.Model) error {
+func (e *Engine) orphans(ctx context.Context, s *state, m *opl.Model) error {
 	const shown = 3
 	var examples []string
 	count := 0
-	s.snap.All(func(on graph.Ref, set *graph.Set) bool {
-		for _, list := range [][]graph.Ref{set.Direct, set.Sets} {
-			for _, subject := range list {
-				o := s.name(on)
-				t := Tuple{o.Object, o.Relation, s.name(subject)}
-				err := fits(m, t)
-				if err == nil {
-					continue
-				}
-				if count++; count <= shown {
-					examples = append(examples, fmt.Sprintf("%s (%v)", t, err))
-				}
+	for t, err := range e.tuples(ctx, s) {
+		if err != nil {
+			return err
+		}
+		if err := fits(m, t); err != nil {
+			if count++; count <= shown {
+				examples = append(examples, fmt.Sprintf("%s (%v)", t, err))
 			}
 		}
-		return true
-	})
+	}
 	if count == 0 {
 		return nil
 	}
@@ -81,21 +76,43 @@ func (s *state) orphans(m *opl.Model) error {
 		count, strings.Join(examples, "; "))
 }
 
+// tuples yields all tuples of s, in no particular order.
+func (e *Engine) tuples(ctx context.Context, s *state) iter.Seq2[Tuple, error] {
+	if s.shelf != nil {
+		return e.store.Read(ctx, s.revision, Query{}, Page{})
+	}
+	return func(yield func(Tuple, error) bool) {
+		s.snap.All(func(on graph.Ref, set *graph.Set) bool {
+			o := s.name(on)
+			for _, list := range [][]graph.Ref{set.Direct, set.Sets} {
+				for _, subject := range list {
+					if !yield(Tuple{o.Object, o.Relation, s.name(subject)}, nil) {
+						return false
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
 // UseModel replaces the store's model by one from the configuration. Questions
 // under way keep the model they began with.
 func (e *Engine) UseModel(m *opl.Model, location string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.live.mu.Lock()
+	defer e.live.mu.Unlock()
 	configured := &model{compiled: m, location: location}
 	e.configured.Store(configured)
-	now := e.current.Load()
-	e.current.Store(e.newState(now.revision, now.snap.Build(), configured))
+	now := e.live.now.Load()
+	next := e.newState(now.revision, now.snap.Build(), configured)
+	next.line, next.shelf = now.line, now.shelf
+	e.publish(next)
 }
 
 // Model returns the active model's version. One from the configuration has
 // Number 0, and location says where it came from.
 func (e *Engine) Model() (version ModelVersion, location string) {
-	m := e.current.Load().model
+	m := e.live.now.Load().model
 	return m.version, m.location
 }
 
@@ -125,7 +142,7 @@ func (e *Engine) Token(v ModelVersion) Token { return newToken(e.store.ID(), v.R
 // Namespaces returns the names of the active model's namespaces, in the order
 // of their declaration.
 func (e *Engine) Namespaces() []string {
-	list := e.current.Load().model.compiled.Namespaces
+	list := e.live.now.Load().model.compiled.Namespaces
 	names := make([]string, len(list))
 	for i, ns := range list {
 		names[i] = ns.Name

@@ -33,9 +33,19 @@ type Options struct {
 	// MaxBatch limits the items of one BatchCheck. Default 10,000.
 	MaxBatch int
 
-	// Poll is how often the log is asked for what other nodes wrote when nobody
-	// waits for it. Default 1 s.
+	// Poll is how often, at least, the log is asked for what other nodes wrote when
+	// nobody waits for it. While there is something new it is asked more often.
+	// Default 1 s.
 	Poll time.Duration
+
+	// Memory is how many bytes the tuples may take in memory. Beyond it the engine
+	// goes over to bounded mode, in which it keeps what is asked for most and reads
+	// the rest from the store when it is needed. 0: no limit.
+	Memory int64
+
+	// LargeSet is how many members a set may have to be read as a whole in bounded
+	// mode, where the question allows another way. Default 1,000.
+	LargeSet int
 
 	// KeepStates is how many past states stay in memory for questions at an
 	// exact revision. Default 256.
@@ -47,7 +57,7 @@ func (o Options) Validate() error {
 	var bad []error
 	for name, value := range map[string]int64{
 		"MaxWork": o.MaxWork, "MaxExpand": int64(o.MaxExpand), "MaxBatch": int64(o.MaxBatch),
-		"Poll": int64(o.Poll), "KeepStates": int64(o.KeepStates),
+		"Poll": int64(o.Poll), "KeepStates": int64(o.KeepStates), "Memory": o.Memory, "LargeSet": int64(o.LargeSet),
 	} {
 		if value < 0 {
 			bad = append(bad, errors.New("engine: "+name+" is negative"))
@@ -62,6 +72,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxBatch, 10_000)
 	setDefault(&o.Poll, time.Second)
 	setDefault(&o.KeepStates, 256)
+	setDefault(&o.LargeSet, 1000)
 	return o
 }
 

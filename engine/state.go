@@ -17,6 +17,10 @@ type state struct {
 	snap     *graph.Snapshot
 	model    *model
 	program  *program
+
+	// In bounded mode only: what the state is part of, and what keeps its sets.
+	line  *line
+	shelf *shelf
 }
 
 // A model is a compiled model and where it came from.
@@ -41,24 +45,49 @@ func compileVersion(v ModelVersion, o opl.Options) (*model, error) {
 	return &model{compiled: compiled, version: v}, nil
 }
 
-// load reads the whole store as it stood at rev.
-func (e *Engine) load(ctx context.Context, rev Revision) (*state, error) {
-	version, err := e.store.Model(ctx, rev)
+// load reads the whole store as it stood at rev, unless that takes more memory
+// than there may be, which ok tells.
+func (e *Engine) load(ctx context.Context, rev Revision) (s *state, ok bool, err error) {
+	m, err := e.modelAt(ctx, rev)
 	if err != nil {
-		return nil, err
-	}
-	m, err := compileVersion(version, e.options.OPL)
-	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	b := graph.Empty().Build()
 	for t, err := range e.store.Read(ctx, rev, Query{}, Page{}) {
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		b.Insert(refs(b, t))
+		if !e.fits(b.Bytes()) {
+			return nil, false, nil
+		}
 	}
-	return e.newState(rev, b, m), nil
+	s = e.newState(rev, b, m)
+	return s, e.fits(s.snap.Bytes()), nil
+}
+
+// modelAt returns the store's model as it stood at rev.
+func (e *Engine) modelAt(ctx context.Context, rev Revision) (*model, error) {
+	version, err := e.store.Model(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	return compileVersion(version, e.options.OPL)
+}
+
+// begin returns a state at rev for the live line, whose mutex is held: with all
+// tuples, or in bounded mode if they do not fit or did not before.
+func (e *Engine) begin(ctx context.Context, rev Revision) (*state, error) {
+	if now := e.live.now.Load(); now == nil || now.shelf == nil {
+		if s, ok, err := e.load(ctx, rev); ok || err != nil {
+			return s, err
+		}
+	}
+	m, err := e.modelAt(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	return e.goBounded(ctx, rev, m)
 }
 
 // newState publishes what b has collected. A model from the configuration goes
@@ -71,34 +100,50 @@ func (e *Engine) newState(rev Revision, b *graph.Builder, m *model) *state {
 	return &state{revision: rev, token: newToken(e.store.ID(), rev), snap: b.Publish(), model: m, program: p}
 }
 
-// advance returns the state at rev, to which s leads by the changes of the log.
-func (e *Engine) advance(ctx context.Context, s *state, rev Revision, b *graph.Builder) (*state, error) {
+// advance returns the state at rev, to which s leads by changes.
+func (e *Engine) advance(s *state, rev Revision, changes []Change, b *graph.Builder) (*state, error) {
 	m := s.model
-	for change, err := range e.store.Changes(ctx, s.revision, rev) {
+	for _, change := range changes {
 		switch {
-		case err != nil:
-			return nil, err
+		case change.Model != nil && e.configured.Load() != nil:
 		case change.Model != nil:
-			if m, err = compileVersion(*change.Model, e.options.OPL); err != nil {
+			compiled, err := compileVersion(*change.Model, e.options.OPL)
+			if err != nil {
 				return nil, err
 			}
+			m = compiled
+		case s.shelf != nil:
 		case change.Op == Insert:
 			b.Insert(refs(b, change.Tuple))
 		default:
 			b.Delete(refs(b, change.Tuple))
 		}
 	}
-	if m == s.model && e.configured.Load() == nil {
-		return &state{revision: rev, token: newToken(e.store.ID(), rev), snap: b.Publish(), model: m, program: s.program}, nil
+	if s.shelf != nil {
+		s.keep(b, changes)
 	}
-	return e.newState(rev, b, m), nil
+	next := *s
+	next.revision, next.token = rev, newToken(e.store.ID(), rev)
+	if m != s.model {
+		next = *e.newState(rev, b, m)
+		next.line, next.shelf = s.line, s.shelf
+		return &next, nil
+	}
+	if s.shelf != nil {
+		return e.settled(&next, b)
+	}
+	next.snap = b.Publish()
+	return &next, nil
 }
 
 // refs numbers the names of t.
 func refs(b *graph.Builder, t Tuple) (on, subject graph.Ref) {
 	on = graph.MakeRef(b.Object(b.Namespace(t.Object.Namespace), t.Object.ID), b.Relation(t.Relation))
-	subject = graph.MakeRef(b.Object(b.Namespace(t.Subject.Namespace), t.Subject.ID), b.Relation(t.Subject.Relation))
-	return on, subject
+	return on, subjectRef(b, t.Subject)
+}
+
+func subjectRef(b *graph.Builder, s Subject) graph.Ref {
+	return graph.MakeRef(b.Object(b.Namespace(s.Namespace), s.ID), b.Relation(s.Relation))
 }
 
 // find returns the Ref of a relation to an object. Names that the graph never
@@ -116,11 +161,6 @@ func (s *state) find(o Object, relation string) graph.Ref {
 	}
 	object, _ := s.snap.Object(ns, o.ID)
 	return graph.MakeRef(object, r)
-}
-
-// has reports whether t is stored.
-func (s *state) has(t Tuple) bool {
-	return s.snap.Set(s.find(t.Object, t.Relation)).Contains(s.find(t.Subject.Object, t.Subject.Relation))
 }
 
 // name is the opposite of find, for a Ref that the graph holds.

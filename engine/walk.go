@@ -49,6 +49,11 @@ type walk struct {
 	look    int64 // when the budget falls below this, see whether anybody still waits
 	stopped error // why the walk is over, which every open region then hears
 
+	// In bounded mode only:
+	state  *state
+	member Subject          // the subject by name
+	lacks  map[SetRead]bool // what the walk needed to know and did not
+
 	depth       int
 	barrier     int // regions less deep than this are outside of the innermost negation
 	regions     []region
@@ -101,21 +106,28 @@ type question struct {
 	ref  graph.Ref
 	rule *rule
 	set  *graph.Set // what is stored for ref, if the rule counts that
+	open bool       // set does not say all that the walk needs
 	alt  *alt       // in later: the intersection or negation to ask
 }
 
 var walks = sync.Pool{New: func() any { return &walk{seen: map[graph.Ref]int32{}} }}
 
-// decide answers the question ref, which rule r describes, for a subject.
-func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject graph.Ref, budget int64) (bool, int64, error) {
-	if set := s.snap.Set(ref); r.stored && set.Contains(subject) {
+// decide answers the question ref, which rule r describes, for a subject. In
+// bounded mode it notes in lacks what it needed to know and did not; if there is
+// anything, an error may mean no more than that.
+func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
+	member := s.find(subject.Object, subject.Relation)
+	if set := s.snap.Set(ref); r.stored && set.Contains(member) {
 		return true, 1, nil
-	} else if len(r.alts) == 0 && (set == nil || len(set.Sets) == 0 && !s.snap.HasBare()) {
+	} else if len(r.alts) == 0 && lacks == nil && (set == nil || len(set.Sets) == 0 && !s.snap.HasBare()) {
 		return false, 1, nil
 	}
 	w := walks.Get().(*walk)
 	defer w.release()
-	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, subject, budget, budget-1000
+	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, member, budget, budget-1000
+	if lacks != nil {
+		w.state, w.member, w.lacks = s, subject, lacks
+	}
 	a := w.solve(ref, r)
 	return a.verdict == yes, budget - w.budget, a.err
 }
@@ -144,9 +156,10 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 	if set.Contains(w.subject) {
 		return answer{yes, certain, nil}
 	}
+	open := r.stored && w.lack(ref, set, false)
 	id, mark := w.enter(ref)
 	todo, later := len(w.todo), len(w.later)
-	w.todo = append(w.todo, question{ref: ref, rule: r, set: set})
+	w.todo = append(w.todo, question{ref: ref, rule: r, set: set, open: open})
 	a := w.search(id, todo, later)
 	w.todo, w.later = w.todo[:todo], w.later[:later]
 	return w.leave(id, mark, a)
@@ -207,6 +220,9 @@ func (w *walk) spent() error {
 // implies the question on the lists.
 func (w *walk) visit(id int32, q question) answer {
 	result := answer{no, certain, nil}
+	if q.open {
+		result = answer{failed, certain, errMissing}
+	}
 	if q.set != nil {
 		for _, member := range q.set.Sets {
 			a := w.push(id, member, nil)
@@ -251,7 +267,10 @@ func (w *walk) follow(id int32, object uint32, a *alt) answer {
 // traverse asks each object stored in via; plain subject ids are no objects.
 func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 	result := answer{no, certain, nil}
-	set := w.snap.Set(via)
+	set := w.set(via)
+	if w.lack(via, set, true) {
+		result = answer{failed, certain, errMissing}
+	}
 	if set == nil {
 		return result
 	}
@@ -302,6 +321,9 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 	}
 	if len(r.alts) == 0 && (set == nil || len(set.Sets) == 0 && !w.snap.HasBare()) {
 		w.budget--
+		if r.stored && w.lack(ref, set, false) {
+			return answer{failed, certain, errMissing}
+		}
 		return answer{no, certain, nil}
 	}
 	if at, met := w.seen[ref]; met && at == id {
@@ -311,7 +333,7 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 		return a
 	}
 	w.seen[ref] = id
-	w.todo = append(w.todo, question{ref: ref, rule: r, set: set})
+	w.todo = append(w.todo, question{ref: ref, rule: r, set: set, open: r.stored && w.lack(ref, set, false)})
 	return answer{no, certain, nil}
 }
 
@@ -319,7 +341,30 @@ func (w *walk) stored(ref graph.Ref, r *rule) *graph.Set {
 	if !r.stored {
 		return nil
 	}
-	return w.snap.Set(ref)
+	return w.set(ref)
+}
+
+func (w *walk) set(ref graph.Ref) *graph.Set {
+	set := w.snap.Set(ref)
+	if w.lacks != nil && set != nil {
+		w.state.shelf.touch(set.Key)
+	}
+	return set
+}
+
+// lack reports whether set, which is in memory for ref, leaves open whether the
+// subject is in it, or, with all, who is; and notes that.
+func (w *walk) lack(ref graph.Ref, set *graph.Set, all bool) bool {
+	if w.lacks == nil || set != nil && set.Part == nil {
+		return false
+	}
+	all = all || w.snap.HasBare() || w.member == Subject{}
+	if set != nil && !all && set.Knows(w.subject) {
+		return false
+	}
+	on := w.state.name(ref)
+	w.lacks[SetRead{Object: on.Object, Relation: on.Relation, Member: w.member, Whole: all}] = true
+	return true
 }
 
 // ruleOf finds the rule of a question that the data named. What the model does
@@ -332,6 +377,8 @@ func (w *walk) ruleOf(ref graph.Ref) (*rule, answer) {
 		return r, answer{}
 	case w.program.compat && w.snap.Set(ref).Contains(w.subject):
 		return nil, answer{yes, certain, nil}
+	case w.program.compat && w.lack(ref, w.snap.Set(ref), false):
+		return nil, answer{failed, certain, errMissing}
 	case kind == errs.NotFound:
 		return nil, answer{failed, certain, errs.New(errs.Invalid,
 			"stored tuples lead to namespace %q, which does not exist", w.snap.NamespaceName(namespace))}

@@ -12,61 +12,99 @@ import (
 // another one became active meanwhile.
 const writeTries = 5
 
-// Write applies all of ups in their order, or none. The token it returns shows
-// them; on this node every later question does too, with or without the token.
+// A Receipt says what a write did.
+type Receipt struct {
+	Token    Token // shows the write
+	Inserted int64 // tuples that were not there before and are now
+	Deleted  int64 // tuples that were there before and are not now
+}
+
+// Write does all of w, or nothing: see Store.Write. w.Model is the engine's to
+// set. The receipt's token shows the write; on this node every later question
+// does too, with or without the token.
 //
-// NotFound: the model lacks a namespace (a delete may name one that still has
-// the tuple). Invalid: an insert that the model does not allow, or a part of a
-// tuple that breaks a limit.
-func (e *Engine) Write(ctx context.Context, ups []Update) (Token, error) {
+// NotFound: the model lacks a namespace of an update (a delete may name one that
+// still has the tuple). Invalid: an insert that the model does not allow, a part
+// of a tuple or query that breaks a limit, a deletion of everything, or a key
+// that was used for another write. Refused: a precondition does not hold.
+// Unknown: the connection to the database broke at the wrong moment.
+func (e *Engine) Write(ctx context.Context, w Write) (Receipt, error) {
+	if err := validQueries(w); err != nil {
+		return Receipt{}, err
+	}
 	for try := 1; ; try++ {
-		s := e.current.Load()
-		for i, up := range ups {
-			if err := e.allows(s, up); err != nil {
-				return "", atIndex(err, i, len(ups))
+		s := e.live.now.Load()
+		for i, up := range w.Updates {
+			if err := e.allows(ctx, s, up); err != nil {
+				return Receipt{}, atIndex(err, "update", i, len(w.Updates))
 			}
 		}
-		if len(ups) == 0 {
-			return s.token, nil
+		if len(w.Updates) == 0 && len(w.Delete) == 0 && len(w.If) == 0 && w.Key == "" {
+			return Receipt{Token: s.token}, nil
 		}
-		rev, err := e.store.Write(ctx, ups, s.model.version.Number)
+		w.Model = s.model.version.Number
+		done, err := e.store.Write(ctx, w)
 		if err == nil {
-			return e.acknowledge(ctx, rev), nil
+			return Receipt{e.acknowledge(ctx, done.Revision), done.Inserted, done.Deleted}, nil
 		}
 		if errs.KindOf(err) != errs.Conflict || try == writeTries {
-			return "", err
+			return Receipt{}, err
 		}
 		if err := e.sync(ctx); err != nil {
-			return "", err
+			return Receipt{}, err
 		}
 	}
+}
+
+// validQueries checks what of w does not depend on the model.
+func validQueries(w Write) error {
+	for i, p := range w.If {
+		if err := p.Query.Validate(); err != nil {
+			return atIndex(err, "precondition", i, len(w.If))
+		}
+	}
+	for i, q := range w.Delete {
+		err := q.Validate()
+		if err == nil && q.IsEmpty() {
+			err = errs.New(errs.Invalid, "the query is empty: expected at least one of namespace, object, relation, subject")
+		}
+		if err != nil {
+			return atIndex(err, "deletion", i, len(w.Delete))
+		}
+	}
+	if len(w.Key) > MaxKey {
+		return errs.New(errs.Invalid, "the idempotency key has %d bytes: expected at most %d", len(w.Key), MaxKey)
+	}
+	return nil
 }
 
 // acknowledge waits until this node shows rev. If that takes longer than the
 // caller waits, the write is still done, so there is no error.
 func (e *Engine) acknowledge(ctx context.Context, rev Revision) Token {
-	_ = e.sync(ctx)
+	_, _ = e.atLeast(ctx, rev)
 	return newToken(e.store.ID(), rev)
 }
 
-// atIndex says which of several updates err is about.
-func atIndex(err error, i, n int) error {
+// atIndex says which of several things err is about.
+func atIndex(err error, what string, i, n int) error {
 	if n == 1 {
 		return err
 	}
-	return &errs.Error{Kind: errs.KindOf(err), Msg: fmt.Sprintf("update %d: %v", i, err)}
+	return &errs.Error{Kind: errs.KindOf(err), Msg: fmt.Sprintf("%s %d: %v", what, i, err)}
 }
 
 // allows checks one update against the model.
-func (e *Engine) allows(s *state, up Update) error {
+func (e *Engine) allows(ctx context.Context, s *state, up Update) error {
 	t := up.Tuple
 	if err := t.Validate(); err != nil {
 		return err
 	}
-	if up.Op == Delete && s.has(t) {
-		return nil
-	}
 	if err := s.known(t); err != nil {
+		if up.Op == Delete {
+			if there, failed := e.has(ctx, s, t); there || failed != nil {
+				return failed
+			}
+		}
 		return err
 	}
 	if up.Op == Delete || e.options.Compat {
@@ -115,23 +153,27 @@ func expectedTypes(types []opl.Type) string {
 	return text
 }
 
-// Delete removes every tuple that matches q and returns how many there were.
+// Delete is Write for one query, and knows better what was not found.
 //
-// Invalid: q is empty. NotFound: q names a namespace that the model lacks and
-// that has no such tuples.
-func (e *Engine) Delete(ctx context.Context, q Query) (int64, Token, error) {
-	if q.IsEmpty() {
-		return 0, "", errs.New(errs.Invalid, "the query is empty: expected at least one of namespace, object, relation, subject")
+// NotFound: q names a namespace that the model lacks and that has no such
+// tuples. Otherwise as for Write.
+func (e *Engine) Delete(ctx context.Context, q Query, w Write) (Receipt, error) {
+	w.Delete = append(w.Delete, q)
+	done, err := e.Write(ctx, w)
+	if err == nil && done.Deleted == 0 && q.Namespace != nil && !e.live.now.Load().declares(*q.Namespace) {
+		return Receipt{}, unknownNamespace(*q.Namespace)
 	}
-	if err := q.Validate(); err != nil {
-		return 0, "", err
+	return done, err
+}
+
+// has reports whether t is stored.
+func (e *Engine) has(ctx context.Context, s *state, t Tuple) (bool, error) {
+	if s.shelf == nil {
+		return s.snap.Set(s.find(t.Object, t.Relation)).Contains(s.find(t.Subject.Object, t.Subject.Relation)), nil
 	}
-	n, rev, err := e.store.DeleteAll(ctx, q)
-	if err != nil {
-		return 0, "", err
+	q := Query{&t.Object.Namespace, &t.Object.ID, &t.Relation, &t.Subject}
+	for _, err := range e.store.Read(ctx, s.revision, q, Page{Limit: 1}) {
+		return err == nil, err
 	}
-	if n == 0 && q.Namespace != nil && !e.current.Load().declares(*q.Namespace) {
-		return 0, "", unknownNamespace(*q.Namespace)
-	}
-	return n, e.acknowledge(ctx, rev), nil
+	return false, nil
 }

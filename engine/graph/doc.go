@@ -20,6 +20,9 @@
 //	    builders. 0 is the empty name, for namespaces and relations, and no
 //	    object at all.
 //	G4  The members of a Set are sorted and distinct.
+//	G5  In a complete graph a Ref without a Set has no subjects. In a partial
+//	    one nothing is known of it, and the empty Set says that there are none.
+//	    Changes of what is not known are not remembered.
 //
 // The maps are hash array mapped tries (Bagwell, Ideal Hash Trees, 2001): a
 // look-up at a million keys visits four or five nodes, and a change copies as

@@ -1,9 +1,6 @@
 package graph
 
-import (
-	"slices"
-	"sync/atomic"
-)
+import "slices"
 
 // Plain is the namespace, without a name, of plain subject ids.
 const Plain uint32 = 0
@@ -28,6 +25,18 @@ type Set struct {
 	// Direct has the plain subject ids and the objects, Sets the subject sets
 	// with a relation. Both are sorted and must not be written.
 	Direct, Sets []Ref
+
+	// Part is nil if all subjects are here. Else Sets is whole, but of Direct only
+	// some are known.
+	Part *Part
+
+	// Key is for who loads the set, see Builder.Load.
+	Key uint64
+}
+
+// A Part is what is known of a Set beyond its members.
+type Part struct {
+	Absent []Ref // subjects that are not members, sorted
 }
 
 // Contains reports whether the subject is one of the set as it stands.
@@ -43,6 +52,15 @@ func (s *Set) Contains(subject Ref) bool {
 	return found
 }
 
+// Knows reports whether Contains tells the truth about the subject.
+func (s *Set) Knows(subject Ref) bool {
+	if s.Part == nil || subject.Relation() != 0 || s.Contains(subject) {
+		return true
+	}
+	_, absent := slices.BinarySearch(s.Part.Absent, subject)
+	return absent
+}
+
 // Len returns the number of subjects.
 func (s *Set) Len() int { return len(s.Direct) + len(s.Sets) }
 
@@ -53,12 +71,27 @@ type Snapshot struct {
 	objects    names
 	sets       trie[Ref, *Set]
 	tuples     int64
-	bare       int64 // tuples whose relation is empty
+	bare       int64 // tuples whose relation is empty; in a partial one: not 0 if there may be any
+	bytes      int64 // an estimate
+	partial    bool  // G5
 }
 
+// What things take in memory, measured on 64 bits: a name beside its text, a
+// set beside its members, a member, and what Go adds to a slice of members.
+const (
+	nameBytes   = 120
+	setBytes    = 64 + 40
+	memberBytes = 8
+)
+
 // Empty returns a graph without tuples.
-func Empty() *Snapshot {
-	s := &Snapshot{}
+func Empty() *Snapshot { return empty(false) }
+
+// Unknown returns a partial graph of which nothing is known yet.
+func Unknown() *Snapshot { return empty(true) }
+
+func empty(partial bool) *Snapshot {
+	s := &Snapshot{partial: partial}
 	b := s.Build()
 	b.Namespace("")
 	b.Relation("")
@@ -91,7 +124,8 @@ func (s *Snapshot) RelationName(relation uint32) string { return s.relations.lis
 // ObjectName returns the id of an object within its namespace.
 func (s *Snapshot) ObjectName(object uint32) string { return s.objects.list[object].text }
 
-// Set returns the subjects of r, nil if there are none.
+// Set returns the subjects of r, nil if there are none, or, in a partial graph,
+// if they are not known.
 func (s *Snapshot) Set(r Ref) *Set {
 	set, _ := s.sets.get(r.hash(), r)
 	return set
@@ -100,8 +134,11 @@ func (s *Snapshot) Set(r Ref) *Set {
 // All yields every Ref that has subjects, in no particular order.
 func (s *Snapshot) All(yield func(Ref, *Set) bool) { s.sets.all(yield) }
 
-// Tuples returns the number of tuples.
+// Tuples returns the number of tuples in memory.
 func (s *Snapshot) Tuples() int64 { return s.tuples }
+
+// Bytes estimates the memory that the snapshot takes.
+func (s *Snapshot) Bytes() int64 { return s.bytes }
 
 // HasBare reports whether any tuple has the empty relation. While there is none,
 // objects as subjects need not be looked into.
@@ -115,131 +152,4 @@ func (s *Snapshot) Fork() *Snapshot {
 	f.relations.list = slices.Clone(s.relations.list)
 	f.objects.list = slices.Clone(s.objects.list)
 	return &f
-}
-
-var edits atomic.Uint64
-
-// A Builder collects changes and makes a Snapshot of them. It is not for
-// concurrent use.
-type Builder struct {
-	from    *Snapshot
-	next    Snapshot
-	edit    uint64
-	pending map[Ref][]change
-}
-
-type change struct {
-	subject Ref
-	insert  bool
-}
-
-// Build starts the next snapshot.
-func (s *Snapshot) Build() *Builder {
-	return &Builder{from: s, next: *s, edit: edits.Add(1), pending: map[Ref][]change{}}
-}
-
-// Namespace returns the number of a namespace, a new one if need be.
-func (b *Builder) Namespace(text string) uint32 {
-	return b.next.namespaces.intern(b.edit, name{text: text})
-}
-
-// Relation returns the number of a relation, a new one if need be.
-func (b *Builder) Relation(text string) uint32 {
-	return b.next.relations.intern(b.edit, name{text: text})
-}
-
-// Object returns the number of an object, a new one if need be.
-func (b *Builder) Object(namespace uint32, id string) uint32 {
-	return b.next.objects.intern(b.edit, name{namespace, id})
-}
-
-// Insert adds a subject to r; if it is there already nothing changes.
-func (b *Builder) Insert(r, subject Ref) {
-	b.pending[r] = append(b.pending[r], change{subject, true})
-}
-
-// Delete takes a subject out of r; if it is not there nothing changes.
-func (b *Builder) Delete(r, subject Ref) {
-	b.pending[r] = append(b.pending[r], change{subject, false})
-}
-
-// Publish returns the snapshot with all changes, in the order they came, which
-// is the old snapshot if there were none. The builder must not be used again.
-func (b *Builder) Publish() *Snapshot {
-	if len(b.pending) == 0 && !b.grown() {
-		return b.from
-	}
-	for r, changes := range b.pending {
-		b.apply(r, changes)
-	}
-	b.pending = nil
-	return &b.next
-}
-
-// grown reports whether there are new names.
-func (b *Builder) grown() bool {
-	return len(b.next.objects.list) > len(b.from.objects.list) ||
-		len(b.next.relations.list) > len(b.from.relations.list) ||
-		len(b.next.namespaces.list) > len(b.from.namespaces.list)
-}
-
-func (b *Builder) apply(r Ref, changes []change) {
-	old := b.next.Set(r)
-	if old == nil {
-		old = &Set{}
-	}
-	// The last change of a subject counts, so sort without changing their order.
-	slices.SortStableFunc(changes, func(x, y change) int {
-		switch {
-		case x.subject < y.subject:
-			return -1
-		case x.subject > y.subject:
-			return 1
-		}
-		return 0
-	})
-	set := &Set{
-		Direct: merge(old.Direct, changes, func(c change) bool { return c.subject.Relation() == 0 }),
-		Sets:   merge(old.Sets, changes, func(c change) bool { return c.subject.Relation() != 0 }),
-	}
-	grown := int64(set.Len() - old.Len())
-	b.next.tuples += grown
-	if r.Relation() == 0 {
-		b.next.bare += grown
-	}
-	if set.Len() == 0 {
-		b.next.sets.remove(b.edit, r.hash(), r)
-		return
-	}
-	b.next.sets.put(b.edit, r.hash(), r, set, Ref.hash)
-}
-
-// merge applies those sorted changes for which mine holds to a sorted list, and
-// returns a new list, or the old one if nothing changes.
-func merge(old []Ref, changes []change, mine func(change) bool) []Ref {
-	n := 0
-	for _, c := range changes {
-		if mine(c) {
-			n++
-		}
-	}
-	if n == 0 {
-		return old
-	}
-	list := make([]Ref, 0, len(old)+n)
-	for i, c := range changes {
-		if !mine(c) || i+1 < len(changes) && changes[i+1].subject == c.subject {
-			continue
-		}
-		at, found := slices.BinarySearch(old, c.subject)
-		list = append(list, old[:at]...)
-		if c.insert {
-			list = append(list, c.subject)
-		}
-		if found {
-			at++
-		}
-		old = old[at:]
-	}
-	return append(list, old...)
 }

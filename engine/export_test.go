@@ -1,0 +1,46 @@
+package engine
+
+import "math/rand/v2"
+
+// A RandomWorld is a world for the tests outside of the package.
+type RandomWorld struct {
+	Source    string
+	Tuples    []Tuple
+	Questions []Tuple
+	world     *world
+}
+
+// NewRandomWorld is newWorld, with a random choice of all questions.
+func NewRandomWorld(r *rand.Rand) *RandomWorld {
+	w := newWorld(r, false)
+	out := &RandomWorld{Source: w.source, Tuples: w.tuples, world: w}
+	for _, o := range w.objects {
+		for _, relation := range w.relations {
+			for _, subject := range w.subjects {
+				out.Questions = append(out.Questions, Tuple{o, relation, subject})
+			}
+		}
+	}
+	r.Shuffle(len(out.Questions), func(i, j int) {
+		out.Questions[i], out.Questions[j] = out.Questions[j], out.Questions[i]
+	})
+	return out
+}
+
+// RandomUpdates returns updates that the model allows.
+func (w *RandomWorld) RandomUpdates(r *rand.Rand, n int) []Update {
+	var ups []Update
+	for len(ups) < n {
+		up := Update{Insert, w.world.randomTuple(r, false)}
+		if r.IntN(2) == 0 {
+			up = Update{Delete, pick(r, w.Tuples)}
+		}
+		if fits(w.world.model, up.Tuple) == nil {
+			ups = append(ups, up)
+		}
+	}
+	return ups
+}
+
+// NewSeed is newSeed.
+var NewSeed = newSeed
