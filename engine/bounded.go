@@ -99,8 +99,12 @@ func (e *Engine) goBounded(ctx context.Context, rev Revision, m *model) (*state,
 	s, err := e.bounded(ctx, &e.live, rev, m, shelf)
 	if err != nil {
 		shelf.close()
+		return nil, err
 	}
-	return s, err
+	if e.options.OnBounded != nil {
+		e.options.OnBounded()
+	}
+	return s, nil
 }
 
 // fits reports whether so many bytes are within the memory budget.

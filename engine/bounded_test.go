@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -216,7 +217,8 @@ func TestBoundedMemory(t *testing.T) {
 // TestGoesBounded: an engine whose tuples outgrow the budget goes on in bounded
 // mode, and nobody who asks meanwhile notices.
 func TestGoesBounded(t *testing.T) {
-	e := withDocs(t, engine.Options{Memory: 60_000})
+	var told atomic.Int64
+	e := withDocs(t, engine.Options{Memory: 60_000, OnBounded: func() { told.Add(1) }})
 	if e.Stats().Bounded {
 		t.Fatal("an empty store does not fit")
 	}
@@ -243,10 +245,70 @@ func TestGoesBounded(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if !e.Stats().Bounded {
-		t.Error("the engine did not go over to bounded mode")
+	if !e.Stats().Bounded || told.Load() != 1 {
+		t.Errorf("the engine did not go over to bounded mode, or said so %d times", told.Load())
 	}
 	if !check(t, e, "Doc:20#view@User:u0", fully) || check(t, e, "Doc:0#view@User:u20", fully) {
 		t.Error("wrong answer")
 	}
+}
+
+// TestBoundedConcurrent has several callers ask an engine in bounded mode while
+// others write. Each answer must be right at the revision that it names, as the
+// complete engine sees that revision, and that must show the token asked with.
+func TestBoundedConcurrent(t *testing.T) {
+	r := engine.NewSeed(t)
+	w := engine.NewRandomWorld(r)
+	for len(w.Tuples) < 20 {
+		w = engine.NewRandomWorld(r)
+	}
+	s := newStore(t)
+	complete := newEngine(t, s, engine.Options{})
+	if _, _, err := complete.ApplyModel(t.Context(), w.Source, engine.ApplyModel{}); err != nil {
+		t.Fatal(err)
+	}
+	var newest atomic.Value
+	newest.Store(insert(t, complete, w.Tuples))
+	bounded := newEngine(t, s, engine.Options{Memory: 1 + complete.Stats().Bytes/2, LargeSet: 2})
+	const rounds = 400
+	batches := make([][]engine.Update, rounds)
+	for i := range batches {
+		batches[i] = w.RandomUpdates(r, 1+r.IntN(3))
+	}
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		defer close(done)
+		for _, ups := range batches {
+			receipt, err := complete.Write(t.Context(), engine.Write{Updates: ups})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			newest.Store(receipt.Token)
+		}
+	})
+	for caller := range 4 {
+		wg.Go(func() {
+			for i := caller; ; i += 4 {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				q := w.Questions[i%len(w.Questions)]
+				got, err := bounded.Check(t.Context(), q, atLeast(newest.Load().(engine.Token)))
+				if errs.KindOf(err) == errs.Unavailable {
+					t.Error(err)
+					return
+				}
+				want, wantErr := complete.Check(t.Context(), q, exactly(got.Token))
+				if got.Allowed != want.Allowed || errs.KindOf(err) != errs.KindOf(wantErr) {
+					t.Errorf("%s: bounded says %v, %v; complete at the same revision %v, %v", q, got.Allowed, err, want.Allowed, wantErr)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -43,6 +43,10 @@ type Options struct {
 	// the rest from the store when it is needed. 0: no limit.
 	Memory int64
 
+	// OnBounded, if set, is called once when the engine goes over to bounded mode,
+	// also while New runs. It must not call the engine.
+	OnBounded func()
+
 	// LargeSet is how many members a set may have to be read as a whole in bounded
 	// mode, where the question allows another way. Default 1,000.
 	LargeSet int
