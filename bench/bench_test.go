@@ -8,21 +8,26 @@ import (
 
 	"github.com/cardea-iam/cardea/bench"
 	"github.com/cardea-iam/cardea/engine"
-	"github.com/cardea-iam/cardea/store/sqlite"
 )
+
+func cluster(tb testing.TB, dsn string, nodes int) *bench.Cluster {
+	tb.Helper()
+	c, err := bench.StartCluster(tb.Context(), dsn, nodes, engine.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
 
 func filled(tb testing.TB, d *bench.Drive) bench.Local {
 	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), sqlite.Memory)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e, err := engine.New(tb.Context(), s, engine.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { e.Close(); s.Close() })
-	local := bench.Local{Engine: e}
+	c := cluster(tb, "mem:", 1)
+	local := bench.Local{Engine: c.Nodes[0]}
 	if err := bench.Fill(tb.Context(), local, d, func(int) {}); err != nil {
 		tb.Fatal(err)
 	}
