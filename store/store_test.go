@@ -3,55 +3,15 @@ package store_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store"
-	"github.com/cardea-iam/cardea/store/sqlite"
 )
-
-func TestSQLitePath(t *testing.T) {
-	for _, c := range []struct {
-		dsn, path string
-		kind      errs.Kind
-	}{
-		{"mem:", sqlite.Memory, errs.OK},
-		{"mem://", sqlite.Memory, errs.OK},
-		{"sqlite://:memory:", sqlite.Memory, errs.OK},
-		{"sqlite://./data/cardea.db", "./data/cardea.db", errs.OK},
-		{"sqlite://cardea.db", "cardea.db", errs.OK},
-		{"sqlite:///var/lib/cardea.db", "/var/lib/cardea.db", errs.OK},
-		{"sqlite:///a%20b%3F.db", "/a b?.db", errs.OK},
-		{"sqlite://x.db?", "x.db", errs.OK},
-		{"sqlite://x.db?mode=ro", "", errs.Invalid},
-		{"sqlite://x.db?_pragma=a&_pragma=b", "", errs.Invalid},
-		{"sqlite://x.db?%zz", "", errs.Invalid},
-		{"sqlite://%zz", "", errs.Invalid},
-		{"sqlite://a%00b", "", errs.Invalid},
-		{"sqlite://", "", errs.Invalid},
-		{"sqlite://data/", "", errs.Invalid},
-		{"sqlite:x.db", "", errs.Invalid},
-		{"mem:x", "", errs.Invalid},
-		{"", "", errs.Invalid},
-		{"cardea.db", "", errs.Invalid},
-		{"mysql://x", "", errs.Invalid},
-		{"postgres://u:secret@h/db", "", errs.Unsupported},
-		{"postgresql://u:secret@h/db", "", errs.Unsupported},
-		{"cockroach://u:secret@h/db?password=secret", "", errs.Unsupported},
-		{"mysql://u:secret@h/db", "", errs.Invalid},
-		{"sqlite://u:secret@h/db?x=y", "", errs.Invalid},
-	} {
-		path, err := store.SQLitePath(c.dsn)
-		if path != c.path || errs.KindOf(err) != c.kind {
-			t.Errorf("%s: path %q, error %v: expected %q, %s", c.dsn, path, err, c.path, c.kind)
-		}
-		if err != nil && strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: the message shows the password: %v", c.dsn, err)
-		}
-	}
-}
 
 func TestRedact(t *testing.T) {
 	for dsn, want := range map[string]string{
@@ -81,16 +41,30 @@ func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for _, dsn := range []string{"mem:", "sqlite://./data/cardea.db", "sqlite://" + filepath.ToSlash(dir) + "/abs/cardea.db"} {
-		db, err := store.Open(t.Context(), dsn)
+		db, err := store.Open(t.Context(), dsn, store.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, err := engine.ParseTuple("doc:1#view@ann")
-		if err != nil {
-			t.Fatal(err)
+		for i, name := range []string{"default", "other"} {
+			s, err := db.Network(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, err := engine.ParseTuple("doc:1#view@ann")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for op := engine.Insert; op <= engine.Delete; op++ {
+				if _, err := s.Write(t.Context(), engine.Write{Updates: []engine.Update{{Op: op, Tuple: x}}}); err != nil {
+					t.Error(i, err)
+				}
+			}
 		}
-		if _, err := db.Tuples.Write(t.Context(), []engine.Update{{Op: engine.Insert, Tuple: x}}, 0); err != nil {
-			t.Error(err)
+		if s, err := db.Network(t.Context(), "no name"); s != nil || errs.KindOf(err) != errs.Invalid {
+			t.Errorf("store %v, error %v: expected invalid", s, err)
+		}
+		if n, err := db.Purge(t.Context(), time.Now().Add(time.Hour)); n != 2 || err != nil {
+			t.Errorf("%d tuples purged, error %v: expected 2", n, err)
 		}
 		if err := db.Ping(t.Context()); err != nil {
 			t.Error(err)
@@ -104,20 +78,33 @@ func TestOpen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := store.Open(t.Context(), "postgres://ann:pw@h/db"); errs.KindOf(err) != errs.Unsupported {
-		t.Errorf("error %v: expected unsupported", err)
-	}
 }
 
-func FuzzDSN(f *testing.F) {
-	f.Add("sqlite://./x.db?y=z")
-	f.Add("postgres://a:b@c/d?password=e")
-	f.Fuzz(func(t *testing.T, dsn string) {
-		if _, err := store.SQLitePath(dsn); err != nil && errs.KindOf(err) == errs.Internal {
-			t.Error(err)
+func TestMigrate(t *testing.T) {
+	dsn := "sqlite://" + filepath.ToSlash(t.TempDir()) + "/cardea.db"
+	_, err := store.Status(t.Context(), dsn)
+	if errs.KindOf(err) != errs.NotFound {
+		t.Fatalf("error %v: expected not found", err)
+	}
+	steps, err := store.Migrate(t.Context(), dsn)
+	if err != nil || len(steps) == 0 || steps[0].Version != 1 || steps[0].Name == "" || steps[0].Applied.IsZero() {
+		t.Fatalf("steps %v, error %v", steps, err)
+	}
+	status, err := store.Status(t.Context(), dsn)
+	if err != nil || !slices.Equal(status, steps) {
+		t.Fatalf("status %v, error %v: expected %v", status, err, steps)
+	}
+	if steps, err = store.Migrate(t.Context(), dsn); err != nil || len(steps) != 0 {
+		t.Fatalf("steps %v, error %v: expected none", steps, err)
+	}
+	for _, dsn := range []string{"mysql://u:secret@h/db", "cardea.db", "sqlite://x.db?y=z"} {
+		_, err := store.Migrate(t.Context(), dsn)
+		_, err2 := store.Status(t.Context(), dsn)
+		_, err3 := store.Open(t.Context(), dsn, store.Options{})
+		for _, err := range []error{err, err2, err3} {
+			if errs.KindOf(err) != errs.Invalid || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: error %v: expected invalid", dsn, err)
+			}
 		}
-		if once := store.Redact(dsn); store.Redact(once) != once {
-			t.Errorf("%q is redacted to %q and that to %q", dsn, once, store.Redact(once))
-		}
-	})
+	}
 }

@@ -20,8 +20,8 @@ import (
 // schema, driver and settings, in the same run. The metric "x-raw" is the speed
 // of the store as a multiple of that.
 
-const rawInsert = `INSERT INTO tuple (namespace, object, relation, subject_namespace, subject_id, subject_relation, created, removed)
-	VALUES (?, ?, ?, ?, ?, ?, ?, 9223372036854775807) ON CONFLICT DO NOTHING`
+const rawInsert = `INSERT INTO tuple (network, namespace, object, relation, subject_namespace, subject_id, subject_relation, created, removed)
+	VALUES (1, ?, ?, ?, ?, ?, ?, ?, 9223372036854775807) ON CONFLICT DO NOTHING`
 
 // raw opens a file with the schema of the store, for plain SQL.
 func raw(b *testing.B) *sql.DB {
@@ -56,6 +56,11 @@ func tuples(n int) []engine.Tuple {
 	return out
 }
 
+func write(s *sqlite.Store, ts []engine.Tuple) (engine.Revision, error) {
+	done, err := s.Write(context.Background(), engine.Write{Updates: inserts(ts)})
+	return done.Revision, err
+}
+
 func inserts(ts []engine.Tuple) []engine.Update {
 	ups := make([]engine.Update, len(ts))
 	for i, t := range ts {
@@ -78,8 +83,9 @@ func report(b *testing.B, rows int, ours, theirs time.Duration) {
 func BenchmarkWrite(b *testing.B) {
 	for _, n := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
-			s, db := open(b, file(b)), raw(b)
-			defer s.Close()
+			own, db := open(b, file(b)), raw(b)
+			defer own.Close()
+			s := network(b, own)
 			ts := tuples(1 << 18)
 			var next atomic.Int64
 			stmt, err := db.Prepare(rawInsert)
@@ -92,7 +98,7 @@ func BenchmarkWrite(b *testing.B) {
 			for b.Loop() {
 				ours += timed(b, n, each, func() error {
 					t := ts[int(next.Add(1))%len(ts)]
-					_, err := s.Write(context.Background(), inserts([]engine.Tuple{t}), 0)
+					_, err := write(s, []engine.Tuple{t})
 					return err
 				})
 				theirs += timed(b, n, each, func() error {
@@ -136,10 +142,11 @@ func BenchmarkImport(b *testing.B) {
 	rows := 0
 	for b.Loop() {
 		path := file(b)
-		s, db := open(b, path), raw(b)
+		own, db := open(b, path), raw(b)
+		s := network(b, own)
 		for i := 0; i < n; i += batch { // in turn, so that other load meets both
 			start := time.Now()
-			if _, err := s.Write(context.Background(), inserts(ts[i:i+batch]), 0); err != nil {
+			if _, err := write(s, ts[i:i+batch]); err != nil {
 				b.Fatal(err)
 			}
 			ours += time.Since(start)
@@ -148,7 +155,7 @@ func BenchmarkImport(b *testing.B) {
 			theirs += time.Since(start)
 		}
 		rows += n
-		if err := s.Close(); err != nil {
+		if err := own.Close(); err != nil {
 			b.Fatal(err)
 		}
 		info, err := os.Stat(path)
@@ -186,10 +193,11 @@ func BenchmarkReadAll(b *testing.B) {
 	const n = 200_000
 	ts := tuples(n)
 	path := file(b)
-	s := open(b, path)
-	defer s.Close()
+	own := open(b, path)
+	defer own.Close()
+	s := network(b, own)
 	for i := 0; i < n; i += 10_000 {
-		if _, err := s.Write(b.Context(), inserts(ts[i:i+10_000]), 0); err != nil {
+		if _, err := write(s, ts[i:i+10_000]); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -228,7 +236,7 @@ func BenchmarkReadAll(b *testing.B) {
 func rawRead(b *testing.B, db *sql.DB) {
 	b.Helper()
 	rows, err := db.Query(`SELECT namespace, object, relation, subject_namespace, subject_id, subject_relation FROM tuple
-		WHERE created <= 1000000 AND +removed > 1000000
+		WHERE network = 1 AND +created <= 1000000 AND +removed > 1000000
 		ORDER BY namespace, object, relation, subject_namespace, subject_id, subject_relation`)
 	if err != nil {
 		b.Fatal(err)
@@ -248,10 +256,11 @@ func rawRead(b *testing.B, db *sql.DB) {
 // BenchmarkPage measures one small page of the tuples of an object, and of a
 // subject.
 func BenchmarkPage(b *testing.B) {
-	s := open(b, file(b))
-	defer s.Close()
+	own := open(b, file(b))
+	defer own.Close()
+	s := network(b, own)
 	ts := tuples(50_000)
-	rev, err := s.Write(b.Context(), inserts(ts), 0)
+	rev, err := write(s, ts)
 	if err != nil {
 		b.Fatal(err)
 	}

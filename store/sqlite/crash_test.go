@@ -46,7 +46,8 @@ func TestCrash(t *testing.T) {
 	for range rounds {
 		acks := crashRound(t, path, written, 1+r.IntN(200))
 		newest := engine.Revision("")
-		s := open(t, path)
+		db := open(t, path)
+		s := network(t, db)
 		for _, a := range acks {
 			if seen[a.revision] {
 				t.Fatalf("revision %s was given twice", a.revision)
@@ -66,9 +67,10 @@ func TestCrash(t *testing.T) {
 		}
 		for w := range written {
 			written[w] = crashState(t, s, head, w, written[w])
+			crashKeys(t, s, head, w, written[w])
 		}
 		crashLog(t, s, head)
-		if err := s.Close(); err != nil {
+		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +123,11 @@ func crashRound(t *testing.T, path string, written []int, enough int) []ack {
 
 // crashChild has some goroutines write until the process is killed.
 func crashChild(path string, written []string) error {
-	s, err := sqlite.Open(context.Background(), path)
+	db, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	s, err := db.Network(context.Background(), "default")
 	if err != nil {
 		return err
 	}
@@ -135,13 +141,13 @@ func crashChild(path string, written []string) error {
 		go func() {
 			for {
 				n++
-				rev, err := s.Write(context.Background(), crashUpdates(w, n), 0)
+				done, err := s.Write(context.Background(), crashWrite(w, n))
 				if err != nil {
 					failed <- err
 					return
 				}
 				mu.Lock()
-				fmt.Println(w, n, rev)
+				fmt.Println(w, n, done.Revision)
 				mu.Unlock()
 			}
 		}()
@@ -159,6 +165,11 @@ func crashUpdates(w, n int) []engine.Update {
 		}
 	}
 	return ups
+}
+
+// crashWrite gives the update a key, under which it can be repeated.
+func crashWrite(w, n int) engine.Write {
+	return engine.Write{Updates: crashUpdates(w, n), Key: fmt.Sprint(w, "/", n)}
 }
 
 func crashTuples(w, n int) []engine.Tuple {
@@ -202,6 +213,21 @@ func crashState(t *testing.T, s *sqlite.Store, head engine.Revision, w, n int) i
 		t.Fatalf("writer %d has %d tuples, which is the state neither after write %d nor after the next", w, len(got), n)
 	}
 	return n + 1
+}
+
+// crashKeys repeats the newest write of a writer. What is known to be there must
+// be known by its key.
+func crashKeys(t *testing.T, s *sqlite.Store, head engine.Revision, w, n int) {
+	t.Helper()
+	if n == 0 {
+		return
+	}
+	if _, err := s.Write(t.Context(), crashWrite(w, n)); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := s.Head(t.Context()); err != nil || now != head {
+		t.Fatalf("repeating write %d of writer %d moves the head from %q to %q, error %v", n, w, head, now, err)
+	}
 }
 
 func same(a, b map[engine.Tuple]bool) bool {

@@ -164,9 +164,9 @@ func TestEpoch(t *testing.T) {
 	path := file(t)
 	ids := map[any]bool{}
 	for range 3 {
-		s := open(t, path)
-		ids[s.ID()] = true
-		if err := s.Close(); err != nil {
+		db := open(t, path)
+		ids[network(t, db).ID()] = true
+		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 		execSQL(t, path, "UPDATE meta SET epoch = epoch + 1")
@@ -181,8 +181,9 @@ func TestEpoch(t *testing.T) {
 func TestClockGoesBack(t *testing.T) {
 	path := file(t)
 	write := func() engine.ModelVersion {
-		s := open(t, path)
-		defer s.Close()
+		db := open(t, path)
+		defer db.Close()
+		s := network(t, db)
 		models, err := s.Models(t.Context(), 0, 1)
 		if err != nil {
 			t.Fatal(err)

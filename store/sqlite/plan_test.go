@@ -11,18 +11,11 @@ import (
 // must seek to their first row in an index that has the right order, so that a
 // page costs what it returns; none may sort.
 func TestPlans(t *testing.T) {
-	s, err := Open(t.Context(), Memory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	x, err := engine.ParseTuple("doc:1#view@User:ann")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openMemory(t)
+	x := tuple(t, "doc:1#view@User:ann")
 	const (
-		key       = "SEARCH tuple USING PRIMARY KEY "
-		bySubject = "SEARCH tuple USING COVERING INDEX tuple_by_subject (subject_namespace=? AND subject_id=? AND subject_relation=?"
+		key       = "SEARCH tuple USING PRIMARY KEY (network=?"
+		bySubject = "SEARCH tuple USING COVERING INDEX tuple_by_subject (network=? AND subject_namespace=? AND subject_id=? AND subject_relation=?"
 	)
 	ns, object, relation, subject := &x.Object.Namespace, &x.Object.ID, &x.Relation, &x.Subject
 	behind := x
@@ -32,14 +25,14 @@ func TestPlans(t *testing.T) {
 		q           engine.Query
 		first, next string // the plan of the first page, and of one behind a tuple
 	}{
-		{"everything", engine.Query{}, "SCAN tuple",
-			key + "((namespace,object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?,?))"},
-		{"namespace", engine.Query{Namespace: ns}, key + "(namespace=?)",
-			key + "(namespace=? AND (object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?))"},
-		{"object", engine.Query{Namespace: ns, Object: object}, key + "(namespace=? AND object=?)",
-			key + "(namespace=? AND object=? AND (relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?))"},
-		{"object and relation", engine.Query{Namespace: ns, Object: object, Relation: relation}, key + "(namespace=? AND object=? AND relation=?)",
-			key + "(namespace=? AND object=? AND relation=? AND (subject_namespace,subject_id,subject_relation)>(?,?,?))"},
+		{"everything", engine.Query{}, key + ")",
+			key + " AND (namespace,object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?,?))"},
+		{"namespace", engine.Query{Namespace: ns}, key + " AND namespace=?)",
+			key + " AND namespace=? AND (object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?))"},
+		{"object", engine.Query{Namespace: ns, Object: object}, key + " AND namespace=? AND object=?)",
+			key + " AND namespace=? AND object=? AND (relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?))"},
+		{"object and relation", engine.Query{Namespace: ns, Object: object, Relation: relation}, key + " AND namespace=? AND object=? AND relation=?)",
+			key + " AND namespace=? AND object=? AND relation=? AND (subject_namespace,subject_id,subject_relation)>(?,?,?))"},
 		{"one tuple", engine.Query{Namespace: ns, Object: object, Relation: relation, Subject: subject},
 			bySubject + " AND namespace=? AND object=? AND relation=?)",
 			bySubject + " AND namespace=? AND object=? AND relation=?)"},
@@ -47,39 +40,39 @@ func TestPlans(t *testing.T) {
 			bySubject + " AND (namespace,object,relation)>(?,?,?))"},
 		{"subject in a namespace", engine.Query{Namespace: ns, Subject: subject}, bySubject + " AND namespace=?)",
 			bySubject + " AND namespace=? AND (object,relation)>(?,?))"},
-		{"object anywhere", engine.Query{Object: object}, key + "(namespace=? AND object=?)", key + "(namespace=? AND object=?)"},
+		{"object anywhere", engine.Query{Object: object}, key + " AND namespace=? AND object=?)", key + " AND namespace=? AND object=?)"},
 		// These have to look at the whole table or namespace, in order.
-		{"relation", engine.Query{Relation: relation}, "SCAN tuple",
-			key + "((namespace,object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?,?))"},
-		{"relation in a namespace", engine.Query{Namespace: ns, Relation: relation}, key + "(namespace=?)",
-			key + "(namespace=? AND (object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?))"},
+		{"relation", engine.Query{Relation: relation}, key + ")",
+			key + " AND (namespace,object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?,?))"},
+		{"relation in a namespace", engine.Query{Namespace: ns, Relation: relation}, key + " AND namespace=?)",
+			key + " AND namespace=? AND (object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?))"},
 	} {
-		text, args, _ := pageQuery(1, c.q, nil, 10)
+		text, args, _ := pageQuery(1, 1, c.q, nil, 10)
 		checkPlan(t, s, c.name, text, args, c.first)
-		text, args, _ = pageQuery(1, c.q, &behind, 10)
+		text, args, _ = pageQuery(1, 1, c.q, &behind, 10)
 		checkPlan(t, s, c.name+", next page", text, args, c.next)
 	}
 	for _, subject := range []*engine.Subject{nil, subject} { // whatever is left: no sorting
 		for _, relation := range []*string{nil, relation} {
 			q := engine.Query{Object: object, Relation: relation, Subject: subject}
-			text, args, _ := pageQuery(1, q, nil, 10)
+			text, args, _ := pageQuery(1, 1, q, nil, 10)
 			checkPlan(t, s, "object anywhere, and more", text, args, "")
-			text, args, _ = pageQuery(1, q, &behind, 10)
+			text, args, _ = pageQuery(1, 1, q, &behind, 10)
 			checkPlan(t, s, "object anywhere, and more, next page", text, args, "")
 		}
 	}
 	for op, column := range map[engine.Op]string{engine.Insert: "created", engine.Delete: "removed"} {
 		const index = "SEARCH tuple USING COVERING INDEX tuple_by_"
 		start, resume := logQueries(op, column)
-		checkPlan(t, s, "log by "+column, start, make([]any, 3), index+column+" ("+column+">? AND "+column+"<?)")
-		checkPlan(t, s, "log by "+column+", next page", resume, make([]any, 9), index+column+
-			" (("+column+",namespace,object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?,?,?) AND "+column+"<?)")
+		checkPlan(t, s, "log by "+column, start, make([]any, 4), index+column+" (network=? AND "+column+">? AND "+column+"<?)")
+		checkPlan(t, s, "log by "+column+", next page", resume, make([]any, 10), index+column+
+			" (network=? AND ("+column+",namespace,object,relation,subject_namespace,subject_id,subject_relation)>(?,?,?,?,?,?,?) AND "+column+"<?)")
 	}
 }
 
 func checkPlan(t *testing.T, s *Store, name, text string, args []any, want string) {
 	t.Helper()
-	rows, err := s.reads.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
+	rows, err := s.db.reads.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

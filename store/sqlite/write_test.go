@@ -15,16 +15,29 @@ import (
 
 func openMemory(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Memory)
+	db, err := Open(t.Context(), Memory)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	s, err := db.Network(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+func adding(t *testing.T, texts ...string) engine.Write {
+	t.Helper()
+	var w engine.Write
+	for _, text := range texts {
+		w.Updates = append(w.Updates, engine.Update{Op: engine.Insert, Tuple: tuple(t, text)})
+	}
+	return w
 }
 
 func tuple(t *testing.T, text string) engine.Tuple {
@@ -42,7 +55,7 @@ func hold(t *testing.T, s *Store) (release func()) {
 	t.Helper()
 	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		done <- s.submit(context.Background(), 0, func(*transaction) error {
+		done <- s.db.submit(context.Background(), 0, func(*transaction) error {
 			close(begun)
 			<-end
 			return nil
@@ -60,10 +73,10 @@ func hold(t *testing.T, s *Store) (release func()) {
 
 // later runs do in the background and returns once its request waits.
 func later(s *Store, do func() error) <-chan error {
-	waiting := len(s.queue)
+	waiting := len(s.db.queue)
 	done := make(chan error, 1)
 	go func() { done <- do() }()
-	for len(s.queue) == waiting {
+	for len(s.db.queue) == waiting {
 		runtime.Gosched() // the queue has no other way to tell
 	}
 	return done
@@ -72,7 +85,7 @@ func later(s *Store, do func() error) <-chan error {
 func count(t *testing.T, s *Store) int {
 	t.Helper()
 	n := 0
-	for _, err := range s.Read(t.Context(), revision(s.head.Load()), engine.Query{}, engine.Page{}) {
+	for _, err := range s.Read(t.Context(), revision(s.db.head.Load()), engine.Query{}, engine.Page{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,21 +99,24 @@ func TestGroupKeepsWhoSucceeds(t *testing.T) {
 	release := hold(t, s)
 	var revs [3]engine.Revision
 	write := func(i int, text string, model int64) <-chan error {
-		return later(s, func() (err error) {
-			revs[i], err = s.Write(t.Context(), []engine.Update{{Op: engine.Insert, Tuple: tuple(t, text)}}, model)
+		return later(s, func() error {
+			w := adding(t, text)
+			w.Model = model
+			done, err := s.Write(t.Context(), w)
+			revs[i] = done.Revision
 			return err
 		})
 	}
 	first := write(0, "doc:1#view@ann", 0)
 	second := write(1, "doc:2#view@ann", 7) // no such model
 	broken := later(s, func() error {
-		return s.submit(t.Context(), 1, func(x *transaction) error {
-			if _, err := x.update([]engine.Update{{Op: engine.Insert, Tuple: tuple(t, "doc:4#view@ann")}}); err != nil {
+		return s.db.submit(t.Context(), 1, func(x *transaction) error {
+			w := adding(t, "doc:4#view@ann")
+			w.Key = "broken"
+			if _, err := s.write(x, w); err != nil {
 				return err
 			}
-			if err := x.advance(); err != nil {
-				return err
-			}
+			x.activate(s, 7)
 			return errors.New("after it has written")
 		})
 	})
@@ -118,7 +134,10 @@ func TestGroupKeepsWhoSucceeds(t *testing.T) {
 	if revs != [...]engine.Revision{"1", "", "2"} {
 		t.Errorf("revisions %q: expected one for each that succeeded", revs)
 	}
-	if head, n := s.head.Load(), count(t, s); head != 2 || n != 2 {
+	if w, err := s.Write(t.Context(), engine.Write{Key: "broken"}); err != nil || s.model != 0 {
+		t.Errorf("%+v, error %v, model %d: the request that failed has left its key or its model", w, err, s.model)
+	}
+	if head, n := s.db.head.Load(), count(t, s); head != 2 || n != 2 {
 		t.Errorf("revision %d with %d tuples: expected 2 and 2", head, n)
 	}
 }
@@ -129,11 +148,11 @@ func TestNothingChanges(t *testing.T) {
 	x := tuple(t, "doc:1#view@ann")
 	write := func(ups ...engine.Update) engine.Revision {
 		t.Helper()
-		rev, err := s.Write(t.Context(), ups, 0)
+		done, err := s.Write(t.Context(), engine.Write{Updates: ups})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return rev
+		return done.Revision
 	}
 	write(engine.Update{Op: engine.Insert, Tuple: x})
 	for _, ups := range [][]engine.Update{nil, {{Op: engine.Insert, Tuple: x}}, {{Op: engine.Delete, Tuple: tuple(t, "doc:2#view@ann")}}} {
@@ -142,25 +161,28 @@ func TestNothingChanges(t *testing.T) {
 		}
 	}
 	object := "2"
-	if n, rev, err := s.DeleteAll(t.Context(), engine.Query{Object: &object}); n != 0 || rev != "1" || err != nil {
-		t.Errorf("%d tuples deleted, revision %q, error %v: expected to stay at 1", n, rev, err)
+	all := adding(t, "doc:1#view@ann")
+	for _, w := range []engine.Write{{Delete: []engine.Query{{Object: &object}}}, {Delete: []engine.Query{{}}, Updates: all.Updates}, {Key: "k"}} {
+		if done, err := s.Write(t.Context(), w); done != (engine.Written{Revision: "1"}) || err != nil {
+			t.Errorf("%+v does %+v, error %v: expected to stay at 1", w, done, err)
+		}
 	}
 }
 
 // TestSettings reads back what the durability of an acknowledged write rests on.
 func TestSettings(t *testing.T) {
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "cardea.db"))
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "cardea.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer db.Close()
 	for setting, want := range map[string]string{"journal_mode": "wal", "synchronous": "2"} {
 		var got string
-		if err := s.writes.QueryRow("PRAGMA " + setting).Scan(&got); err != nil || got != want {
+		if err := db.writes.QueryRow("PRAGMA " + setting).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, error %v: expected %s", setting, got, err, want)
 		}
 	}
-	if _, err := s.reads.Exec("DELETE FROM meta"); err == nil {
+	if _, err := db.reads.Exec("DELETE FROM meta"); err == nil {
 		t.Error("a connection for reading has written")
 	}
 }
@@ -170,7 +192,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	release := hold(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := later(s, func() error {
-		_, err := s.Write(ctx, []engine.Update{{Op: engine.Insert, Tuple: tuple(t, "doc:1#view@ann")}}, 0)
+		_, err := s.Write(ctx, adding(t, "doc:1#view@ann"))
 		return err
 	})
 	cancel()
@@ -178,7 +200,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 		t.Errorf("error %v: expected one that says cancelled", err)
 	}
 	release()
-	if err := s.submit(t.Context(), 0, func(*transaction) error { return nil }); err != nil { // the queue is empty now
+	if err := s.db.submit(t.Context(), 0, func(*transaction) error { return nil }); err != nil { // the queue is empty now
 		t.Fatal(err)
 	}
 	if n := count(t, s); n != 0 {
@@ -189,14 +211,14 @@ func TestCancelledWhileWaiting(t *testing.T) {
 func TestCancelledAfterItBegan(t *testing.T) {
 	s := openMemory(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := s.submit(ctx, 1, func(x *transaction) error {
+	err := s.db.submit(ctx, 1, func(x *transaction) error {
 		cancel()
 		return x.advance()
 	})
 	if err != nil {
 		t.Errorf("error %v: expected the true outcome", err)
 	}
-	if head := s.head.Load(); head != 1 {
+	if head := s.db.head.Load(); head != 1 {
 		t.Errorf("revision %d: expected 1", head)
 	}
 }
@@ -209,14 +231,14 @@ func TestPurgeInTheMiddle(t *testing.T) {
 		x := tuple(t, "doc:1#view@ann")
 		for i := range n {
 			up := engine.Update{Op: engine.Insert + engine.Op(i%2), Tuple: x} // odd revisions add, even ones remove
-			if _, err := s.Write(t.Context(), []engine.Update{up}, 0); err != nil {
+			if _, err := s.Write(t.Context(), engine.Write{Updates: []engine.Update{up}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := s.writes.Exec("UPDATE revision SET at = revision * 1000000"); err != nil {
+		if _, err := s.db.writes.Exec("UPDATE revision SET at = revision * 1000000"); err != nil {
 			t.Fatal(err)
 		}
-		gone, err := s.Purge(t.Context(), time.Unix(int64(cut), 0))
+		gone, err := s.db.Purge(t.Context(), time.Unix(int64(cut), 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,10 +260,10 @@ func TestPurgeInTheMiddle(t *testing.T) {
 			}
 		}
 		var dates int
-		if err := s.reads.QueryRow("SELECT count(*) FROM revision").Scan(&dates); err != nil {
+		if err := s.db.reads.QueryRow("SELECT count(*) FROM revision").Scan(&dates); err != nil {
 			t.Fatal(err)
 		}
-		if want := n - max(2*removals-1, 0); dates != want {
+		if want := n - max(min(cut-2, n-1), 0); dates != want {
 			t.Errorf("cut at %d: %d dates are left, want %d", cut, dates, want)
 		}
 	}
@@ -252,31 +274,31 @@ func TestPurgeInTheMiddle(t *testing.T) {
 // there is room.
 func TestDiskFull(t *testing.T) {
 	s := openMemory(t)
-	big := func(n int) []engine.Update {
-		var ups []engine.Update
+	big := func(n int) engine.Write {
+		var texts []string
 		for i := range n {
-			ups = append(ups, engine.Update{Op: engine.Insert, Tuple: tuple(t, fmt.Sprintf("doc:%d#view@ann", i))})
+			texts = append(texts, fmt.Sprintf("doc:%d#view@ann", i))
 		}
-		return ups
+		return adding(t, texts...)
 	}
 	limit := func(pages int) {
 		t.Helper()
-		if _, err := s.writes.Exec(fmt.Sprint("PRAGMA max_page_count = ", pages)); err != nil {
+		if _, err := s.db.writes.Exec(fmt.Sprint("PRAGMA max_page_count = ", pages)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	limit(50)
-	_, err := s.Write(t.Context(), big(10_000), 0)
+	_, err := s.Write(t.Context(), big(10_000))
 	if errs.KindOf(err) != errs.Unavailable {
 		t.Fatalf("error %v: expected unavailable", err)
 	}
 	release := hold(t, s)
 	small := later(s, func() error {
-		_, err := s.Write(t.Context(), big(1), 0)
+		_, err := s.Write(t.Context(), big(1))
 		return err
 	})
 	large := later(s, func() error {
-		_, err := s.Write(t.Context(), big(9_000), 0)
+		_, err := s.Write(t.Context(), big(9_000))
 		return err
 	})
 	release()
@@ -290,7 +312,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("%d tuples: expected the acknowledged one", n)
 	}
 	limit(1_000_000)
-	if _, err := s.Write(t.Context(), big(10_000), 0); err != nil {
+	if _, err := s.Write(t.Context(), big(10_000)); err != nil {
 		t.Fatal(err)
 	}
 	if n := count(t, s); n != 10_000 {

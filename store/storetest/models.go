@@ -15,7 +15,7 @@ func modelsAreNumbered(h *harness) {
 	var all []engine.ModelVersion
 	for i := range int64(5) {
 		before := h.insert(numbered(int(i), int(i)+1)...)
-		m := h.putModel(fmt.Sprint("// ", i), i)
+		m := h.at(int(i)).putModel(fmt.Sprint("// ", i), i)
 		if m.Number != i+1 || m.Source != fmt.Sprint("// ", i) || m.Created.IsZero() || m.Created.Location() != time.UTC {
 			h.Fatalf("version %+v", m)
 		}
@@ -75,7 +75,7 @@ func modelRace(h *harness) {
 		var mu sync.Mutex
 		won := 0
 		parallel(h, 8, func(i int) error {
-			_, err := h.PutModel(h.ctx, fmt.Sprint(i), after)
+			_, err := h.node(i).PutModel(h.ctx, fmt.Sprint(i), after)
 			if errs.KindOf(err) == errs.Conflict {
 				return nil
 			}
@@ -92,19 +92,19 @@ func modelRace(h *harness) {
 
 func writeUnderModel(h *harness) {
 	ts := numbered(0, 4)
-	_, err := h.Write(h.ctx, updates(engine.Insert, ts[:1]), 1)
+	_, err := h.Write(h.ctx, engine.Write{Updates: updates(engine.Insert, ts[:1]), Model: 1})
 	h.fails(err, errs.Conflict)
 	h.insert(ts[0])
 	h.putModel("// 1", 0)
-	_, err = h.Write(h.ctx, updates(engine.Insert, ts[1:2]), 1)
+	_, err = h.Write(h.ctx, engine.Write{Updates: updates(engine.Insert, ts[1:2]), Model: 1})
 	h.must(err)
 	h.putModel("// 2", 1)
-	_, err = h.Write(h.ctx, updates(engine.Insert, ts[2:3]), 1)
+	_, err = h.Write(h.ctx, engine.Write{Updates: updates(engine.Insert, ts[2:3]), Model: 1})
 	h.fails(err, errs.Conflict)
-	_, err = h.Write(h.ctx, updates(engine.Delete, ts[:2]), 3)
+	_, err = h.Write(h.ctx, engine.Write{Updates: updates(engine.Delete, ts[:2]), Model: 3})
 	h.fails(err, errs.Conflict)
 	h.shows(h.head(), ts[:2]...)
-	_, err = h.Write(h.ctx, updates(engine.Insert, ts[3:4]), 0)
+	_, err = h.Write(h.ctx, engine.Write{Updates: updates(engine.Insert, ts[3:4]), Model: 0})
 	h.must(err)
 	h.shows(h.head(), ts[0], ts[1], ts[3])
 }
@@ -123,26 +123,29 @@ func writeRacesModel(h *harness) {
 	parallel(h, 5, func(i int) error {
 		if i == 0 {
 			for n := range int64(10) {
-				if _, err := h.PutModel(h.ctx, "", n+1); err != nil {
+				if _, err := h.node(i).PutModel(h.ctx, "", n+1); err != nil {
 					return err
 				}
 			}
 			return nil
 		}
 		for _, t := range ts[(i-1)*50 : i*50] {
-			head, err := h.Head(h.ctx)
+			s := h.node(i)
+			head, err := s.Head(h.ctx)
 			if err != nil {
 				return err
 			}
-			m, err := h.Model(h.ctx, head)
+			m, err := s.Model(h.ctx, head)
 			if err != nil {
 				return err
 			}
-			rev, err := h.Write(h.ctx, updates(engine.Insert, []engine.Tuple{t}), m.Number)
+			w := adding(t)
+			w.Model = m.Number
+			done, err := s.Write(h.ctx, w)
 			switch errs.KindOf(err) {
 			case errs.OK:
 				mu.Lock()
-				writes = append(writes, write{rev, m.Number})
+				writes = append(writes, write{done.Revision, m.Number})
 				mu.Unlock()
 			case errs.Conflict:
 			default:

@@ -38,21 +38,55 @@ func (s *state) update(ups ...engine.Update) {
 	}
 }
 
-func (s *state) apply(changes []engine.Change) {
-	for _, c := range changes {
-		if c.Model != nil {
+// apply follows changes and returns an error if one of them is void: what came
+// was there, or what went was not, as if the log had a gap or repeated itself.
+func (s *state) apply(changes []engine.Change) error {
+	for i, c := range changes {
+		switch {
+		case c.Model != nil && (c.Op != 0 || c.Tuple != engine.Tuple{}):
+			return fmt.Errorf("change %d has a model and a tuple: %+v", i, c)
+		case c.Model != nil && c.Model.Number > s.model:
 			s.model = c.Model.Number
-			continue
+		case c.Op == engine.Insert && !s.tuples[c.Tuple]:
+			s.tuples[c.Tuple] = true
+		case c.Op == engine.Delete && s.tuples[c.Tuple]:
+			delete(s.tuples, c.Tuple)
+		default:
+			return fmt.Errorf("change %d of %d is void: operation %d of %v, or model %v after %d", i, len(changes), c.Op, c.Tuple, c.Model, s.model)
 		}
-		s.update(engine.Update{Op: c.Op, Tuple: c.Tuple})
 	}
+	return nil
 }
 
-// deleteAll removes what q matches and returns how many there were.
-func (s *state) deleteAll(q engine.Query) int64 {
-	before := len(s.tuples)
+// deleteAll removes what q matches.
+func (s *state) deleteAll(q engine.Query) {
 	maps.DeleteFunc(s.tuples, func(t engine.Tuple, _ bool) bool { return q.Matches(t) })
-	return int64(before - len(s.tuples))
+}
+
+// write does what w says and returns the net changes, or, with ok false, does
+// nothing because a precondition does not hold.
+func (s *state) write(w engine.Write) (inserted, deleted int64, ok bool) {
+	for _, p := range w.If {
+		if len(s.sorted(p.Query)) > 0 != p.Exists {
+			return 0, 0, false
+		}
+	}
+	before := s.clone()
+	for _, q := range w.Delete {
+		s.deleteAll(q)
+	}
+	s.update(w.Updates...)
+	for t := range s.tuples {
+		if !before.tuples[t] {
+			inserted++
+		}
+	}
+	for t := range before.tuples {
+		if !s.tuples[t] {
+			deleted++
+		}
+	}
+	return inserted, deleted, true
 }
 
 // sorted returns what q matches, in the order of Tuple.Compare.
@@ -139,6 +173,40 @@ func queryOf(t engine.Tuple, fields int) engine.Query {
 }
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
+
+// write returns a random write, with up to two preconditions, two deletions by
+// query and some updates.
+func (u universe) write(r *rand.Rand) engine.Write {
+	var w engine.Write
+	for range r.IntN(3) {
+		// An absence is likelier to hold the more the query fixes.
+		p := engine.Precondition{Query: queryOf(u.tuple(r), 15), Exists: false}
+		if r.IntN(2) == 0 {
+			p = engine.Precondition{Query: queryOf(u.tuple(r), r.IntN(16)), Exists: true}
+		}
+		w.If = append(w.If, p)
+	}
+	for range r.IntN(3) {
+		w.Delete = append(w.Delete, queryOf(u.tuple(r), 1+r.IntN(15)))
+	}
+	w.Updates = u.updates(r, r.IntN(12))
+	return w
+}
+
+func adding(tuples ...engine.Tuple) engine.Write {
+	return engine.Write{Updates: updates(engine.Insert, tuples)}
+}
+
+func removing(tuples ...engine.Tuple) engine.Write {
+	return engine.Write{Updates: updates(engine.Delete, tuples)}
+}
+
+// exactly is the query for one tuple.
+func exactly(t engine.Tuple) engine.Query { return queryOf(t, 15) }
+
+// exists and absent are the two kinds of preconditions.
+func exists(q engine.Query) engine.Precondition { return engine.Precondition{Query: q, Exists: true} }
+func absent(q engine.Query) engine.Precondition { return engine.Precondition{Query: q} }
 
 func updates(op engine.Op, tuples []engine.Tuple) []engine.Update {
 	ups := make([]engine.Update, len(tuples))

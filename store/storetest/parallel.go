@@ -1,14 +1,13 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/cardea-iam/cardea/engine"
-	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // parallel runs do n times at once, waits, and fails the test with what failed.
@@ -68,14 +67,15 @@ func parallelWriters(h *harness) {
 		q := engine.Query{Namespace: &own.namespaces[0]}
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		now := newState()
-		for range 25 {
+		for n := range 25 {
 			ups := own.updates(r, 1+r.IntN(10))
 			now.update(ups...)
-			rev, err := h.Write(h.ctx, ups, 0)
+			done, err := h.node(i).Write(h.ctx, engine.Write{Updates: ups})
 			if err != nil {
 				return err
 			}
-			got, err := collect(h, rev, q)
+			rev := done.Revision
+			got, err := collect(h.at(n), rev, q)
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func parallelWriters(h *harness) {
 		return nil
 	})
 	replayed := newState()
-	replayed.apply(h.changes("", h.head()))
+	h.must(replayed.apply(h.changes("", h.head())))
 	h.shows(h.head(), replayed.sorted(engine.Query{})...)
 }
 
@@ -107,7 +107,8 @@ func pairsAreNeverHalf(h *harness) {
 	const writers = 4
 	a, b := numbered(0, writers), numbered(writers, 2*writers)
 	h.insert(a...)
-	stop := background(h, func(int) error {
+	stop := background(h, func(n int) error {
+		h := h.at(n)
 		head, err := h.Head(h.ctx)
 		if err != nil {
 			return err
@@ -131,7 +132,7 @@ func pairsAreNeverHalf(h *harness) {
 				from, to = to, from
 			}
 			ups := []engine.Update{{Op: engine.Delete, Tuple: from}, {Op: engine.Insert, Tuple: to}}
-			if _, err := h.Write(h.ctx, ups, 0); err != nil {
+			if _, err := h.node(i).Write(h.ctx, engine.Write{Updates: ups}); err != nil {
 				return err
 			}
 		}
@@ -149,7 +150,7 @@ func followerStaysExact(h *harness) {
 		written <- all(4, func(i int) error {
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
 			for range 40 {
-				if _, err := h.Write(h.ctx, small.updates(r, 1+r.IntN(6)), 0); err != nil {
+				if _, err := h.node(i).Write(h.ctx, engine.Write{Updates: small.updates(r, 1+r.IntN(6))}); err != nil {
 					return err
 				}
 			}
@@ -166,7 +167,7 @@ func followerStaysExact(h *harness) {
 		}
 		head := h.head()
 		h.covers(head, at)
-		now.apply(h.changes(at, head))
+		h.must(now.apply(h.changes(at, head)))
 		at = head
 		h.shows(at, now.sorted(engine.Query{})...)
 	}
@@ -177,11 +178,11 @@ func followerStaysExact(h *harness) {
 func headCoversAcknowledged(h *harness) {
 	var mu sync.Mutex
 	var acknowledged engine.Revision
-	stop := background(h, func(int) error {
+	stop := background(h, func(n int) error {
 		mu.Lock()
 		want := acknowledged
 		mu.Unlock()
-		head, err := h.Head(h.ctx)
+		head, err := h.node(n).Head(h.ctx)
 		if err != nil {
 			return err
 		}
@@ -193,12 +194,12 @@ func headCoversAcknowledged(h *harness) {
 	ts := numbered(0, 200)
 	parallel(h, 4, func(i int) error {
 		for _, t := range ts[i*50 : (i+1)*50] {
-			rev, err := h.Write(h.ctx, updates(engine.Insert, []engine.Tuple{t}), 0)
+			done, err := h.node(i).Write(h.ctx, adding(t))
 			if err != nil {
 				return err
 			}
 			mu.Lock()
-			acknowledged = rev
+			acknowledged = done.Revision
 			mu.Unlock()
 		}
 		return nil
@@ -206,121 +207,52 @@ func headCoversAcknowledged(h *harness) {
 	stop()
 }
 
-// purgeUnderLoad forgets history while others write and read the newest state.
-// A reader may be told that its revision has expired, but never lied to.
-func purgeUnderLoad(h *harness) {
-	const n = 50
-	ts, spare := numbered(0, n), numbered(n, 2*n)
-	h.insert(ts...)
-	stopPurge := background(h, func(int) error {
-		_, err := h.Purge(h.ctx, afterwards())
-		return err
-	})
-	stopRead := background(h, func(int) error {
-		head, err := h.Head(h.ctx)
-		if err != nil {
-			return err
-		}
-		got, err := collect(h, head, engine.Query{})
-		if errs.KindOf(err) == errs.Expired {
-			return nil
-		}
-		if err == nil && len(got) != n {
-			return fmt.Errorf("at %q there are %d tuples: expected %d", head, len(got), n)
-		}
-		return err
-	})
-	for range 3 {
-		for i := range ts { // each write keeps the number of tuples
-			h.write(engine.Update{Op: engine.Delete, Tuple: ts[i]}, engine.Update{Op: engine.Insert, Tuple: spare[i]})
-		}
-		ts, spare = spare, ts
-	}
-	stopRead()
-	stopPurge()
-	h.shows(h.head(), ts...)
-}
-
-func cancelledBefore(h *harness) {
-	t := numbered(0, 2)
-	rev := h.insert(t[0])
-	ctx, cancel := context.WithCancel(h.ctx)
-	cancel()
-	check := func(name string, err error) {
-		h.Helper()
-		if !cancelled(err) || errs.KindOf(err) == errs.OK {
-			h.Errorf("%s with a cancelled context: error %v (%s)", name, err, errs.KindOf(err))
-		}
-	}
-	_, err := h.Write(ctx, updates(engine.Insert, t[1:]), 0)
-	check("Write", err)
-	_, _, err = h.DeleteAll(ctx, engine.Query{})
-	check("DeleteAll", err)
-	_, err = h.PutModel(ctx, "", 0)
-	check("PutModel", err)
-	_, err = h.Model(ctx, rev)
-	check("Model", err)
-	_, err = h.Models(ctx, 0, 1)
-	check("Models", err)
-	_, err = h.Purge(ctx, afterwards())
-	check("Purge", err)
-	check("Ping", h.Store.Ping(ctx))
-	for _, err := range h.Read(ctx, rev, engine.Query{}, engine.Page{}) {
-		check("Read", err)
-	}
-	for _, err := range h.Changes(ctx, "", rev) {
-		check("Changes", err)
-	}
-	h.shows(h.head(), t[0])
-}
-
-// cancelledMeanwhile cuts writes off at any moment. One that reports success is
-// there; one that reports an error may be there, but never half.
-func cancelledMeanwhile(h *harness) {
-	const n = 60
-	done := make([]bool, n)
-	ts := numbered(0, 2*n)
+// revisionsShowWhatCameBefore has writers that note, before each write, what was
+// acknowledged by then. The revision of the write must show that, and cover
+// its revisions: the snapshot of a document must not be older than one that
+// was there when the document was written.
+func revisionsShowWhatCameBefore(h *harness) {
+	var mu sync.Mutex
+	var acknowledged []engine.Tuple
+	var revs []engine.Revision
+	ts := numbered(0, 120)
 	parallel(h, 4, func(i int) error {
-		for k := i; k < n; k += 4 {
-			ctx, cancel := context.WithCancel(h.ctx)
-			var wg sync.WaitGroup
-			wg.Go(cancel)
-			_, err := h.Write(ctx, updates(engine.Insert, ts[2*k:2*k+2]), 0)
-			wg.Wait()
-			switch {
-			case err == nil:
-				done[k] = true
-			case !cancelled(err):
+		for n, t := range ts[i*30 : (i+1)*30] {
+			mu.Lock()
+			before, beforeRevs := slices.Clone(acknowledged), slices.Clone(revs)
+			mu.Unlock()
+			done, err := h.node(i+n).Write(h.ctx, adding(t))
+			if err != nil {
 				return err
+			}
+			mu.Lock()
+			acknowledged, revs = append(acknowledged, t), append(revs, done.Revision)
+			mu.Unlock()
+			got, err := collect(h.at(n), done.Revision, engine.Query{})
+			if err != nil {
+				return err
+			}
+			have := newState(got...)
+			for k, b := range append(before, t) {
+				if !have.tuples[b] {
+					return fmt.Errorf("revision %q does not show %v, number %d of %d acknowledged before", done.Revision, b, k, len(before))
+				}
+			}
+			for _, rev := range beforeRevs {
+				if ok, err := h.Covers(done.Revision, rev); err != nil || !ok {
+					return fmt.Errorf("revision %q does not cover %q, acknowledged before; error %v", done.Revision, rev, err)
+				}
 			}
 		}
 		return nil
 	})
-	h.insert(parse("doc:end#view@ann")...)
-	have := newState(h.read(h.head(), engine.Query{})...)
-	for k := range n {
-		first, second := have.tuples[ts[2*k]], have.tuples[ts[2*k+1]]
-		if first != second || done[k] && !first {
-			h.Errorf("write %d, acknowledged %v: its tuples are there %v and %v", k, done[k], first, second)
-		}
-	}
 }
 
-func ping(h *harness) { h.must(h.Store.Ping(h.ctx)) }
-
-func identity(h *harness) {
-	id := h.ID()
-	if id == (engine.StoreID{}) {
-		h.Fatal("the store has no identity")
+func ping(h *harness) {
+	for _, s := range h.nodes {
+		h.must(s.Ping(h.ctx))
 	}
-	h.insert(parse("doc:1#viewer@ann")...)
-	if h.ID() != id {
-		h.Fatal("the identity of the store has changed")
+	for _, db := range h.dbs {
+		h.must(db.Ping(h.ctx))
 	}
-	other := h.open()
-	defer other.close()
-	if other.ID() == id {
-		h.Fatal("two stores have the same identity")
-	}
-	other.shows(other.head())
 }

@@ -79,12 +79,12 @@ func pagesWhileWriting(h *harness) {
 	now, rev := fill(h, 300)
 	r := h.random()
 	stop := background(h, func(i int) error {
-		_, err := h.Write(h.ctx, small.updates(r, 5), 0)
+		_, err := h.node(i).Write(h.ctx, engine.Write{Updates: small.updates(r, 5)})
 		return err
 	})
 	queries := small.queries(h.random())
 	for i, q := range append(queries, engine.Query{}) {
-		h.same(pages(h, rev, q, 1+i*3), now.sorted(q))
+		h.same(pages(h.at(i), rev, q, 1+i*3), now.sorted(q))
 	}
 	stop()
 	h.same(pages(h, rev, engine.Query{}, 7), now.sorted(engine.Query{}))
@@ -120,67 +120,21 @@ func manyRows(h *harness) {
 	relation := "view"
 	h.same(h.read(rev, engine.Query{Relation: &relation}), ts)
 
-	gone, end, err := h.DeleteAll(h.ctx, engine.Query{})
-	h.must(err)
-	if gone != n {
-		h.Fatalf("%d tuples deleted: expected %d", gone, n)
+	gone := h.deleteAll(engine.Query{})
+	if gone.Deleted != n || gone.Inserted != 0 {
+		h.Fatalf("%+v: expected %d tuples deleted", gone, n)
 	}
-	h.shows(end)
+	h.shows(gone.Revision)
 	h.same(h.read(rev, engine.Query{}), ts)
 	now := newState()
-	now.apply(h.changes("", rev))
+	h.must(now.apply(h.changes("", rev)))
 	h.same(now.sorted(engine.Query{}), ts)
-	removals := h.changes(rev, end)
+	removals := h.changes(rev, gone.Revision)
 	if len(removals) != n {
 		h.Fatalf("%d changes: expected %d", len(removals), n)
 	}
-	now.apply(removals)
+	h.must(now.apply(removals))
 	h.same(now.sorted(engine.Query{}), nil)
-}
-
-func deleteAll(h *harness) {
-	ts := parse("doc:1#viewer@ann", "doc:1#owner@ann", "doc:2#viewer@bob", "folder:1#viewer@ann")
-	before := h.insert(ts...)
-	ann := engine.SubjectID("ann")
-	viewer := "viewer"
-	n, rev, err := h.DeleteAll(h.ctx, engine.Query{Relation: &viewer, Subject: &ann})
-	h.must(err)
-	if n != 2 {
-		h.Fatalf("%d tuples deleted: expected 2", n)
-	}
-	h.shows(rev, ts[1], ts[2])
-	h.shows(before, ts...)
-	h.later(before, rev)
-	n, again, err := h.DeleteAll(h.ctx, engine.Query{Relation: &viewer, Subject: &ann})
-	h.must(err)
-	if n != 0 {
-		h.Fatalf("%d tuples deleted again", n)
-	}
-	h.covers(again, rev)
-	h.shows(h.insert(ts[0]), ts[0], ts[1], ts[2])
-}
-
-func deleteAllEveryQuery(h *harness) {
-	r := h.random()
-	now := newState()
-	for range 3 {
-		for _, q := range append(small.queries(r), engine.Query{}) {
-			ups := small.updates(r, 60)
-			now.update(ups...)
-			before := h.write(ups...)
-			replayed := now.clone()
-			n, rev, err := h.DeleteAll(h.ctx, q)
-			h.must(err)
-			if want := now.deleteAll(q); n != want {
-				h.Fatalf("query %s: %d tuples deleted: expected %d", show(q), n, want)
-			}
-			h.shows(rev, now.sorted(engine.Query{})...)
-			replayed.apply(h.changes(before, rev))
-			if !replayed.equal(now) {
-				h.Fatalf("query %s: the changes do not lead to the state", show(q))
-			}
-		}
-	}
 }
 
 // iteratorsBrokenOff stops early more often than any pool has connections.
@@ -192,6 +146,11 @@ func iteratorsBrokenOff(h *harness) {
 			break
 		}
 		for _, err := range h.Changes(h.ctx, "", rev) {
+			h.must(err)
+			break
+		}
+		set := engine.SetRead{Object: engine.Object{Namespace: "doc", ID: "1"}, Relation: "view", Whole: true}
+		for _, err := range h.ReadSets(h.ctx, rev, []engine.SetRead{set, set}, 1) {
 			h.must(err)
 			break
 		}

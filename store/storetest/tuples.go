@@ -69,9 +69,9 @@ func writeIsAtomic(h *harness) {
 		"half a subject":    {Op: engine.Delete, Tuple: engine.Tuple{Object: engine.Object{Namespace: "doc"}, Subject: engine.SubjectSet("", "x", "y")}},
 	} {
 		ups := []engine.Update{ok, {Op: engine.Delete, Tuple: ts[0]}, bad, {Op: engine.Insert, Tuple: ts[2]}}
-		rev, err := h.Write(h.ctx, ups, 0)
-		if rev != "" || errs.KindOf(err) != errs.Invalid {
-			h.Fatalf("%s: revision %q, error %v: expected one of kind invalid", name, rev, err)
+		done, err := h.Write(h.ctx, engine.Write{Updates: ups})
+		if done != (engine.Written{}) || errs.KindOf(err) != errs.Invalid {
+			h.Fatalf("%s: %+v, error %v: expected one of kind invalid", name, done, err)
 		}
 	}
 	h.shows(h.head(), ts[0])
@@ -131,7 +131,7 @@ func updatesApplyInOrder(h *harness) {
 				now.update(ups...)
 				rev := h.write(ups...)
 				h.shows(rev, now.sorted(engine.Query{})...)
-				replayed.apply(h.changes(before, rev))
+				h.must(replayed.apply(h.changes(before, rev)))
 				if !replayed.equal(now) {
 					h.Fatalf("there before: %v, updates %v: the changes %v do not lead to the state", there, ups, h.changes(before, rev))
 				}

@@ -1,0 +1,139 @@
+package storetest
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// race runs the writes at the same time, each on a node of its own, and returns
+// what each did and whether it was refused.
+func race(h *harness, writes ...engine.Write) (done []engine.Written, refused []bool) {
+	h.Helper()
+	done, refused = make([]engine.Written, len(writes)), make([]bool, len(writes))
+	parallel(h, len(writes), func(i int) error {
+		var err error
+		done[i], err = h.node(i).Write(h.ctx, writes[i])
+		if errs.KindOf(err) == errs.Refused {
+			refused[i] = true
+			return nil
+		}
+		return err
+	})
+	return done, refused
+}
+
+// oneOfManyWins has callers that all want to be the first: by a tuple, by a
+// query that names an object, and by queries that name none.
+func oneOfManyWins(h *harness) {
+	const callers = 6
+	ns, object, relation := "lock", "a", "holder"
+	for name, q := range map[string]engine.Query{
+		"object":    {Namespace: &ns, Object: &object},
+		"relation":  {Namespace: &ns, Object: &object, Relation: &relation},
+		"namespace": {Namespace: &ns},
+		"anywhere":  {Relation: &relation},
+		"tuple":     {},
+	} {
+		for round := range 8 {
+			h.deleteAll(engine.Query{})
+			var won atomic.Int64
+			winner := engine.Tuple{}
+			parallel(h, callers, func(i int) error {
+				t := engine.Tuple{Object: engine.Object{Namespace: ns, ID: object}, Relation: relation, Subject: engine.SubjectID(fmt.Sprint(i))}
+				w := adding(t)
+				w.If = []engine.Precondition{absent(q)}
+				if name == "tuple" { // all insert the same one, and one more to tell them apart
+					same := t
+					same.Subject = engine.SubjectID("somebody")
+					w = adding(same, t)
+					w.If = []engine.Precondition{absent(exactly(same))}
+				}
+				done, err := h.node(i).Write(h.ctx, w)
+				if errs.KindOf(err) == errs.Refused {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				if won.Add(1) == 1 {
+					winner = t
+				}
+				if want := int64(len(w.Updates)); done.Inserted != want {
+					return fmt.Errorf("caller %d inserted %d: expected %d", i, done.Inserted, want)
+				}
+				return nil
+			})
+			got := h.read(h.head(), engine.Query{Namespace: &ns})
+			have := newState(got...)
+			if won.Load() != 1 || !have.tuples[winner] || len(got) > 2 || name != "tuple" && len(got) != 1 {
+				h.Fatalf("by %s, round %d: %d callers won, and there is %v", name, round, won.Load(), got)
+			}
+		}
+	}
+}
+
+// guardAgainstDelete has one writer that needs a guard and one that removes it.
+// The first succeeds only if it comes before the second.
+func guardAgainstDelete(h *harness) {
+	guard, x := parse("doc:guard#on@ann")[0], parse("doc:x#view@ann")[0]
+	object := "guard"
+	for round := range 40 {
+		h.do(engine.Write{Delete: []engine.Query{{}}, Updates: updates(engine.Insert, []engine.Tuple{guard})})
+		needs := adding(x)
+		needs.If = []engine.Precondition{exists([...]engine.Query{exactly(guard), {Object: &object}}[round%2])}
+		removes := removing(guard)
+		if round%4 > 1 {
+			removes = engine.Write{Delete: []engine.Query{exactly(guard)}}
+		}
+		done, refused := race(h, needs, removes)
+		if refused[0] {
+			h.shows(h.head())
+			continue
+		}
+		h.later(done[0].Revision, done[1].Revision)
+		h.shows(done[0].Revision, guard, x)
+		h.shows(done[1].Revision, x)
+	}
+}
+
+// absenceAgainstInsert has one writer that needs the absence of a tuple and one
+// that inserts it, with no condition of its own.
+func absenceAgainstInsert(h *harness) {
+	ban, x := parse("doc:ban#on@ann")[0], parse("doc:x#view@ann")[0]
+	relation := "on"
+	for round := range 40 {
+		h.deleteAll(engine.Query{})
+		needs := adding(x)
+		needs.If = []engine.Precondition{absent([...]engine.Query{exactly(ban), {Relation: &relation}}[round%2])}
+		done, refused := race(h, needs, adding(ban))
+		if refused[0] {
+			h.shows(h.head(), ban)
+			continue
+		}
+		h.later(done[0].Revision, done[1].Revision)
+		h.shows(done[0].Revision, x)
+		h.shows(done[1].Revision, ban, x)
+	}
+}
+
+// noWriteSkew has two writers of which each removes what the other one needs: at
+// most one may succeed.
+func noWriteSkew(h *harness) {
+	on := parse("doctor:ann#on@call", "doctor:bob#on@call")
+	for round := range 40 {
+		h.insert(on...)
+		leave := func(who, stays engine.Tuple) engine.Write {
+			w := removing(who)
+			w.If = []engine.Precondition{exists(exactly(who)), exists(exactly(stays))}
+			return w
+		}
+		_, refused := race(h, leave(on[0], on[1]), leave(on[1], on[0]))
+		left := h.read(h.head(), engine.Query{})
+		if refused[0] == refused[1] || len(left) != 1 {
+			h.Fatalf("round %d: refused %v, and there is %v", round, refused, left)
+		}
+	}
+}
