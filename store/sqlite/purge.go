@@ -13,6 +13,20 @@ import (
 // milliseconds of the writer's time.
 const purgeRows = 1000
 
+// What Purge asks for and deletes. The first condition on removed names the
+// partial index.
+var (
+	newestRemoval = `SELECT coalesce(max(removed), 0) FROM tuple
+		WHERE network = ? AND removed < 9223372036854775807 AND removed <= ?`
+	deleteRemoved = `DELETE FROM tuple WHERE (network, ` + list + `, removed) IN (
+		SELECT network, ` + list + `, removed FROM tuple
+		WHERE network = ? AND removed < 9223372036854775807 AND removed <= ? ORDER BY removed LIMIT ?)`
+	deleteKeys = `DELETE FROM request WHERE (network, key) IN (
+		SELECT network, key FROM request WHERE at < ? ORDER BY at LIMIT ?)`
+	deleteDates = `DELETE FROM revision WHERE revision IN (
+		SELECT revision FROM revision WHERE revision < ? ORDER BY revision LIMIT ?)`
+)
+
 // Purge forgets, in all networks, tuples that were removed before t, the
 // revisions that only they tell apart, and the keys of writes from before t. It
 // returns how many tuples went.
@@ -36,22 +50,19 @@ func (db *DB) Purge(ctx context.Context, t time.Time) (int64, error) {
 			return total, err
 		}
 	}
-	if _, err := db.drain(ctx, "delete old keys", `DELETE FROM request WHERE (network, key) IN (
-		SELECT network, key FROM request WHERE at < ? ORDER BY at LIMIT ?)`, t.UnixMicro()); err != nil {
+	if _, err := db.drain(ctx, "delete old keys", deleteKeys, t.UnixMicro()); err != nil {
 		return total, err
 	}
 	// Only now that all tuples removed before it are gone: a revision without a
 	// date counts as old.
-	_, err = db.drain(ctx, "delete the dates of revisions", `DELETE FROM revision WHERE revision IN (
-		SELECT revision FROM revision WHERE revision < ? ORDER BY revision LIMIT ?)`, made)
+	_, err = db.drain(ctx, "delete the dates of revisions", deleteDates, made)
 	return total, err
 }
 
 // purge forgets what the network removed up to the revision made.
 func (s *Store) purge(ctx context.Context, made int64) (int64, error) {
 	var horizon int64
-	err := s.db.reads.QueryRowContext(ctx, `SELECT coalesce(max(removed), 0) FROM tuple
-		WHERE network = ? AND removed < 9223372036854775807 AND removed <= ?`, s.network, made).Scan(&horizon)
+	err := s.db.reads.QueryRowContext(ctx, newestRemoval, s.network, made).Scan(&horizon)
 	if err != nil {
 		return 0, classify(err, "look for removed tuples")
 	}
@@ -61,9 +72,7 @@ func (s *Store) purge(ctx context.Context, made int64) (int64, error) {
 	if err := s.expire(ctx, horizon); err != nil {
 		return 0, err
 	}
-	return s.db.drain(ctx, "delete removed tuples", `DELETE FROM tuple WHERE (network, `+list+`, removed) IN (
-		SELECT network, `+list+`, removed FROM tuple
-		WHERE network = ? AND removed < 9223372036854775807 AND removed <= ? ORDER BY removed LIMIT ?)`, s.network, horizon)
+	return s.db.drain(ctx, "delete removed tuples", deleteRemoved, s.network, horizon)
 }
 
 // madeBefore returns the newest revision made before t, or 0.

@@ -165,13 +165,13 @@ func (s *Store) change(t *transaction, w engine.Write) (done engine.Written, err
 
 // demand checks precondition i.
 func (s *Store) demand(t *transaction, i int, p engine.Precondition) error {
-	where := filter(s.network, p.Query)
-	stmt, err := t.stmt("SELECT EXISTS (SELECT 1 FROM " + from(p.Query) + " WHERE " + where.text() + " AND removed = 9223372036854775807)")
+	text, args := existsQuery(s.network, p.Query)
+	stmt, err := t.stmt(text)
 	if err != nil {
 		return classify(err, "check precondition %d", i)
 	}
 	var exists bool
-	if err := stmt.QueryRowContext(t.ctx, where.args...).Scan(&exists); err != nil {
+	if err := stmt.QueryRowContext(t.ctx, args...).Scan(&exists); err != nil {
 		return classify(err, "check precondition %d", i)
 	}
 	switch {
@@ -183,18 +183,29 @@ func (s *Store) demand(t *transaction, i int, p engine.Precondition) error {
 	return nil
 }
 
+func existsQuery(network int64, q engine.Query) (text string, args []any) {
+	where := filter(network, q)
+	return "SELECT EXISTS (SELECT 1 FROM " + from(q) + " WHERE " + where.text() + " AND +removed = 9223372036854775807)", where.args
+}
+
 // deleteAll removes what q matches and returns how many tuples there were.
 func (s *Store) deleteAll(t *transaction, q engine.Query) (int64, error) {
-	where := filter(s.network, q)
-	stmt, err := t.stmt("UPDATE " + from(q) + " SET removed = ? WHERE " + where.text() + " AND removed = 9223372036854775807")
+	text, args := deleteQuery(s.network, t.revision+1, q)
+	stmt, err := t.stmt(text)
 	if err != nil {
 		return 0, classify(err, "delete tuples")
 	}
-	n, err := affected(stmt.ExecContext(t.ctx, append([]any{t.revision + 1}, where.args...)...))
+	n, err := affected(stmt.ExecContext(t.ctx, args...))
 	if err != nil {
 		return 0, classify(err, "delete tuples")
 	}
 	return n, nil
+}
+
+func deleteQuery(network, revision int64, q engine.Query) (text string, args []any) {
+	where := filter(network, q)
+	text = "UPDATE " + from(q) + " SET removed = ? WHERE " + where.text() + " AND +removed = 9223372036854775807"
+	return text, append([]any{revision}, where.args...)
 }
 
 // update applies w.Updates and counts in done. A tuple that w.Delete has just

@@ -142,6 +142,94 @@ func TestGroupKeepsWhoSucceeds(t *testing.T) {
 	}
 }
 
+// TestGroupSeesItself has requests in one group that depend on each other: each
+// meets what those before it did, and nothing of those that failed.
+func TestGroupSeesItself(t *testing.T) {
+	s := openMemory(t)
+	x, y := tuple(t, "doc:1#view@ann"), tuple(t, "doc:2#view@ann")
+	one := func(t engine.Tuple) engine.Query {
+		return engine.Query{Namespace: &t.Object.Namespace, Object: &t.Object.ID, Relation: &t.Relation, Subject: &t.Subject}
+	}
+	insert := func(x engine.Tuple, key string, ifs ...engine.Precondition) engine.Write {
+		return engine.Write{If: ifs, Updates: []engine.Update{{Op: engine.Insert, Tuple: x}}, Key: key}
+	}
+	absent, there := engine.Precondition{Query: one(x)}, engine.Precondition{Query: one(x), Exists: true}
+	other := insert(y, "")
+	other.Model = 3
+	steps := []struct {
+		w    engine.Write
+		kind errs.Kind
+		done engine.Written
+	}{
+		{insert(y, "", there), errs.Refused, engine.Written{}},
+		{insert(x, "a", absent), errs.OK, engine.Written{Revision: "1", Inserted: 1}},
+		{insert(x, "b", absent), errs.Refused, engine.Written{}},
+		{insert(y, "a"), errs.Invalid, engine.Written{}},
+		{other, errs.Conflict, engine.Written{}},
+		{insert(x, "a", absent), errs.OK, engine.Written{Revision: "1", Inserted: 1}},
+		{engine.Write{If: []engine.Precondition{there}, Delete: []engine.Query{one(x)}}, errs.OK, engine.Written{Revision: "2", Deleted: 1}},
+		{insert(x, "b", absent), errs.OK, engine.Written{Revision: "3", Inserted: 1}},
+		{insert(x, "a", absent), errs.OK, engine.Written{Revision: "1", Inserted: 1}},
+	}
+	release := hold(t, s)
+	done := make([]engine.Written, len(steps))
+	var waits []<-chan error
+	for i, step := range steps {
+		waits = append(waits, later(s, func() (err error) {
+			done[i], err = s.Write(t.Context(), step.w)
+			return err
+		}))
+	}
+	release()
+	for i, step := range steps {
+		if err := <-waits[i]; errs.KindOf(err) != step.kind || done[i] != step.done {
+			t.Errorf("step %d: %+v, error %v: expected %+v, %s", i, done[i], err, step.done, step.kind)
+		}
+	}
+}
+
+// TestPurgeIsPerNetwork has a network expire that removed something, and not the
+// one beside it.
+func TestPurgeIsPerNetwork(t *testing.T) {
+	s := openMemory(t)
+	other, err := s.db.Network(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, x := t.Context(), adding(t, "doc:1#view@ann")
+	keyed := adding(t, "doc:2#view@ann")
+	keyed.Key = "k"
+	for _, w := range []engine.Write{x, keyed, {Delete: []engine.Query{{}}}} {
+		if _, err := s.Write(ctx, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := other.Write(ctx, x); err != nil {
+		t.Fatal(err)
+	}
+	future := time.Now().Add(time.Hour)
+	if n, err := s.db.Purge(ctx, future); n != 2 || err != nil {
+		t.Fatalf("%d tuples purged, error %v: expected 2", n, err)
+	}
+	if _, err := s.readable("2"); errs.KindOf(err) != errs.Expired {
+		t.Errorf("error %v: expected expired", err)
+	}
+	if _, err := other.readable("2"); err != nil {
+		t.Errorf("a network that has lost nothing has expired: %v", err)
+	}
+	keyed.Updates = nil // the key is forgotten, and so can be used for another write
+	if done, err := s.Write(ctx, keyed); err != nil || done.Revision != "4" {
+		t.Errorf("%+v, error %v: expected a write of its own", done, err)
+	}
+	if n, err := s.db.Purge(ctx, time.Now().Add(-time.Hour)); n != 0 || err != nil {
+		t.Fatalf("%d tuples purged, error %v", n, err)
+	}
+	var keys int
+	if err := s.db.reads.QueryRow("SELECT count(*) FROM request").Scan(&keys); err != nil || keys != 1 {
+		t.Errorf("%d keys, error %v: expected the new one", keys, err)
+	}
+}
+
 // TestNothingChanges makes the no-ops of a store and expects no revision.
 func TestNothingChanges(t *testing.T) {
 	s := openMemory(t)
