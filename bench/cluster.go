@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/store"
 )
@@ -25,7 +27,7 @@ type Cluster struct {
 func StartCluster(ctx context.Context, dsn string, n int, o engine.Options) (*Cluster, error) {
 	c := &Cluster{}
 	network := "bench-" + strings.ToLower(rand.Text())
-	shared := strings.HasPrefix(dsn, "sqlite:") || strings.HasPrefix(dsn, "mem:")
+	shared := embedded(dsn)
 	for i := range n {
 		if i == 0 || !shared {
 			db, err := store.Open(ctx, dsn, store.Options{Migrate: true, ApplicationName: "cardea bench"})
@@ -65,4 +67,45 @@ func (c *Cluster) Close() error {
 		bad = append(bad, db.Close())
 	}
 	return errors.Join(bad...)
+}
+
+// embedded reports whether dsn is of a database in this process.
+func embedded(dsn string) bool {
+	return strings.HasPrefix(dsn, "sqlite:") || strings.HasPrefix(dsn, "mem:")
+}
+
+// DatabaseName says what the database of dsn is: sqlite, postgres or cockroach.
+func DatabaseName(ctx context.Context, dsn string) (string, error) {
+	if embedded(dsn) {
+		return "sqlite", nil
+	}
+	c, err := pgx.Connect(ctx, serverDSN(dsn))
+	if err != nil {
+		return "", err
+	}
+	defer c.Close(ctx)
+	isCockroach, err := cockroach(ctx, c)
+	if isCockroach {
+		return "cockroach", err
+	}
+	return "postgres", err
+}
+
+// serverDSN is dsn with the scheme that pgx knows.
+func serverDSN(dsn string) string {
+	for _, scheme := range []string{"cockroach://", "cockroachdb://"} {
+		if rest, ok := strings.CutPrefix(dsn, scheme); ok {
+			return "postgres://" + rest
+		}
+	}
+	return dsn
+}
+
+// cockroach reports whether a server is CockroachDB.
+func cockroach(ctx context.Context, c interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+}) (bool, error) {
+	var version string
+	err := c.QueryRow(ctx, "SELECT version()").Scan(&version)
+	return strings.HasPrefix(version, "CockroachDB"), err
 }

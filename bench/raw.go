@@ -124,12 +124,7 @@ type rawServer struct {
 }
 
 func openRawServer(ctx context.Context, dsn string, connections int) (raw, error) {
-	for _, scheme := range []string{"cockroach://", "cockroachdb://"} {
-		if rest, ok := strings.CutPrefix(dsn, scheme); ok {
-			dsn = "postgres://" + rest
-		}
-	}
-	config, err := pgxpool.ParseConfig(dsn)
+	config, err := pgxpool.ParseConfig(serverDSN(dsn))
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +133,12 @@ func openRawServer(ctx context.Context, dsn string, connections int) (raw, error
 	if err != nil {
 		return nil, err
 	}
-	var version string
-	if err := pool.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
+	isCockroach, err := cockroach(ctx, pool)
+	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	r := rawServer{pool: pool, copy: !strings.HasPrefix(version, "CockroachDB")}
+	r := rawServer{pool: pool, copy: !isCockroach}
 	text := "TEXT NOT NULL"
 	if r.copy {
 		text = `TEXT COLLATE "C" NOT NULL` // as fast as it gets

@@ -18,11 +18,11 @@ import (
 func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure checks against a server, with answers that are known",
+		Short: "Measure servers and stores, with answers that are known",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.benchLoadCommand())
+	cmd.AddCommand(a.benchLoadCommand(), a.benchConsistencyCommand(), a.benchWriteCommand(), a.benchLagCommand())
 	return cmd
 }
 
