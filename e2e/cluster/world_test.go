@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -168,15 +169,37 @@ func (c *client) writeAll(ctx context.Context, node int) error {
 		if c.rand.IntN(2) == 0 {
 			do = c.swap
 		}
-		if err := do(ctx, node, register, value); err != nil && !c.errs(err) {
+		if err := c.survive(ctx, node, do(ctx, node, register, value)); err != nil {
 			return err
+		}
+	}
+}
+
+// survive returns err, unless it may happen: then it waits until the node has
+// recovered by itself.
+func (c *client) survive(ctx context.Context, node int, err error) error {
+	if err == nil || !c.errs(err) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if _, _, _, err = read(ctx, c.nodes[node], 0, fully); err == nil || !c.errs(err) {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("node %d does not recover: %w", node, err)
 		}
 	}
 }
 
 // readFully reads through one node, fully consistent, until done.
 func (c *client) readFully(ctx context.Context, node int, done <-chan struct{}) error {
-	return c.until(done, func() error {
+	return c.until(ctx, node, done, func() error {
 		_, err := c.read(ctx, node, c.rand.IntN(documents), fully, op{kind: opFully})
 		return err
 	})
@@ -185,7 +208,7 @@ func (c *client) readFully(ctx context.Context, node int, done <-chan struct{}) 
 // readTokens takes the token of a write to another node, and that of the answer
 // to a third, until done.
 func (c *client) readTokens(ctx context.Context, node int, done <-chan struct{}) error {
-	return c.until(done, func() error {
+	return c.until(ctx, node, done, func() error {
 		register := c.rand.IntN(documents)
 		wrote := c.newest[register].Load()
 		if wrote == nil {
@@ -205,14 +228,14 @@ func (c *client) readTokens(ctx context.Context, node int, done <-chan struct{})
 	})
 }
 
-func (c *client) until(done <-chan struct{}, do func() error) error {
+func (c *client) until(ctx context.Context, node int, done <-chan struct{}, do func() error) error {
 	for {
 		select {
 		case <-done:
 			return nil
 		default:
 		}
-		if err := do(); err != nil && !c.errs(err) {
+		if err := c.survive(ctx, node, do()); err != nil {
 			return err
 		}
 	}
