@@ -1,4 +1,5 @@
-# Bare make prints the targets below. All of them need Go and make, no more.
+# Bare make prints the targets below. All of them need Go and make, no more; the
+# tests of databases start their own, see internal/testdb.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ build: ## build bin/cardea
 	go build -trimpath -o bin/cardea ./cmd/cardea
 
 test: ## run all tests
-	@go test -json -timeout 8m ./... | go run ./internal/testreport
+	@go test -json -timeout 12m ./... | go run ./internal/testreport
 
 race: ## run all tests with the race detector
 	@CGO_ENABLED=1 go test -race -json -timeout 30m ./... | go run ./internal/testreport
