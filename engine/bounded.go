@@ -125,7 +125,7 @@ func (e *Engine) ask(ctx context.Context, s *state, ts []Tuple) ([]Result, *stat
 		q.left[i] = e.options.MaxWork
 	}
 	for {
-		s = e.intern(s, ts)
+		s.intern(ts)
 		lacks, err := e.round(ctx, s, &q)
 		if err == nil && len(lacks) == 0 {
 			e.count(&q)
@@ -200,26 +200,15 @@ func (e *Engine) round(ctx context.Context, s *state, q *inquiry) (map[SetRead]b
 	return all, nil
 }
 
-// intern returns s, or the newest state of its line, with numbers for all names
-// of ts, so that what is found about them can be kept.
-func (e *Engine) intern(s *state, ts []Tuple) *state {
-	unknown := func(t Tuple) bool {
-		return !s.named(t.Object, t.Relation) || !s.named(t.Subject.Object, t.Subject.Relation)
-	}
-	if !slices.ContainsFunc(ts, unknown) {
-		return s
-	}
-	l := s.line
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next := *l.now.Load()
-	b := next.snap.Build()
+// intern gives all names of ts numbers in the graph of s, so that what is found
+// about them can be kept.
+func (s *state) intern(ts []Tuple) {
+	b := s.snap.Build()
 	for _, t := range ts {
-		refs(b, t)
+		if !s.named(t.Object, t.Relation) || !s.named(t.Subject.Object, t.Subject.Relation) {
+			refs(b, t)
+		}
 	}
-	next.snap = b.Publish()
-	l.now.Store(&next)
-	return &next
 }
 
 // named reports whether find knows all names.
@@ -247,11 +236,11 @@ func (e *Engine) fetch(ctx context.Context, s *state, lacks map[SetRead]bool, q 
 	b := now.snap.Build()
 	for i, read := range asked {
 		on, _ := refs(b, Tuple{Object: read.Object, Relation: read.Relation, Subject: read.Member})
-		if set := joined(b, read, found[i], changes, b.Set(on)); set != nil {
-			before := b.Bytes()
-			b.Load(on, set)
-			now.shelf.add(set.Key, on, b.Bytes()-before)
-			q.pin(set.Key)
+		if have := b.Loaded(on); have == nil || have.Part {
+			loaded, members := joined(b, read, found[i], changes, have)
+			b.Load(on, loaded, members)
+			now.shelf.add(loaded.Key, on, found[i].bytes())
+			q.pin(loaded.Key)
 		}
 	}
 	next, err := e.settled(now, b)
@@ -296,44 +285,45 @@ func unreachable(ctx context.Context, err error) error {
 }
 
 // joined returns what is known of a set from what was found for a read, the
-// changes that came since, and what b has of it, which is up to date. It is nil
-// if b has it all.
-func joined(b *graph.Builder, read SetRead, found foundSet, changes []Change, have *graph.Set) *graph.Set {
-	if have != nil && have.Part == nil {
-		return nil
-	}
-	member := make(map[Subject]bool, len(found.members))
+// changes that came since, and what was known before, which is up to date and may
+// be nil.
+func joined(b *graph.Builder, read SetRead, found foundSet, changes []Change, have *graph.Loaded) (*graph.Loaded, []graph.Ref) {
+	is := make(map[Subject]bool, len(found.members))
 	for _, s := range found.members {
-		member[s] = true
+		is[s] = true
 	}
-	if found.large && !member[read.Member] && read.Member.Relation == "" {
-		member[read.Member] = false
+	if found.large && !is[read.Member] && read.Member.Relation == "" {
+		is[read.Member] = false
 	}
 	for _, c := range changes {
 		if c.Model == nil && c.Tuple.Object == read.Object && c.Tuple.Relation == read.Relation {
-			member[c.Tuple.Subject] = c.Op == Insert
+			is[c.Tuple.Subject] = c.Op == Insert
 		}
 	}
-	set := &graph.Set{Key: shelfKey(read.Object, read.Relation)}
-	if found.large {
-		set.Part = &graph.Part{}
-		if have != nil {
-			set.Direct = append(set.Direct, have.Direct...)
-			set.Part.Absent = append(set.Part.Absent, have.Part.Absent...)
+	l := &graph.Loaded{Key: shelfKey(read.Object, read.Relation), Part: found.large}
+	if l.Part && have != nil {
+		l.Absent = append(l.Absent, have.Absent...)
+	}
+	var members []graph.Ref
+	for s, member := range is {
+		switch ref := subjectRef(b, s); {
+		case member:
+			members = append(members, ref)
+		case l.Part && s.Relation == "":
+			l.Absent = append(l.Absent, ref.Object())
 		}
 	}
-	for s, is := range member {
-		ref := subjectRef(b, s)
-		switch {
-		case is && s.Relation != "":
-			set.Sets = append(set.Sets, ref)
-		case is:
-			set.Direct = append(set.Direct, ref)
-		case found.large && s.Relation == "":
-			set.Part.Absent = append(set.Part.Absent, ref)
-		}
+	return l, members
+}
+
+// bytes estimates what f takes in memory with the names in it.
+func (f foundSet) bytes() int64 {
+	const set, member = 300, 32
+	n := int64(set)
+	for _, s := range f.members {
+		n += member + int64(len(s.ID))
 	}
-	return set
+	return n
 }
 
 // keep applies changes to what s has in memory, and forgets the rest.
@@ -345,7 +335,7 @@ func (s *state) keep(b *graph.Builder, changes []Change) {
 		if c.Op == Insert && c.Tuple.Relation == "" {
 			b.Suspect()
 		}
-		if s.snap.Set(s.find(c.Tuple.Object, c.Tuple.Relation)) == nil {
+		if s.snap.Loaded(s.find(c.Tuple.Object, c.Tuple.Relation)) == nil {
 			continue
 		}
 		if on, subject := refs(b, c.Tuple); c.Op == Insert {
@@ -378,24 +368,20 @@ func (e *Engine) compacted(s *state) *state {
 		b.Suspect()
 	}
 	move := func(r graph.Ref) graph.Ref { return subjectRef(b, s.name(r)) }
-	moveAll := func(list []graph.Ref) []graph.Ref {
-		moved := make([]graph.Ref, len(list))
-		for i, r := range list {
-			moved[i] = move(r)
-		}
-		return moved
-	}
 	s.shelf.restart()
-	s.snap.All(func(on graph.Ref, set *graph.Set) bool {
-		copied := &graph.Set{Key: set.Key, Direct: moveAll(set.Direct), Sets: moveAll(set.Sets)}
-		if set.Part != nil {
-			copied.Part = &graph.Part{Absent: moveAll(set.Part.Absent)}
+	for on, l := range s.snap.AllLoaded {
+		copied := &graph.Loaded{Key: l.Key, Part: l.Part}
+		for _, object := range l.Absent {
+			copied.Absent = append(copied.Absent, move(graph.MakeRef(object, 0)).Object())
+		}
+		var members []graph.Ref
+		for r := range s.snap.Set(on).All {
+			members = append(members, move(r))
 		}
 		to := move(on)
-		b.Load(to, copied)
-		s.shelf.moved(set.Key, to)
-		return true
-	})
+		b.Load(to, copied, members)
+		s.shelf.moved(l.Key, to)
+	}
 	e.counters.compactions.Add(1)
 	next := e.newState(s.revision, b, s.model)
 	next.line, next.shelf = s.line, s.shelf

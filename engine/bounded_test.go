@@ -218,7 +218,7 @@ func TestBoundedMemory(t *testing.T) {
 // mode, and nobody who asks meanwhile notices.
 func TestGoesBounded(t *testing.T) {
 	var told atomic.Int64
-	e := withDocs(t, engine.Options{Memory: 60_000, OnBounded: func() { told.Add(1) }})
+	e := withDocs(t, engine.Options{Memory: withDocs(t, engine.Options{}).Stats().Bytes + 20_000, OnBounded: func() { told.Add(1) }})
 	if e.Stats().Bounded {
 		t.Fatal("an empty store does not fit")
 	}

@@ -271,7 +271,7 @@ func (e *Engine) lead(ctx context.Context, s *state, rev Revision) (*state, erro
 		changes = append(changes, c)
 	}
 	e.counters.storeRows.Add(int64(len(changes)))
-	return e.advance(s, rev, changes, s.snap.Fork().Build())
+	return e.advance(s, rev, changes, s.snap.Build())
 }
 
 // nearest returns the newest state in memory that need covers, nil if there is

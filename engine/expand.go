@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/cardea-iam/cardea/engine/graph"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/opl"
 )
@@ -234,19 +233,16 @@ func (x *expansion) traverse(about Object, e opl.Traverse, depth int) (*Tree, er
 // subjects returns what is stored for a subject set, sorted.
 func (x *expansion) subjects(of Subject) []Subject {
 	s := x.state
-	set := s.snap.Set(s.find(of.Object, of.Relation))
-	if x.lacks != nil && (set == nil || set.Part != nil) {
-		x.lacks[SetRead{Object: of.Object, Relation: of.Relation, Whole: true}] = true
-		return nil
-	}
-	if set == nil {
-		return nil
-	}
-	list := make([]Subject, 0, set.Len())
-	for _, refs := range [][]graph.Ref{set.Direct, set.Sets} {
-		for _, r := range refs {
-			list = append(list, s.name(r))
+	ref := s.find(of.Object, of.Relation)
+	if x.lacks != nil {
+		if l := s.snap.Loaded(ref); l == nil || l.Part {
+			x.lacks[SetRead{Object: of.Object, Relation: of.Relation, Whole: true}] = true
+			return nil
 		}
+	}
+	var list []Subject
+	for r := range s.snap.Set(ref).All {
+		list = append(list, s.name(r))
 	}
 	slices.SortFunc(list, func(a, b Subject) int { return Tuple{Subject: a}.Compare(Tuple{Subject: b}) })
 	return list

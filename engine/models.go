@@ -6,7 +6,6 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/cardea-iam/cardea/engine/graph"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/opl"
 )
@@ -82,17 +81,14 @@ func (e *Engine) tuples(ctx context.Context, s *state) iter.Seq2[Tuple, error] {
 		return e.store.Read(ctx, s.revision, Query{}, Page{})
 	}
 	return func(yield func(Tuple, error) bool) {
-		s.snap.All(func(on graph.Ref, set *graph.Set) bool {
+		for on, set := range s.snap.All {
 			o := s.name(on)
-			for _, list := range [][]graph.Ref{set.Direct, set.Sets} {
-				for _, subject := range list {
-					if !yield(Tuple{o.Object, o.Relation, s.name(subject)}, nil) {
-						return false
-					}
+			for subject := range set.All {
+				if !yield(Tuple{o.Object, o.Relation, s.name(subject)}, nil) {
+					return
 				}
 			}
-			return true
-		})
+		}
 	}
 }
 

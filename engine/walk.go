@@ -105,9 +105,9 @@ const (
 type question struct {
 	ref  graph.Ref
 	rule *rule
-	set  *graph.Set // what is stored for ref, if the rule counts that
-	open bool       // set does not say all that the walk needs
-	alt  *alt       // in later: the intersection or negation to ask
+	set  graph.Set // what is stored for ref, if the rule counts that
+	open bool      // set does not say all that the walk needs
+	alt  *alt      // in later: the intersection or negation to ask
 }
 
 var walks = sync.Pool{New: func() any { return &walk{seen: map[graph.Ref]int32{}} }}
@@ -119,7 +119,7 @@ func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject Subje
 	member := s.find(subject.Object, subject.Relation)
 	if set := s.snap.Set(ref); r.stored && set.Contains(member) {
 		return true, 1, nil
-	} else if len(r.alts) == 0 && lacks == nil && (set == nil || len(set.Sets) == 0 && !s.snap.HasBare()) {
+	} else if len(r.alts) == 0 && lacks == nil && ends(s.snap, set) {
 		return false, 1, nil
 	}
 	w := walks.Get().(*walk)
@@ -130,6 +130,11 @@ func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject Subje
 	}
 	a := w.solve(ref, r)
 	return a.verdict == yes, budget - w.budget, a.err
+}
+
+// ends reports whether the members of a set lead no further.
+func ends(snap *graph.Snapshot, set graph.Set) bool {
+	return !set.HasSets() && (set.Slots() == 0 || !snap.HasBare())
 }
 
 // release makes w ready for the next walk. To clear a map costs what its largest
@@ -223,21 +228,16 @@ func (w *walk) visit(id int32, q question) answer {
 	if q.open {
 		result = answer{failed, certain, errMissing}
 	}
-	if q.set != nil {
-		for _, member := range q.set.Sets {
-			a := w.push(id, member, nil)
-			if a.verdict == yes {
-				return a
-			}
-			result = either(result, a)
+	for i := range q.set.Slots() {
+		relation, members := q.set.Slot(i)
+		if relation == 0 && !w.snap.HasBare() {
+			continue
 		}
-		if w.snap.HasBare() {
-			a := w.pushObjects(id, q.set.Direct)
-			if a.verdict == yes {
-				return a
-			}
-			result = either(result, a)
+		a := w.pushMembers(id, relation, members)
+		if a.verdict == yes {
+			return a
 		}
+		result = either(result, a)
 	}
 	for i := range q.rule.alts {
 		a := w.follow(id, q.ref.Object(), &q.rule.alts[i])
@@ -267,41 +267,48 @@ func (w *walk) follow(id int32, object uint32, a *alt) answer {
 // traverse asks each object stored in via; plain subject ids are no objects.
 func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 	result := answer{no, certain, nil}
-	set := w.set(via)
+	set := w.snap.Set(via)
 	if w.lack(via, set, true) {
 		result = answer{failed, certain, errMissing}
 	}
-	if set == nil {
-		return result
-	}
-	for _, list := range [2][]graph.Ref{set.Direct, set.Sets} {
-		for _, member := range list {
-			if w.snap.NamespaceOf(member.Object()) == graph.Plain {
-				continue
+	for i := range set.Slots() {
+		_, members := set.Slot(i)
+		for p := range members.Pieces() {
+			for _, object := range members.Piece(p) {
+				if w.snap.NamespaceOf(object) == graph.Plain {
+					continue
+				}
+				a := w.push(id, graph.MakeRef(object, next.relation), next.rule)
+				if a.verdict == yes {
+					return a
+				}
+				result = either(result, a)
 			}
-			a := w.push(id, graph.MakeRef(member.Object(), next.relation), next.rule)
-			if a.verdict == yes {
-				return a
-			}
-			result = either(result, a)
 		}
 	}
 	return result
 }
 
-// pushObjects looks into objects that are members, as if they were groups with
-// the empty relation.
-func (w *walk) pushObjects(id int32, members []graph.Ref) answer {
+// pushMembers adds what is in subject sets that are members, all with the same
+// relation. With the empty one they are objects, which are looked into as if they
+// were groups.
+func (w *walk) pushMembers(id int32, relation uint32, members graph.List) answer {
 	result := answer{no, certain, nil}
-	for _, member := range members {
-		if w.snap.NamespaceOf(member.Object()) == graph.Plain {
-			continue
+	var r *rule
+	if relation == 0 {
+		r = openRule
+	}
+	for p := range members.Pieces() {
+		for _, object := range members.Piece(p) {
+			if relation == 0 && w.snap.NamespaceOf(object) == graph.Plain {
+				continue
+			}
+			a := w.push(id, graph.MakeRef(object, relation), r)
+			if a.verdict == yes {
+				return a
+			}
+			result = either(result, a)
 		}
-		a := w.push(id, member, openRule)
-		if a.verdict == yes {
-			return a
-		}
-		result = either(result, a)
 	}
 	return result
 }
@@ -319,7 +326,7 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 	if set.Contains(w.subject) {
 		return answer{yes, certain, nil}
 	}
-	if len(r.alts) == 0 && (set == nil || len(set.Sets) == 0 && !w.snap.HasBare()) {
+	if len(r.alts) == 0 && ends(w.snap, set) {
 		w.budget--
 		if r.stored && w.lack(ref, set, false) {
 			return answer{failed, certain, errMissing}
@@ -337,29 +344,30 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 	return answer{no, certain, nil}
 }
 
-func (w *walk) stored(ref graph.Ref, r *rule) *graph.Set {
+func (w *walk) stored(ref graph.Ref, r *rule) graph.Set {
 	if !r.stored {
-		return nil
+		return graph.Set{}
 	}
-	return w.set(ref)
-}
-
-func (w *walk) set(ref graph.Ref) *graph.Set {
-	set := w.snap.Set(ref)
-	if w.lacks != nil && set != nil {
-		w.state.shelf.touch(set.Key)
+	if w.lacks != nil {
+		if l := w.snap.Loaded(ref); l != nil {
+			w.state.shelf.touch(l.Key)
+		}
 	}
-	return set
+	return w.snap.Set(ref)
 }
 
 // lack reports whether set, which is in memory for ref, leaves open whether the
 // subject is in it, or, with all, who is; and notes that.
-func (w *walk) lack(ref graph.Ref, set *graph.Set, all bool) bool {
-	if w.lacks == nil || set != nil && set.Part == nil {
+func (w *walk) lack(ref graph.Ref, set graph.Set, all bool) bool {
+	if w.lacks == nil {
+		return false
+	}
+	l := w.snap.Loaded(ref)
+	if l != nil && !l.Part {
 		return false
 	}
 	all = all || w.snap.HasBare() || w.member == Subject{}
-	if set != nil && !all && set.Knows(w.subject) {
+	if l != nil && !all && l.Knows(set, w.subject) {
 		return false
 	}
 	on := w.state.name(ref)

@@ -1,7 +1,5 @@
 package graph
 
-import "slices"
-
 // Plain is the namespace, without a name, of plain subject ids.
 const Plain uint32 = 0
 
@@ -20,136 +18,164 @@ func (r Ref) Relation() uint32 { return uint32(r) }
 
 func (r Ref) hash() uint64 { return mix(uint64(r)) }
 
-// A Set is the subjects of one Ref.
+// A Set is the subjects of one Ref, or its memberships. It has one slot for each
+// relation that they have, sorted by it; the zero Set has none.
 type Set struct {
-	// Direct has the plain subject ids and the objects, Sets the subject sets
-	// with a relation. Both are sorted and must not be written.
-	Direct, Sets []Ref
-
-	// Part is nil if all subjects are here. Else Sets is whole, but of Direct only
-	// some are known.
-	Part *Part
-
-	// Key is for who loads the set, see Builder.Load.
-	Key uint64
+	c      *chunk
+	lo, hi uint32
 }
 
-// A Part is what is known of a Set beyond its members.
-type Part struct {
-	Absent []Ref // subjects that are not members, sorted
+// Slots returns the number of slots.
+func (s Set) Slots() int { return int(s.hi - s.lo) }
+
+// Slot returns slot i: a relation and the objects that stand in it with that.
+func (s Set) Slot(i int) (relation uint32, objects List) {
+	j := s.lo + uint32(i)
+	return s.c.far(s.c.kinds[j]), s.c.list(j)
+}
+
+// Direct returns the subjects without a relation: plain ids, and objects.
+func (s Set) Direct() List {
+	if s.c == nil || s.c.far(s.c.kinds[s.lo]) != 0 {
+		return List{}
+	}
+	return s.c.list(s.lo)
+}
+
+// HasSets reports whether there are subjects with a relation.
+func (s Set) HasSets() bool {
+	return s.hi-s.lo > 1 || s.c != nil && s.c.far(s.c.kinds[s.lo]) != 0
 }
 
 // Contains reports whether the subject is one of the set as it stands.
-func (s *Set) Contains(subject Ref) bool {
-	if s == nil {
-		return false
+func (s Set) Contains(subject Ref) bool {
+	for j := s.lo; j < s.hi; j++ {
+		if s.c.far(s.c.kinds[j]) == subject.Relation() {
+			return s.c.list(j).Has(subject.Object())
+		}
 	}
-	list := s.Direct
-	if subject.Relation() != 0 {
-		list = s.Sets
-	}
-	_, found := slices.BinarySearch(list, subject)
-	return found
-}
-
-// Knows reports whether Contains tells the truth about the subject.
-func (s *Set) Knows(subject Ref) bool {
-	if s.Part == nil || subject.Relation() != 0 || s.Contains(subject) {
-		return true
-	}
-	_, absent := slices.BinarySearch(s.Part.Absent, subject)
-	return absent
+	return false
 }
 
 // Len returns the number of subjects.
-func (s *Set) Len() int { return len(s.Direct) + len(s.Sets) }
+func (s Set) Len() int {
+	n := 0
+	for i := range s.Slots() {
+		_, list := s.Slot(i)
+		n += list.Len()
+	}
+	return n
+}
+
+// All yields the subjects, sorted by relation and object.
+func (s Set) All(yield func(Ref) bool) {
+	for i := range s.Slots() {
+		relation, list := s.Slot(i)
+		for object := range list.All {
+			if !yield(MakeRef(object, relation)) {
+				return
+			}
+		}
+	}
+}
 
 // A Snapshot is one state of the graph.
 type Snapshot struct {
-	namespaces names
-	relations  names
-	objects    names
-	sets       trie[Ref, *Set]
-	tuples     int64
-	bare       int64 // tuples whose relation is empty; in a partial one: not 0 if there may be any
-	bytes      int64 // an estimate
-	partial    bool  // G5
+	*tables
+	forward, reverse vector
+	tuples           int64
+	bare             int64 // tuples whose relation is empty; in a partial graph: not 0 if there may be any
+	bytes            int64 // of the chunks, an estimate
+
+	// In a partial graph only:
+	partial bool
+	loaded  trie[Ref, *Loaded]
 }
 
-// What things take in memory, measured on 64 bits: a name beside its text, a
-// set beside its members, a member, and what Go adds to a slice of members.
-const (
-	nameBytes   = 120
-	setBytes    = 64 + 40
-	memberBytes = 8
-)
+// tables are what all snapshots of a graph share.
+type tables struct {
+	namespaces, relations, objects *names
+	kinds                          *kinds
+}
 
 // Empty returns a graph without tuples.
-func Empty() *Snapshot { return empty(false) }
+func Empty() *Snapshot {
+	t := &tables{newNames(1), newNames(1), newNames(64), newKinds()}
+	t.namespaces.intern(0, "")
+	t.relations.intern(0, "")
+	t.objects.append(0, "") // G3: object 0 is none
+	return &Snapshot{tables: t}
+}
 
 // Unknown returns a partial graph of which nothing is known yet.
-func Unknown() *Snapshot { return empty(true) }
-
-func empty(partial bool) *Snapshot {
-	s := &Snapshot{partial: partial}
-	b := s.Build()
-	b.Namespace("")
-	b.Relation("")
-	b.next.objects.list = append(b.next.objects.list, name{}) // G3: object 0 is none
-	return b.Publish()
+func Unknown() *Snapshot {
+	s := Empty()
+	s.partial = true
+	return s
 }
 
 // Namespace returns the number of a namespace, if the graph ever met it.
-func (s *Snapshot) Namespace(text string) (uint32, bool) {
-	return s.namespaces.lookup(name{text: text})
-}
+func (s *Snapshot) Namespace(text string) (uint32, bool) { return s.namespaces.lookup(0, text) }
 
 // Relation returns the number of a relation, if the graph ever met it.
-func (s *Snapshot) Relation(text string) (uint32, bool) { return s.relations.lookup(name{text: text}) }
+func (s *Snapshot) Relation(text string) (uint32, bool) { return s.relations.lookup(0, text) }
 
 // Object returns the number of an object, if the graph ever met it.
 func (s *Snapshot) Object(namespace uint32, id string) (uint32, bool) {
-	return s.objects.lookup(name{namespace, id})
+	return s.objects.lookup(namespace, id)
 }
 
 // NamespaceOf returns the namespace of an object.
-func (s *Snapshot) NamespaceOf(object uint32) uint32 { return s.objects.list[object].space }
+func (s *Snapshot) NamespaceOf(object uint32) uint32 { return s.objects.space(object) }
 
 // NamespaceName returns the name of a namespace.
-func (s *Snapshot) NamespaceName(namespace uint32) string { return s.namespaces.list[namespace].text }
+func (s *Snapshot) NamespaceName(namespace uint32) string { return s.namespaces.text(namespace) }
 
 // RelationName returns the name of a relation.
-func (s *Snapshot) RelationName(relation uint32) string { return s.relations.list[relation].text }
+func (s *Snapshot) RelationName(relation uint32) string { return s.relations.text(relation) }
 
 // ObjectName returns the id of an object within its namespace.
-func (s *Snapshot) ObjectName(object uint32) string { return s.objects.list[object].text }
+func (s *Snapshot) ObjectName(object uint32) string { return s.objects.text(object) }
 
-// Set returns the subjects of r, nil if there are none, or, in a partial graph,
-// if they are not known.
-func (s *Snapshot) Set(r Ref) *Set {
-	set, _ := s.sets.get(r.hash(), r)
-	return set
+// Set returns the subjects of r. In a partial graph they are those that are
+// known, see Loaded.
+func (s *Snapshot) Set(r Ref) Set { return s.forward.find(r) }
+
+// Memberships returns the Refs that r is a subject of: slots by their relation. A
+// partial graph does not know them.
+func (s *Snapshot) Memberships(r Ref) Set { return s.reverse.find(r) }
+
+func (v *vector) find(r Ref) Set {
+	if c := v.get(r.Object() >> chunkBits); c != nil {
+		return c.find(r.Object(), r.Relation())
+	}
+	return Set{}
 }
 
-// All yields every Ref that has subjects, in no particular order.
-func (s *Snapshot) All(yield func(Ref, *Set) bool) { s.sets.all(yield) }
+// All yields every Ref that has subjects, and them.
+func (s *Snapshot) All(yield func(Ref, Set) bool) {
+	for n, c := range s.forward.all {
+		for local := range uint32(chunkLen) {
+			for lo := c.first[local]; lo < c.first[local+1]; {
+				relation := c.near(c.kinds[lo])
+				set := c.find(local, relation)
+				if !yield(MakeRef(n<<chunkBits|local, relation), set) {
+					return
+				}
+				lo = set.hi
+			}
+		}
+	}
+}
 
 // Tuples returns the number of tuples in memory.
 func (s *Snapshot) Tuples() int64 { return s.tuples }
 
-// Bytes estimates the memory that the snapshot takes.
-func (s *Snapshot) Bytes() int64 { return s.bytes }
+// Bytes estimates the memory that the snapshot takes, the names included.
+func (s *Snapshot) Bytes() int64 {
+	return s.bytes + s.namespaces.bytes.Load() + s.relations.bytes.Load() + s.objects.bytes.Load()
+}
 
 // HasBare reports whether any tuple has the empty relation. While there is none,
 // objects as subjects need not be looked into.
 func (s *Snapshot) HasBare() bool { return s.bare > 0 }
-
-// Fork returns the same state for a second line of builders (G2). It costs a
-// copy of the list of names.
-func (s *Snapshot) Fork() *Snapshot {
-	f := *s
-	f.namespaces.list = slices.Clone(s.namespaces.list)
-	f.relations.list = slices.Clone(s.relations.list)
-	f.objects.list = slices.Clone(s.objects.list)
-	return &f
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -56,83 +57,113 @@ func (t *trie[K, V]) all2() func(func(K, V) bool) {
 }
 
 // TestSnapshots applies random batches and compares each snapshot with a map,
-// after all batches, so that a change to an old snapshot shows.
+// after all batches, so that a change to an old snapshot shows: in both
+// directions, with lists on both sides of the size that moves them out of their
+// chunk.
 func TestSnapshots(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
-	type pair struct{ on, subject string }
-	want := map[pair]bool{}
+	type pair struct{ on, subject Ref }
 	type version struct {
 		s    *Snapshot
 		want map[pair]bool
 	}
-	now := Empty()
-	var versions []version
-	ref := func(b *Builder, text string) Ref {
-		ns := b.Namespace(text[:1])
-		return MakeRef(b.Object(ns, text[1:2]), b.Relation(text[2:]))
-	}
-	texts := []string{"A1", "A2", "A3r", "A1r", "B1r", "B1s", "B2s", "C1", "C2t"}
-	for range 200 {
-		b := now.Build()
-		for range 1 + r.IntN(10) {
-			p := pair{texts[r.IntN(len(texts))], texts[r.IntN(len(texts))]}
-			if r.IntN(2) == 0 {
-				b.Insert(ref(b, p.on), ref(b, p.subject))
-				want[p] = true
-			} else {
-				b.Delete(ref(b, p.on), ref(b, p.subject))
-				delete(want, p)
+	for name, world := range map[string]struct{ objects, relations, batch, rounds int }{
+		"small": {6, 4, 10, 200}, "crowded": {2000, 2, 3000, 25}, "wide": {40_000, 6, 5000, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := Empty()
+			for i := range world.objects {
+				now.objects.intern(uint32(i%3), fmt.Sprint("object", i))
 			}
-		}
-		now = b.Publish()
-		versions = append(versions, version{now, maps.Clone(want)})
-	}
-	print := func(s *Snapshot, r Ref) string {
-		return s.NamespaceName(s.NamespaceOf(r.Object())) + s.ObjectName(r.Object()) + s.RelationName(r.Relation())
-	}
-	for i, v := range versions {
-		got, bare := map[pair]bool{}, false
-		v.s.All(func(on Ref, set *Set) bool {
-			bare = bare || on.Relation() == 0
-			for _, list := range [][]Ref{set.Direct, set.Sets} {
-				for j, subject := range list {
-					if j > 0 && list[j-1] >= subject {
-						t.Errorf("version %d: members not sorted (G4)", i)
+			random := func() Ref {
+				object := 1 + r.IntN(world.objects)
+				if r.IntN(3) == 0 {
+					object = 1 + r.IntN(3) // some are in everything
+				}
+				return MakeRef(uint32(object), uint32(r.IntN(world.relations)))
+			}
+			want := map[pair]bool{}
+			var versions []version
+			for range world.rounds {
+				b := now.Build()
+				for range 1 + r.IntN(world.batch) {
+					p := pair{random(), random()}
+					if r.IntN(3) == 0 {
+						b.Delete(p.on, p.subject)
+						delete(want, p)
+					} else {
+						b.Insert(p.on, p.subject)
+						want[p] = true
 					}
-					if !set.Contains(subject) {
-						t.Errorf("version %d: Contains misses a member", i)
+				}
+				now = b.Publish()
+				versions = append(versions, version{now, maps.Clone(want)})
+			}
+			for i, v := range versions {
+				got, bare := map[pair]bool{}, false
+				for on, set := range v.s.All {
+					bare = bare || on.Relation() == 0
+					last := Ref(0)
+					for subject := range set.All {
+						if key := subject<<32 | subject>>32; last != 0 && key <= last {
+							t.Fatalf("version %d: subjects are not sorted (G4)", i)
+						} else {
+							last = key
+						}
+						got[pair{on, subject}] = true
+						if !v.s.Set(on).Contains(subject) || !v.s.Memberships(subject).Contains(on) {
+							t.Fatalf("version %d: %x in %x is not found", i, subject, on)
+						}
 					}
-					got[pair{print(v.s, on), print(v.s, subject)}] = true
+				}
+				if !maps.Equal(got, v.want) || int(v.s.Tuples()) != len(v.want) || v.s.HasBare() != bare {
+					t.Fatalf("version %d: %d tuples, says %d, want %d", i, len(got), v.s.Tuples(), len(v.want))
+				}
+				back := 0
+				for _, c := range v.s.reverse.all {
+					for j := range c.kinds {
+						back += c.list(uint32(j)).Len()
+					}
+				}
+				if back != len(got) {
+					t.Fatalf("version %d: %d memberships of %d tuples", i, back, len(got))
+				}
+				for range 100 {
+					p := pair{random(), random()}
+					if v.s.Set(p.on).Contains(p.subject) != v.want[p] {
+						t.Fatalf("version %d: Contains is wrong", i)
+					}
 				}
 			}
-			return true
 		})
-		if !maps.Equal(got, v.want) || int(v.s.Tuples()) != len(v.want) || v.s.HasBare() != bare {
-			t.Fatalf("version %d: %d tuples, says %d, want %d", i, len(got), v.s.Tuples(), len(v.want))
-		}
 	}
 }
 
 // TestReadersBesideWriter is for the race detector: readers walk whatever
-// snapshot is the newest while a builder makes the next ones, and another line
-// of builders starts from a fork.
+// snapshot is the newest while a builder makes the next ones, and other builders
+// start from old ones.
 func TestReadersBesideWriter(t *testing.T) {
-	start := Empty()
 	var wg sync.WaitGroup
 	published := make(chan *Snapshot, 64)
 	for range 2 {
 		wg.Go(func() {
 			for s := range published {
-				s.All(func(r Ref, set *Set) bool { return set.Contains(set.Direct[0]) && s.ObjectName(r.Object()) != "" })
-				fork := s.Fork().Build()
-				fork.Insert(MakeRef(fork.Object(1, "fork"), 1), MakeRef(fork.Object(1, "u"), 0))
-				if fork.Publish().Tuples() != s.Tuples()+1 {
-					t.Error("a fork lost tuples")
+				for r, set := range s.All {
+					for subject := range set.All {
+						if !set.Contains(subject) || s.ObjectName(r.Object()) == "" || s.ObjectName(subject.Object()) == "" {
+							t.Error("a name or a subject is lost")
+						}
+					}
+				}
+				other := s.Build()
+				other.Insert(MakeRef(other.Object(1, "fork"), 1), MakeRef(other.Object(1, "u"), 0))
+				if other.Publish().Tuples() != s.Tuples()+1 {
+					t.Error("a second builder lost tuples")
 				}
 			}
 		})
 	}
-	now := start
+	now := Empty()
 	for i := range 300 {
 		b := now.Build()
 		b.Insert(MakeRef(b.Object(b.Namespace("N"), fmt.Sprint(i)), b.Relation("r")), MakeRef(b.Object(b.Namespace("N"), fmt.Sprint(i/2)), 0))
@@ -143,8 +174,46 @@ func TestReadersBesideWriter(t *testing.T) {
 	wg.Wait()
 }
 
+// TestNames: numbers are found again and texts come back, whatever they look like,
+// also while others add.
+func TestNames(t *testing.T) {
+	texts := []string{"", "a", "00000000-0000-0000-0000-000000000000", "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+		"6BA7B810-9dad-11d1-80b4-00c04fd430c8", "6ba7b8109dad-11d1-80b4-00c04fd430c8-", "------------------------------------",
+		"6ba7b810-9dad-11d1-80b4-00c04fd430cg", strings.Repeat("x", 253), strings.Repeat("x", 254), strings.Repeat("\xff", 1000)}
+	for i := range 3000 {
+		texts = append(texts, fmt.Sprint("name ", i), strings.Repeat("y", i%300)+fmt.Sprint(i))
+	}
+	names := newNames(4)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for space := range uint32(2) {
+				for _, text := range texts {
+					id := names.intern(space, text)
+					if names.text(id) != text || names.space(id) != space {
+						t.Errorf("%q in %d came back as %q in %d", text, space, names.text(id), names.space(id))
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if int(names.count) != 2*len(texts) {
+		t.Errorf("%d numbers for %d names", names.count, 2*len(texts))
+	}
+	for _, text := range texts {
+		if id, ok := names.lookup(1, text); !ok || names.text(id) != text {
+			t.Errorf("%q is lost", text)
+		}
+		if _, ok := names.lookup(2, text); ok {
+			t.Errorf("%q is in a space without names", text)
+		}
+	}
+}
+
+// BenchmarkSet looks for one subject in the set of one of n objects.
 func BenchmarkSet(b *testing.B) {
-	for _, n := range []int{1_000, 100_000, 1_000_000} {
+	for _, n := range []int{1_000, 100_000, 10_000_000} {
 		build := Empty().Build()
 		for i := range n {
 			build.Insert(MakeRef(uint32(i), 1), MakeRef(uint32(i), 0))
@@ -159,6 +228,45 @@ func BenchmarkSet(b *testing.B) {
 					b.Fatal("lost")
 				}
 			}
+			b.ReportMetric(float64(s.Bytes())/float64(n), "bytes/tuple")
 		})
 	}
+}
+
+// BenchmarkWrite publishes one change in a graph of n tuples.
+func BenchmarkWrite(b *testing.B) {
+	for _, n := range []int{1_000, 1_000_000} {
+		build := Empty().Build()
+		for i := range n {
+			build.Insert(MakeRef(uint32(i/4), uint32(i%4)), MakeRef(uint32(i*7919%n), 0))
+		}
+		s := build.Publish()
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % n
+				build := s.Build()
+				build.Insert(MakeRef(uint32(i/4), 1), MakeRef(uint32(i), 0))
+				s = build.Publish()
+			}
+		})
+	}
+}
+
+// BenchmarkBuild builds a graph of a million tuples with their names.
+func BenchmarkBuild(b *testing.B) {
+	const n = 1_000_000
+	for b.Loop() {
+		build := Empty().Build()
+		docs, users := build.Namespace("Document"), build.Namespace("User")
+		viewers := build.Relation("viewers")
+		for i := range n {
+			build.Insert(MakeRef(build.Object(docs, fmt.Sprintf("document-%08d", i/4)), viewers),
+				MakeRef(build.Object(users, fmt.Sprintf("user-%08d", i*7919%n/10)), 0))
+		}
+		s := build.Publish()
+		b.ReportMetric(float64(s.Bytes())/n, "bytes/tuple")
+	}
+	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "tuples/s")
 }
