@@ -137,6 +137,37 @@ func purgeWhileReading(h *harness) {
 	}
 }
 
+// purgeWhileReadingSets does the same to a reader of sets: one large, with more
+// subject sets than a backend may read at once, one whole, and small ones.
+func purgeWhileReadingSets(h *harness) {
+	doc := engine.Object{Namespace: "doc", ID: "1"}
+	var ts []engine.Tuple
+	for i := range 6000 {
+		ts = append(ts, engine.Tuple{Object: doc, Relation: "view", Subject: engine.SubjectSet("group", fmt.Sprintf("%05d", i), "member")})
+	}
+	set := engine.SetRead{Object: doc, Relation: "view"}
+	whole := set
+	whole.Whole = true
+	for _, sets := range [][]engine.SetRead{{set}, {whole}, {set, whole}} {
+		rev := h.insert(ts...)
+		h.deleteAll(engine.Query{})
+		want := len(ts) * len(sets)
+		purge := sync.OnceFunc(func() { h.purge(int64(len(ts))) })
+		rows, failed := 0, error(nil)
+		for _, err := range h.ReadSets(h.ctx, rev, sets, 10) {
+			purge()
+			if failed = err; err == nil {
+				rows++
+			}
+		}
+		if rows != want && errs.KindOf(failed) != errs.Expired {
+			h.Fatalf("%d rows of %d, error %v: expected all, or one that says expired", rows, want, failed)
+		}
+		_, err := h.trySets(rev, sets, 10)
+		h.fails(err, errs.Expired)
+	}
+}
+
 // purgeUnderLoad forgets history while others write and read the newest state.
 // A reader may be told that its revision has expired, but never lied to.
 func purgeUnderLoad(h *harness) {

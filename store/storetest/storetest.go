@@ -127,6 +127,7 @@ var suite = []test{
 	{"PurgeManyRows", purgeManyRows, false},
 	{"PurgeEveryNetwork", purgeEveryNetwork, true},
 	{"PurgeWhileReading", purgeWhileReading, true},
+	{"PurgeWhileReadingSets", purgeWhileReadingSets, false},
 	{"PurgeUnderLoad", purgeUnderLoad, true},
 
 	{"ParallelWriters", parallelWriters, true},
