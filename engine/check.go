@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cardea-iam/cardea/engine/graph"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -88,11 +89,17 @@ func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetR
 	if err := t.Validate(); err != nil {
 		return false, 0, err
 	}
-	if err := s.known(t); err != nil {
-		return false, 0, err
+	ns, declared := s.declared(t.Object.Namespace)
+	if !declared {
+		return false, 0, unknownNamespace(t.Object.Namespace)
 	}
-	ref := s.find(t.Object, t.Relation)
-	ns, _ := s.snap.Namespace(t.Object.Namespace)
+	from := graph.Plain
+	if !t.Subject.IsID() {
+		if from, declared = s.declared(t.Subject.Namespace); !declared {
+			return false, 0, unknownNamespace(t.Subject.Namespace)
+		}
+	}
+	ref := s.findIn(ns, t.Object.ID, t.Relation)
 	r, kind := s.program.rule(ns, ref.Relation())
 	switch {
 	case kind == errs.OK:
@@ -101,7 +108,8 @@ func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetR
 	default:
 		return false, 0, errs.New(errs.Invalid, "relation %q does not exist", t.Relation)
 	}
-	return decide(ctx, s, ref, r, t.Subject, budget, lacks)
+	member := s.findIn(from, t.Subject.ID, t.Subject.Relation)
+	return decide(ctx, s, question{ref: ref, rule: r}, member, t.Subject, budget, lacks)
 }
 
 // known reports the first namespace of t that the model lacks.
@@ -116,8 +124,14 @@ func (s *state) known(t Tuple) error {
 }
 
 func (s *state) declares(namespace string) bool {
+	_, ok := s.declared(namespace)
+	return ok
+}
+
+// declared returns the number of a namespace that the model has.
+func (s *state) declared(namespace string) (uint32, bool) {
 	number, ok := s.snap.Namespace(namespace)
-	return ok && int(number) < len(s.program.namespaces) && s.program.namespaces[number] != nil
+	return number, ok && int(number) < len(s.program.namespaces) && s.program.namespaces[number] != nil
 }
 
 func unknownNamespace(name string) error {

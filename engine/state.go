@@ -150,18 +150,25 @@ func subjectRef(b *graph.Builder, s Subject) graph.Ref {
 // met give a Ref that nothing is stored for: it has object 0, or a relation
 // that no object has.
 func (s *state) find(o Object, relation string) graph.Ref {
-	const never = isExpression - 1
+	ns, ok := s.snap.Namespace(o.Namespace)
+	if !ok {
+		ns = never
+	}
+	return s.findIn(ns, o.ID, relation)
+}
+
+// findIn is find for an object in a namespace that has a number.
+func (s *state) findIn(ns uint32, id, relation string) graph.Ref {
 	r, ok := s.snap.Relation(relation)
 	if !ok {
 		r = never
 	}
-	ns, ok := s.snap.Namespace(o.Namespace)
-	if !ok {
-		return graph.MakeRef(0, r)
-	}
-	object, _ := s.snap.Object(ns, o.ID)
+	object, _ := s.snap.Object(ns, id)
 	return graph.MakeRef(object, r)
 }
+
+// never is a number that no namespace and no relation has.
+const never = isExpression - 1
 
 // name is the opposite of find, for a Ref that the graph holds.
 func (s *state) name(r graph.Ref) Subject {

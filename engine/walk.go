@@ -57,10 +57,11 @@ type walk struct {
 	depth       int
 	barrier     int // regions less deep than this are outside of the innermost negation
 	regions     []region
-	seen        map[graph.Ref]int32 // question -> index in regions
+	seen        seenTable // question -> index in regions
 	provisional []int32
 	todo        []question // work lists of all open regions, one behind the other
 	later       []question // the same, for intersections and negations: dearer, so asked last
+	peak        int        // the longest that todo was
 }
 
 // maxDepth bounds the nesting of intersections and negations, each level of
@@ -110,25 +111,25 @@ type question struct {
 	alt  *alt      // in later: the intersection or negation to ask
 }
 
-var walks = sync.Pool{New: func() any { return &walk{seen: map[graph.Ref]int32{}} }}
+var walks = sync.Pool{New: func() any { return &walk{} }}
 
-// decide answers the question ref, which rule r describes, for a subject. In
+// decide answers q for a subject, which has the number member. In
 // bounded mode it notes in lacks what it needed to know and did not; if there is
 // anything, an error may mean no more than that.
-func decide(ctx context.Context, s *state, ref graph.Ref, r *rule, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	member := s.find(subject.Object, subject.Relation)
-	if set := s.snap.Set(ref); r.stored && set.Contains(member) {
+func decide(ctx context.Context, s *state, q question, member graph.Ref, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
+	if set := s.snap.Set(q.ref); q.rule.stored && set.Contains(member) {
 		return true, 1, nil
-	} else if len(r.alts) == 0 && lacks == nil && ends(s.snap, set) {
+	} else if len(q.rule.alts) == 0 && lacks == nil && ends(s.snap, set) {
 		return false, 1, nil
 	}
 	w := walks.Get().(*walk)
 	defer w.release()
+	w.seen.reset()
 	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, member, budget, budget-1000
 	if lacks != nil {
 		w.state, w.member, w.lacks = s, subject, lacks
 	}
-	a := w.solve(ref, r)
+	a := w.solve(q.ref, q.rule)
 	return a.verdict == yes, budget - w.budget, a.err
 }
 
@@ -137,14 +138,14 @@ func ends(snap *graph.Snapshot, set graph.Set) bool {
 	return !set.HasSets() && (set.Slots() == 0 || !snap.HasBare())
 }
 
-// release makes w ready for the next walk. To clear a map costs what its largest
-// use did, so the scratch of a large walk is left to the garbage collector: else
-// every small walk after it would pay.
+// release makes w ready for the next walk. The scratch of a very large walk is
+// left to the garbage collector.
 func (w *walk) release() {
-	if len(w.seen) > 1<<10 {
+	if len(w.seen.entries) > keepSeen || cap(w.todo) > keepSeen {
 		return
 	}
-	clear(w.seen)
+	clear(w.todo[:w.peak]) // they hold on to a snapshot
+	clear(w.later[:cap(w.later)])
 	*w = walk{seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], todo: w.todo[:0], later: w.later[:0]}
 	walks.Put(w)
 }
@@ -165,6 +166,7 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 	id, mark := w.enter(ref)
 	todo, later := len(w.todo), len(w.later)
 	w.todo = append(w.todo, question{ref: ref, rule: r, set: set, open: open})
+	w.peak = max(w.peak, len(w.todo))
 	a := w.search(id, todo, later)
 	w.todo, w.later = w.todo[:todo], w.later[:later]
 	return w.leave(id, mark, a)
@@ -333,14 +335,15 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 		}
 		return answer{no, certain, nil}
 	}
-	if at, met := w.seen[ref]; met && at == id {
+	if at, met := w.seen.get(ref); met && at == id {
 		return answer{no, certain, nil}
 	}
 	if a, known := w.recall(ref); known {
 		return a
 	}
-	w.seen[ref] = id
+	w.seen.set(ref, id)
 	w.todo = append(w.todo, question{ref: ref, rule: r, set: set, open: r.stored && w.lack(ref, set, false)})
+	w.peak = max(w.peak, len(w.todo))
 	return answer{no, certain, nil}
 }
 
@@ -461,7 +464,7 @@ func (w *walk) arg(q question, next ask) answer {
 
 // recall returns what is known of a question that was met before.
 func (w *walk) recall(ref graph.Ref) (answer, bool) {
-	at, met := w.seen[ref]
+	at, met := w.seen.get(ref)
 	if !met {
 		return answer{}, false
 	}
@@ -482,7 +485,7 @@ func (w *walk) recall(ref graph.Ref) (answer, bool) {
 func (w *walk) enter(root graph.Ref) (id int32, mark int) {
 	id = int32(len(w.regions))
 	w.regions = append(w.regions, region{root: root, depth: w.depth})
-	w.seen[root] = id
+	w.seen.set(root, id)
 	w.depth++
 	return id, len(w.provisional)
 }

@@ -32,23 +32,11 @@ const (
 	bigFlag   = 1 << 31
 )
 
-// near returns the relation of a kind that belongs to the objects of c, and far
-// the other.
-func (c *chunk) near(k uint32) uint32 {
-	if kind := c.table.of(k &^ bigFlag); c.back {
-		return kind.subject
-	} else {
-		return kind.relation
-	}
-}
+// near returns the relation of a slot's kind that belongs to the objects of c, and
+// far the other.
+func (c *chunk) near(k uint32) uint32 { return c.table.of(k &^ bigFlag).near(c.back) }
 
-func (c *chunk) far(k uint32) uint32 {
-	if kind := c.table.of(k &^ bigFlag); c.back {
-		return kind.relation
-	} else {
-		return kind.subject
-	}
-}
+func (c *chunk) far(k uint32) uint32 { return c.table.of(k &^ bigFlag).near(!c.back) }
 
 // list returns the objects of slot j.
 func (c *chunk) list(j uint32) List {
@@ -65,15 +53,19 @@ func (c *chunk) list(j uint32) List {
 // find returns the slots of an object with a near relation.
 func (c *chunk) find(object, relation uint32) Set {
 	lo, end := c.first[object&chunkMask], c.first[object&chunkMask+1]
+	if lo == end {
+		return Set{}
+	}
+	table := *c.table.list.Load()
 	for ; lo < end; lo++ {
-		if r := c.near(c.kinds[lo]); r == relation {
+		if r := table[c.kinds[lo]&^bigFlag].near(c.back); r == relation {
 			break
 		} else if r > relation {
 			return Set{}
 		}
 	}
 	hi := lo
-	for hi < end && c.near(c.kinds[hi]) == relation {
+	for hi < end && table[c.kinds[hi]&^bigFlag].near(c.back) == relation {
 		hi++
 	}
 	if lo == hi {

@@ -10,6 +10,14 @@ import (
 // relation of a model.
 type kind struct{ relation, subject uint32 }
 
+// near returns the relation on the object's side, or, back, on the subject's.
+func (k kind) near(back bool) uint32 {
+	if back {
+		return k.subject
+	}
+	return k.relation
+}
+
 // A kinds table numbers kinds. It only grows, and readers take no lock.
 type kinds struct {
 	list atomic.Pointer[[]kind]
