@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -38,9 +39,9 @@ func TestNewEnemy(t *testing.T) {
 				readers.Go(func() { watchBob(t, node, i, at, done) })
 			}
 		}
+		defer readers.Wait()
+		defer close(done)
 		live(t, list, rand.New(rand.NewPCG(seed, 0)))
-		close(done)
-		readers.Wait()
 	})
 }
 
@@ -62,6 +63,7 @@ func watchBob(t *testing.T, on *engine.Engine, node int, at engine.Consistency, 
 			return
 		default:
 		}
+		runtime.Gosched() // the writers want to get on, too
 		answer, err := on.Check(t.Context(), question, at)
 		if err != nil || answer.Allowed {
 			t.Errorf("node %d, mode %d: allowed %t, %v", node, at.Mode, answer.Allowed, err)

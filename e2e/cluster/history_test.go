@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,27 +134,43 @@ func (h *history) check(t *testing.T) {
 	}
 	t.Logf("%d sets, %d swaps, %d reads fully consistent, %d with tokens, %d exact",
 		counts[opSet], counts[opSwap], counts[opFully], counts[opAsFresh], counts[opExactly])
-	switch porcupine.CheckOperationsTimeout(registers, h.ops, patience) {
+	result, info := porcupine.CheckOperationsVerbose(registers, h.ops, patience)
+	switch result {
 	case porcupine.Ok:
 	case porcupine.Unknown:
 		t.Error("the history could not be checked in time")
 	default:
-		for _, part := range registers.Partition(h.ops) {
-			if !porcupine.CheckOperations(registers, part) {
-				t.Errorf("no order explains this:\n%s", describe(part))
+		parts := registers.Partition(h.ops)
+		for i, orders := range info.PartialLinearizationsOperations() {
+			if best := longest(orders); len(best) < len(parts[i]) {
+				t.Errorf("no order explains this.\nThe end of the best order:\n%s\nCannot come next:\n%s",
+					describe(best[max(0, len(best)-15):]), describe(without(parts[i], best)))
 			}
 		}
 	}
 }
 
-func describe(part []porcupine.Operation) string {
-	slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+func longest(orders [][]porcupine.Operation) []porcupine.Operation {
+	if len(orders) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(orders, func(a, b []porcupine.Operation) int { return len(a) - len(b) })
+}
+
+// without returns the first of all that are not in some, by call.
+func without(all, some []porcupine.Operation) []porcupine.Operation {
+	in := map[int64]bool{}
+	for _, o := range some {
+		in[o.Call] = true
+	}
+	rest := slices.DeleteFunc(slices.Clone(all), func(o porcupine.Operation) bool { return in[o.Call] })
+	slices.SortFunc(rest, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	return rest[:min(15, len(rest))]
+}
+
+func describe(ops []porcupine.Operation) string {
 	var text strings.Builder
-	for i, o := range part {
-		if i == 300 {
-			fmt.Fprintf(&text, "... and %d more\n", len(part)-i)
-			break
-		}
+	for _, o := range ops {
 		fmt.Fprintf(&text, "%6d to %6d, client %d: %s\n", o.Call, o.Return, o.ClientId, o.Input)
 	}
 	return text.String()
