@@ -175,7 +175,7 @@ var installPostgres = sync.OnceValue(func() error {
 	if _, err := localdb.PostgresBinaries(); err == nil {
 		return nil // another process was first
 	}
-	for _, args := range [][]string{{"update", "-qq"}, {"install", "-y", "-qq", "--no-install-recommends", "postgresql"}} {
+	for _, args := range [][]string{{"update", "-qq"}, {"install", "-o", "DPkg::Lock::Timeout=120", "-y", "-qq", "--no-install-recommends", "postgresql"}} {
 		cmd := exec.CommandContext(ctx, apt, args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if out, err := cmd.CombinedOutput(); err != nil {
