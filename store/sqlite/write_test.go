@@ -188,6 +188,40 @@ func TestGroupSeesItself(t *testing.T) {
 	}
 }
 
+// TestGroupOfNetworks activates models of two networks in one group.
+func TestGroupOfNetworks(t *testing.T) {
+	s := openMemory(t)
+	other, err := s.db.Network(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(s *Store, after int64) <-chan error {
+		return later(s, func() error {
+			_, err := s.PutModel(t.Context(), "", after)
+			return err
+		})
+	}
+	write := func(s *Store, model int64) <-chan error {
+		return later(s, func() error {
+			w := adding(t, "doc:1#view@ann")
+			w.Model = model
+			_, err := s.Write(t.Context(), w)
+			return err
+		})
+	}
+	release := hold(t, s)
+	waits := []<-chan error{put(s, 0), put(other, 0), put(s, 1), put(other, 2), write(s, 2), write(other, 1)}
+	release()
+	for i, wait := range waits {
+		if err := <-wait; i == 3 && errs.KindOf(err) != errs.Conflict || i != 3 && err != nil {
+			t.Errorf("request %d: error %v", i, err)
+		}
+	}
+	if s.model != 2 || other.model != 1 {
+		t.Errorf("models %d and %d are active: expected 2 and 1", s.model, other.model)
+	}
+}
+
 // TestPurgeIsPerNetwork has a network expire that removed something, and not the
 // one beside it.
 func TestPurgeIsPerNetwork(t *testing.T) {

@@ -122,6 +122,7 @@ func keyOfOtherContents(h *harness) {
 		"a wider deletion":         func(w *engine.Write) { w.Delete[0] = engine.Query{Namespace: &ns} },
 		"a deletion of an empty":   func(w *engine.Write) { w.Delete[0].Object = &empty },
 		"a deletion of any object": func(w *engine.Write) { w.Delete[0].Object = nil },
+		"a deletion elsewhere":     func(w *engine.Write) { w.Delete[0] = engine.Query{Object: &ns} },
 		"no deletion":              func(w *engine.Write) { w.Delete = nil },
 		"another precondition":     func(w *engine.Write) { w.If[0].Query = exactly(ts[3]) },
 		"the contrary":             func(w *engine.Write) { w.If[0].Exists = true },
