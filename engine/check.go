@@ -89,27 +89,49 @@ func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetR
 	if err := t.Validate(); err != nil {
 		return false, 0, err
 	}
-	ns, declared := s.declared(t.Object.Namespace)
-	if !declared {
-		return false, 0, unknownNamespace(t.Object.Namespace)
+	ns, err := s.must(t.Object.Namespace)
+	if err != nil {
+		return false, 0, err
 	}
 	from := graph.Plain
 	if !t.Subject.IsID() {
-		if from, declared = s.declared(t.Subject.Namespace); !declared {
-			return false, 0, unknownNamespace(t.Subject.Namespace)
+		if from, err = s.must(t.Subject.Namespace); err != nil {
+			return false, 0, err
 		}
 	}
 	ref := s.findIn(ns, t.Object.ID, t.Relation)
-	r, kind := s.program.rule(ns, ref.Relation())
-	switch {
-	case kind == errs.OK:
-	case t.Relation == "":
-		r = openRule
-	default:
-		return false, 0, errs.New(errs.Invalid, "relation %q does not exist", t.Relation)
+	r, err := s.ruleFor(ns, ref.Relation(), t.Relation)
+	if err != nil {
+		return false, 0, err
 	}
 	member := s.findIn(from, t.Subject.ID, t.Subject.Relation)
 	return decide(ctx, s, question{ref: ref, rule: r}, member, t.Subject, budget, lacks)
+}
+
+// ruleFor returns the rule of the relation that a caller names.
+func (s *state) ruleFor(ns, relation uint32, name string) (*rule, error) {
+	r, kind := s.program.rule(ns, relation)
+	switch {
+	case kind == errs.OK:
+		return r, nil
+	case name == "":
+		return openRule, nil
+	default:
+		return nil, errs.New(errs.Invalid, "relation %q does not exist", name)
+	}
+}
+
+// asked returns the rule for a question like t, whatever its object.
+func (s *state) asked(t Tuple) (*rule, error) {
+	if err := s.known(t); err != nil {
+		return nil, err
+	}
+	ns, _ := s.declared(t.Object.Namespace)
+	relation, ok := s.snap.Relation(t.Relation)
+	if !ok {
+		relation = never
+	}
+	return s.ruleFor(ns, relation, t.Relation)
 }
 
 // known reports the first namespace of t that the model lacks.
@@ -126,6 +148,17 @@ func (s *state) known(t Tuple) error {
 func (s *state) declares(namespace string) bool {
 	_, ok := s.declared(namespace)
 	return ok
+}
+
+// must returns the number of a namespace that the model has.
+//
+// NotFound: it has none of that name.
+func (s *state) must(namespace string) (uint32, error) {
+	number, ok := s.declared(namespace)
+	if !ok {
+		return 0, unknownNamespace(namespace)
+	}
+	return number, nil
 }
 
 // declared returns the number of a namespace that the model has.

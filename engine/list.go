@@ -78,7 +78,7 @@ type cursor struct {
 	After    *Tuple
 }
 
-func (e *Engine) newCursor(c cursor, q Query) string {
+func (e *Engine) newCursor(c cursor, q any) string {
 	body, err := json.Marshal(c)
 	if err != nil {
 		panic(err) // strings only
@@ -90,7 +90,7 @@ func (e *Engine) newCursor(c cursor, q Query) string {
 	return base64.RawURLEncoding.EncodeToString(append(append(sum, '.'), body...))
 }
 
-func (e *Engine) parseCursor(token string, q Query) (cursor, error) {
+func (e *Engine) parseCursor(token string, q any) (cursor, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil {
 		return cursor{}, ErrPageToken
@@ -107,7 +107,7 @@ func (e *Engine) parseCursor(token string, q Query) (cursor, error) {
 	return c, nil
 }
 
-func (e *Engine) cursorSum(body []byte, q Query) uint32 {
+func (e *Engine) cursorSum(body []byte, q any) uint32 {
 	id := e.store.ID()
 	query, err := json.Marshal(q)
 	if err != nil {

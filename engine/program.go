@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"sync"
+
 	"github.com/cardea-iam/cardea/engine/graph"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/opl"
@@ -11,6 +13,11 @@ import (
 type program struct {
 	namespaces []*namespaceRules // by namespace number; nil: the model has no such namespace
 	compat     bool
+
+	backwards struct {
+		once  sync.Once
+		reach *reach
+	}
 }
 
 // namespaceRules is what a namespace declares. One without rules is open: any
