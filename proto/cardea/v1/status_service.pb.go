@@ -68,7 +68,14 @@ type GetStatusResponse struct {
 	// Why it is not ready, by part, such as "store" and "model".
 	Problems map[string]string `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The revision that it has applied. Empty if it is not ready.
-	Snaptoken     string `protobuf:"bytes,4,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
+	Snaptoken string `protobuf:"bytes,4,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
+	// The network that the caller asked in.
+	Network string `protobuf:"bytes,5,opt,name=network,proto3" json:"network,omitempty"`
+	// Tuples of the network in memory.
+	Tuples int64 `protobuf:"varint,6,opt,name=tuples,proto3" json:"tuples,omitempty"`
+	// Whether those are only a part, because all would take more memory than the
+	// configuration allows.
+	Bounded       bool `protobuf:"varint,7,opt,name=bounded,proto3" json:"bounded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -131,17 +138,41 @@ func (x *GetStatusResponse) GetSnaptoken() string {
 	return ""
 }
 
+func (x *GetStatusResponse) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetTuples() int64 {
+	if x != nil {
+		return x.Tuples
+	}
+	return 0
+}
+
+func (x *GetStatusResponse) GetBounded() bool {
+	if x != nil {
+		return x.Bounded
+	}
+	return false
+}
+
 var File_cardea_v1_status_service_proto protoreflect.FileDescriptor
 
 const file_cardea_v1_status_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1ecardea/v1/status_service.proto\x12\tcardea.v1\"\x12\n" +
-	"\x10GetStatusRequest\"\xe6\x01\n" +
+	"\x10GetStatusRequest\"\xb2\x02\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12F\n" +
 	"\bproblems\x18\x03 \x03(\v2*.cardea.v1.GetStatusResponse.ProblemsEntryR\bproblems\x12\x1c\n" +
-	"\tsnaptoken\x18\x04 \x01(\tR\tsnaptoken\x1a;\n" +
+	"\tsnaptoken\x18\x04 \x01(\tR\tsnaptoken\x12\x18\n" +
+	"\anetwork\x18\x05 \x01(\tR\anetwork\x12\x16\n" +
+	"\x06tuples\x18\x06 \x01(\x03R\x06tuples\x12\x18\n" +
+	"\abounded\x18\a \x01(\bR\abounded\x1a;\n" +
 	"\rProblemsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012W\n" +

@@ -11,6 +11,7 @@ package cardeav1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -22,6 +23,58 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+type Precondition_Kind int32
+
+const (
+	// Refused.
+	Precondition_KIND_UNSPECIFIED Precondition_Kind = 0
+	// Some tuple must match the query.
+	Precondition_KIND_MUST_EXIST Precondition_Kind = 1
+	// No tuple may match the query.
+	Precondition_KIND_MUST_NOT_EXIST Precondition_Kind = 2
+)
+
+// Enum value maps for Precondition_Kind.
+var (
+	Precondition_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_MUST_EXIST",
+		2: "KIND_MUST_NOT_EXIST",
+	}
+	Precondition_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":    0,
+		"KIND_MUST_EXIST":     1,
+		"KIND_MUST_NOT_EXIST": 2,
+	}
+)
+
+func (x Precondition_Kind) Enum() *Precondition_Kind {
+	p := new(Precondition_Kind)
+	*p = x
+	return p
+}
+
+func (x Precondition_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Precondition_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_cardea_v1_tuple_service_proto_enumTypes[0].Descriptor()
+}
+
+func (Precondition_Kind) Type() protoreflect.EnumType {
+	return &file_cardea_v1_tuple_service_proto_enumTypes[0]
+}
+
+func (x Precondition_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Precondition_Kind.Descriptor instead.
+func (Precondition_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{5, 0}
+}
 
 type TupleUpdate_Action int32
 
@@ -57,11 +110,11 @@ func (x TupleUpdate_Action) String() string {
 }
 
 func (TupleUpdate_Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_cardea_v1_tuple_service_proto_enumTypes[0].Descriptor()
+	return file_cardea_v1_tuple_service_proto_enumTypes[1].Descriptor()
 }
 
 func (TupleUpdate_Action) Type() protoreflect.EnumType {
-	return &file_cardea_v1_tuple_service_proto_enumTypes[0]
+	return &file_cardea_v1_tuple_service_proto_enumTypes[1]
 }
 
 func (x TupleUpdate_Action) Number() protoreflect.EnumNumber {
@@ -70,7 +123,7 @@ func (x TupleUpdate_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TupleUpdate_Action.Descriptor instead.
 func (TupleUpdate_Action) EnumDescriptor() ([]byte, []int) {
-	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{3, 0}
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{7, 0}
 }
 
 type ListTuplesRequest struct {
@@ -206,16 +259,265 @@ func (x *ListTuplesResponse) GetSnaptoken() string {
 	return ""
 }
 
-type WriteTuplesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Updates       []*TupleUpdate         `protobuf:"bytes,1,rep,name=updates,proto3" json:"updates,omitempty"`
+type WatchTuplesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was seen before, such as the last snaptoken of an earlier watch. Empty: send
+	// what changes from now on.
+	Snaptoken string `protobuf:"bytes,1,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
+	// Send the changes of tuples that any of these selects; none: of all. A change of
+	// the model is sent in any case.
+	Queries []*TupleQuery `protobuf:"bytes,2,rep,name=queries,proto3" json:"queries,omitempty"`
+	// How long there may be nothing to send before a heartbeat is: from 100 ms to 1 min.
+	// Not set: 5 s.
+	Heartbeat     *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *WatchTuplesRequest) Reset() {
+	*x = WatchTuplesRequest{}
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTuplesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTuplesRequest) ProtoMessage() {}
+
+func (x *WatchTuplesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTuplesRequest.ProtoReflect.Descriptor instead.
+func (*WatchTuplesRequest) Descriptor() ([]byte, []int) {
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WatchTuplesRequest) GetSnaptoken() string {
+	if x != nil {
+		return x.Snaptoken
+	}
+	return ""
+}
+
+func (x *WatchTuplesRequest) GetQueries() []*TupleQuery {
+	if x != nil {
+		return x.Queries
+	}
+	return nil
+}
+
+func (x *WatchTuplesRequest) GetHeartbeat() *durationpb.Duration {
+	if x != nil {
+		return x.Heartbeat
+	}
+	return nil
+}
+
+// WatchTuplesResponse is the next piece of the log, or a heartbeat.
+type WatchTuplesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In their order.
+	Changes []*TupleUpdate `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Set if a model became active, after the changes of this message.
+	Model *ModelChange `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Covers all messages up to this one. Empty if more is to come that belongs together
+	// with this: what was written at once is sent in several messages if it is much.
+	Snaptoken string `protobuf:"bytes,3,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
+	// Whether this message only says, by its snaptoken, how far the watch has come.
+	Heartbeat     bool `protobuf:"varint,4,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchTuplesResponse) Reset() {
+	*x = WatchTuplesResponse{}
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTuplesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTuplesResponse) ProtoMessage() {}
+
+func (x *WatchTuplesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTuplesResponse.ProtoReflect.Descriptor instead.
+func (*WatchTuplesResponse) Descriptor() ([]byte, []int) {
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WatchTuplesResponse) GetChanges() []*TupleUpdate {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *WatchTuplesResponse) GetModel() *ModelChange {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+func (x *WatchTuplesResponse) GetSnaptoken() string {
+	if x != nil {
+		return x.Snaptoken
+	}
+	return ""
+}
+
+func (x *WatchTuplesResponse) GetHeartbeat() bool {
+	if x != nil {
+		return x.Heartbeat
+	}
+	return false
+}
+
+// ModelChange says that a version of the model became active.
+type ModelChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       int64                  `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelChange) Reset() {
+	*x = ModelChange{}
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelChange) ProtoMessage() {}
+
+func (x *ModelChange) ProtoReflect() protoreflect.Message {
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelChange.ProtoReflect.Descriptor instead.
+func (*ModelChange) Descriptor() ([]byte, []int) {
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ModelChange) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Precondition must hold before a write, or nothing is written. It sees the state
+// before the write.
+type Precondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  Precondition_Kind      `protobuf:"varint,1,opt,name=kind,proto3,enum=cardea.v1.Precondition_Kind" json:"kind,omitempty"`
+	// A whole tuple or any part of one. At least one field is required.
+	Query         *TupleQuery `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Precondition) Reset() {
+	*x = Precondition{}
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Precondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Precondition) ProtoMessage() {}
+
+func (x *Precondition) ProtoReflect() protoreflect.Message {
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Precondition.ProtoReflect.Descriptor instead.
+func (*Precondition) Descriptor() ([]byte, []int) {
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Precondition) GetKind() Precondition_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Precondition_KIND_UNSPECIFIED
+}
+
+func (x *Precondition) GetQuery() *TupleQuery {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+type WriteTuplesRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Updates []*TupleUpdate         `protobuf:"bytes,1,rep,name=updates,proto3" json:"updates,omitempty"`
+	// At most 1000.
+	Preconditions []*Precondition `protobuf:"bytes,2,rep,name=preconditions,proto3" json:"preconditions,omitempty"`
+	// Delete every tuple that any of these selects, before the updates. Each sets at
+	// least one field. At most 1000.
+	Delete []*TupleQuery `protobuf:"bytes,3,rep,name=delete,proto3" json:"delete,omitempty"`
+	// Makes the write safe to repeat: a write with a key that was used before changes
+	// nothing and gets the answer of the first. Up to 200 bytes; empty: no key. Keys are
+	// kept as long as the history, and belong to one network.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
 func (x *WriteTuplesRequest) Reset() {
 	*x = WriteTuplesRequest{}
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[2]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +529,7 @@ func (x *WriteTuplesRequest) String() string {
 func (*WriteTuplesRequest) ProtoMessage() {}
 
 func (x *WriteTuplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[2]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +542,7 @@ func (x *WriteTuplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTuplesRequest.ProtoReflect.Descriptor instead.
 func (*WriteTuplesRequest) Descriptor() ([]byte, []int) {
-	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{2}
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WriteTuplesRequest) GetUpdates() []*TupleUpdate {
@@ -248,6 +550,27 @@ func (x *WriteTuplesRequest) GetUpdates() []*TupleUpdate {
 		return x.Updates
 	}
 	return nil
+}
+
+func (x *WriteTuplesRequest) GetPreconditions() []*Precondition {
+	if x != nil {
+		return x.Preconditions
+	}
+	return nil
+}
+
+func (x *WriteTuplesRequest) GetDelete() []*TupleQuery {
+	if x != nil {
+		return x.Delete
+	}
+	return nil
+}
+
+func (x *WriteTuplesRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
 }
 
 // TupleUpdate inserts or deletes one tuple.
@@ -261,7 +584,7 @@ type TupleUpdate struct {
 
 func (x *TupleUpdate) Reset() {
 	*x = TupleUpdate{}
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[3]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -273,7 +596,7 @@ func (x *TupleUpdate) String() string {
 func (*TupleUpdate) ProtoMessage() {}
 
 func (x *TupleUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[3]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -286,7 +609,7 @@ func (x *TupleUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TupleUpdate.ProtoReflect.Descriptor instead.
 func (*TupleUpdate) Descriptor() ([]byte, []int) {
-	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{3}
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TupleUpdate) GetAction() TupleUpdate_Action {
@@ -305,15 +628,19 @@ func (x *TupleUpdate) GetTuple() *Tuple {
 
 type WriteTuplesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The revision that first shows all of the updates.
-	Snaptoken     string `protobuf:"bytes,1,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
+	// The revision that first shows all of the write.
+	Snaptoken string `protobuf:"bytes,1,opt,name=snaptoken,proto3" json:"snaptoken,omitempty"`
+	// How many tuples are there now that were not there before.
+	Inserted int64 `protobuf:"varint,2,opt,name=inserted,proto3" json:"inserted,omitempty"`
+	// How many tuples were there before that are not there now.
+	Deleted       int64 `protobuf:"varint,3,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WriteTuplesResponse) Reset() {
 	*x = WriteTuplesResponse{}
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[4]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -325,7 +652,7 @@ func (x *WriteTuplesResponse) String() string {
 func (*WriteTuplesResponse) ProtoMessage() {}
 
 func (x *WriteTuplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[4]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -338,7 +665,7 @@ func (x *WriteTuplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTuplesResponse.ProtoReflect.Descriptor instead.
 func (*WriteTuplesResponse) Descriptor() ([]byte, []int) {
-	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{4}
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WriteTuplesResponse) GetSnaptoken() string {
@@ -348,17 +675,35 @@ func (x *WriteTuplesResponse) GetSnaptoken() string {
 	return ""
 }
 
+func (x *WriteTuplesResponse) GetInserted() int64 {
+	if x != nil {
+		return x.Inserted
+	}
+	return 0
+}
+
+func (x *WriteTuplesResponse) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
 type DeleteTuplesByQueryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one field is required.
-	Query         *TupleQuery `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Query *TupleQuery `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// As for Write.
+	Preconditions []*Precondition `protobuf:"bytes,2,rep,name=preconditions,proto3" json:"preconditions,omitempty"`
+	// As for Write.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeleteTuplesByQueryRequest) Reset() {
 	*x = DeleteTuplesByQueryRequest{}
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[5]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +715,7 @@ func (x *DeleteTuplesByQueryRequest) String() string {
 func (*DeleteTuplesByQueryRequest) ProtoMessage() {}
 
 func (x *DeleteTuplesByQueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[5]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +728,7 @@ func (x *DeleteTuplesByQueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTuplesByQueryRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTuplesByQueryRequest) Descriptor() ([]byte, []int) {
-	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{5}
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteTuplesByQueryRequest) GetQuery() *TupleQuery {
@@ -391,6 +736,20 @@ func (x *DeleteTuplesByQueryRequest) GetQuery() *TupleQuery {
 		return x.Query
 	}
 	return nil
+}
+
+func (x *DeleteTuplesByQueryRequest) GetPreconditions() []*Precondition {
+	if x != nil {
+		return x.Preconditions
+	}
+	return nil
+}
+
+func (x *DeleteTuplesByQueryRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
 }
 
 type DeleteTuplesByQueryResponse struct {
@@ -405,7 +764,7 @@ type DeleteTuplesByQueryResponse struct {
 
 func (x *DeleteTuplesByQueryResponse) Reset() {
 	*x = DeleteTuplesByQueryResponse{}
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[6]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +776,7 @@ func (x *DeleteTuplesByQueryResponse) String() string {
 func (*DeleteTuplesByQueryResponse) ProtoMessage() {}
 
 func (x *DeleteTuplesByQueryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardea_v1_tuple_service_proto_msgTypes[6]
+	mi := &file_cardea_v1_tuple_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +789,7 @@ func (x *DeleteTuplesByQueryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTuplesByQueryResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTuplesByQueryResponse) Descriptor() ([]byte, []int) {
-	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{6}
+	return file_cardea_v1_tuple_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteTuplesByQueryResponse) GetDeleted() int64 {
@@ -451,7 +810,7 @@ var File_cardea_v1_tuple_service_proto protoreflect.FileDescriptor
 
 const file_cardea_v1_tuple_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcardea/v1/tuple_service.proto\x12\tcardea.v1\x1a\x15cardea/v1/tuple.proto\"\xb6\x01\n" +
+	"\x1dcardea/v1/tuple_service.proto\x12\tcardea.v1\x1a\x15cardea/v1/tuple.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb6\x01\n" +
 	"\x11ListTuplesRequest\x12+\n" +
 	"\x05query\x18\x01 \x01(\v2\x15.cardea.v1.TupleQueryR\x05query\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -461,25 +820,51 @@ const file_cardea_v1_tuple_service_proto_rawDesc = "" +
 	"\x12ListTuplesResponse\x12(\n" +
 	"\x06tuples\x18\x01 \x03(\v2\x10.cardea.v1.TupleR\x06tuples\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1c\n" +
-	"\tsnaptoken\x18\x03 \x01(\tR\tsnaptoken\"F\n" +
+	"\tsnaptoken\x18\x03 \x01(\tR\tsnaptoken\"\x9c\x01\n" +
+	"\x12WatchTuplesRequest\x12\x1c\n" +
+	"\tsnaptoken\x18\x01 \x01(\tR\tsnaptoken\x12/\n" +
+	"\aqueries\x18\x02 \x03(\v2\x15.cardea.v1.TupleQueryR\aqueries\x127\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\theartbeat\"\xb1\x01\n" +
+	"\x13WatchTuplesResponse\x120\n" +
+	"\achanges\x18\x01 \x03(\v2\x16.cardea.v1.TupleUpdateR\achanges\x12,\n" +
+	"\x05model\x18\x02 \x01(\v2\x16.cardea.v1.ModelChangeR\x05model\x12\x1c\n" +
+	"\tsnaptoken\x18\x03 \x01(\tR\tsnaptoken\x12\x1c\n" +
+	"\theartbeat\x18\x04 \x01(\bR\theartbeat\"'\n" +
+	"\vModelChange\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x03R\aversion\"\xb9\x01\n" +
+	"\fPrecondition\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.cardea.v1.Precondition.KindR\x04kind\x12+\n" +
+	"\x05query\x18\x02 \x01(\v2\x15.cardea.v1.TupleQueryR\x05query\"J\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fKIND_MUST_EXIST\x10\x01\x12\x17\n" +
+	"\x13KIND_MUST_NOT_EXIST\x10\x02\"\xdd\x01\n" +
 	"\x12WriteTuplesRequest\x120\n" +
-	"\aupdates\x18\x01 \x03(\v2\x16.cardea.v1.TupleUpdateR\aupdates\"\xb4\x01\n" +
+	"\aupdates\x18\x01 \x03(\v2\x16.cardea.v1.TupleUpdateR\aupdates\x12=\n" +
+	"\rpreconditions\x18\x02 \x03(\v2\x17.cardea.v1.PreconditionR\rpreconditions\x12-\n" +
+	"\x06delete\x18\x03 \x03(\v2\x15.cardea.v1.TupleQueryR\x06delete\x12'\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\"\xb4\x01\n" +
 	"\vTupleUpdate\x125\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x1d.cardea.v1.TupleUpdate.ActionR\x06action\x12&\n" +
 	"\x05tuple\x18\x02 \x01(\v2\x10.cardea.v1.TupleR\x05tuple\"F\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACTION_INSERT\x10\x01\x12\x11\n" +
-	"\rACTION_DELETE\x10\x02\"3\n" +
+	"\rACTION_DELETE\x10\x02\"i\n" +
 	"\x13WriteTuplesResponse\x12\x1c\n" +
-	"\tsnaptoken\x18\x01 \x01(\tR\tsnaptoken\"I\n" +
+	"\tsnaptoken\x18\x01 \x01(\tR\tsnaptoken\x12\x1a\n" +
+	"\binserted\x18\x02 \x01(\x03R\binserted\x12\x18\n" +
+	"\adeleted\x18\x03 \x01(\x03R\adeleted\"\xb1\x01\n" +
 	"\x1aDeleteTuplesByQueryRequest\x12+\n" +
-	"\x05query\x18\x01 \x01(\v2\x15.cardea.v1.TupleQueryR\x05query\"U\n" +
+	"\x05query\x18\x01 \x01(\v2\x15.cardea.v1.TupleQueryR\x05query\x12=\n" +
+	"\rpreconditions\x18\x02 \x03(\v2\x17.cardea.v1.PreconditionR\rpreconditions\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"U\n" +
 	"\x1bDeleteTuplesByQueryResponse\x12\x18\n" +
 	"\adeleted\x18\x01 \x01(\x03R\adeleted\x12\x1c\n" +
-	"\tsnaptoken\x18\x02 \x01(\tR\tsnaptoken2S\n" +
+	"\tsnaptoken\x18\x02 \x01(\tR\tsnaptoken2\x9d\x01\n" +
 	"\fTupleService\x12C\n" +
-	"\x04List\x12\x1c.cardea.v1.ListTuplesRequest\x1a\x1d.cardea.v1.ListTuplesResponse2\xbb\x01\n" +
+	"\x04List\x12\x1c.cardea.v1.ListTuplesRequest\x1a\x1d.cardea.v1.ListTuplesResponse\x12H\n" +
+	"\x05Watch\x12\x1d.cardea.v1.WatchTuplesRequest\x1a\x1e.cardea.v1.WatchTuplesResponse0\x012\xbb\x01\n" +
 	"\x11TupleWriteService\x12F\n" +
 	"\x05Write\x12\x1d.cardea.v1.WriteTuplesRequest\x1a\x1e.cardea.v1.WriteTuplesResponse\x12^\n" +
 	"\rDeleteByQuery\x12%.cardea.v1.DeleteTuplesByQueryRequest\x1a&.cardea.v1.DeleteTuplesByQueryResponseB7Z5github.com/cardea-iam/cardea/proto/cardea/v1;cardeav1b\x06proto3"
@@ -496,40 +881,57 @@ func file_cardea_v1_tuple_service_proto_rawDescGZIP() []byte {
 	return file_cardea_v1_tuple_service_proto_rawDescData
 }
 
-var file_cardea_v1_tuple_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cardea_v1_tuple_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_cardea_v1_tuple_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cardea_v1_tuple_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_cardea_v1_tuple_service_proto_goTypes = []any{
-	(TupleUpdate_Action)(0),             // 0: cardea.v1.TupleUpdate.Action
-	(*ListTuplesRequest)(nil),           // 1: cardea.v1.ListTuplesRequest
-	(*ListTuplesResponse)(nil),          // 2: cardea.v1.ListTuplesResponse
-	(*WriteTuplesRequest)(nil),          // 3: cardea.v1.WriteTuplesRequest
-	(*TupleUpdate)(nil),                 // 4: cardea.v1.TupleUpdate
-	(*WriteTuplesResponse)(nil),         // 5: cardea.v1.WriteTuplesResponse
-	(*DeleteTuplesByQueryRequest)(nil),  // 6: cardea.v1.DeleteTuplesByQueryRequest
-	(*DeleteTuplesByQueryResponse)(nil), // 7: cardea.v1.DeleteTuplesByQueryResponse
-	(*TupleQuery)(nil),                  // 8: cardea.v1.TupleQuery
-	(*Consistency)(nil),                 // 9: cardea.v1.Consistency
-	(*Tuple)(nil),                       // 10: cardea.v1.Tuple
+	(Precondition_Kind)(0),              // 0: cardea.v1.Precondition.Kind
+	(TupleUpdate_Action)(0),             // 1: cardea.v1.TupleUpdate.Action
+	(*ListTuplesRequest)(nil),           // 2: cardea.v1.ListTuplesRequest
+	(*ListTuplesResponse)(nil),          // 3: cardea.v1.ListTuplesResponse
+	(*WatchTuplesRequest)(nil),          // 4: cardea.v1.WatchTuplesRequest
+	(*WatchTuplesResponse)(nil),         // 5: cardea.v1.WatchTuplesResponse
+	(*ModelChange)(nil),                 // 6: cardea.v1.ModelChange
+	(*Precondition)(nil),                // 7: cardea.v1.Precondition
+	(*WriteTuplesRequest)(nil),          // 8: cardea.v1.WriteTuplesRequest
+	(*TupleUpdate)(nil),                 // 9: cardea.v1.TupleUpdate
+	(*WriteTuplesResponse)(nil),         // 10: cardea.v1.WriteTuplesResponse
+	(*DeleteTuplesByQueryRequest)(nil),  // 11: cardea.v1.DeleteTuplesByQueryRequest
+	(*DeleteTuplesByQueryResponse)(nil), // 12: cardea.v1.DeleteTuplesByQueryResponse
+	(*TupleQuery)(nil),                  // 13: cardea.v1.TupleQuery
+	(*Consistency)(nil),                 // 14: cardea.v1.Consistency
+	(*Tuple)(nil),                       // 15: cardea.v1.Tuple
+	(*durationpb.Duration)(nil),         // 16: google.protobuf.Duration
 }
 var file_cardea_v1_tuple_service_proto_depIdxs = []int32{
-	8,  // 0: cardea.v1.ListTuplesRequest.query:type_name -> cardea.v1.TupleQuery
-	9,  // 1: cardea.v1.ListTuplesRequest.consistency:type_name -> cardea.v1.Consistency
-	10, // 2: cardea.v1.ListTuplesResponse.tuples:type_name -> cardea.v1.Tuple
-	4,  // 3: cardea.v1.WriteTuplesRequest.updates:type_name -> cardea.v1.TupleUpdate
-	0,  // 4: cardea.v1.TupleUpdate.action:type_name -> cardea.v1.TupleUpdate.Action
-	10, // 5: cardea.v1.TupleUpdate.tuple:type_name -> cardea.v1.Tuple
-	8,  // 6: cardea.v1.DeleteTuplesByQueryRequest.query:type_name -> cardea.v1.TupleQuery
-	1,  // 7: cardea.v1.TupleService.List:input_type -> cardea.v1.ListTuplesRequest
-	3,  // 8: cardea.v1.TupleWriteService.Write:input_type -> cardea.v1.WriteTuplesRequest
-	6,  // 9: cardea.v1.TupleWriteService.DeleteByQuery:input_type -> cardea.v1.DeleteTuplesByQueryRequest
-	2,  // 10: cardea.v1.TupleService.List:output_type -> cardea.v1.ListTuplesResponse
-	5,  // 11: cardea.v1.TupleWriteService.Write:output_type -> cardea.v1.WriteTuplesResponse
-	7,  // 12: cardea.v1.TupleWriteService.DeleteByQuery:output_type -> cardea.v1.DeleteTuplesByQueryResponse
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 0: cardea.v1.ListTuplesRequest.query:type_name -> cardea.v1.TupleQuery
+	14, // 1: cardea.v1.ListTuplesRequest.consistency:type_name -> cardea.v1.Consistency
+	15, // 2: cardea.v1.ListTuplesResponse.tuples:type_name -> cardea.v1.Tuple
+	13, // 3: cardea.v1.WatchTuplesRequest.queries:type_name -> cardea.v1.TupleQuery
+	16, // 4: cardea.v1.WatchTuplesRequest.heartbeat:type_name -> google.protobuf.Duration
+	9,  // 5: cardea.v1.WatchTuplesResponse.changes:type_name -> cardea.v1.TupleUpdate
+	6,  // 6: cardea.v1.WatchTuplesResponse.model:type_name -> cardea.v1.ModelChange
+	0,  // 7: cardea.v1.Precondition.kind:type_name -> cardea.v1.Precondition.Kind
+	13, // 8: cardea.v1.Precondition.query:type_name -> cardea.v1.TupleQuery
+	9,  // 9: cardea.v1.WriteTuplesRequest.updates:type_name -> cardea.v1.TupleUpdate
+	7,  // 10: cardea.v1.WriteTuplesRequest.preconditions:type_name -> cardea.v1.Precondition
+	13, // 11: cardea.v1.WriteTuplesRequest.delete:type_name -> cardea.v1.TupleQuery
+	1,  // 12: cardea.v1.TupleUpdate.action:type_name -> cardea.v1.TupleUpdate.Action
+	15, // 13: cardea.v1.TupleUpdate.tuple:type_name -> cardea.v1.Tuple
+	13, // 14: cardea.v1.DeleteTuplesByQueryRequest.query:type_name -> cardea.v1.TupleQuery
+	7,  // 15: cardea.v1.DeleteTuplesByQueryRequest.preconditions:type_name -> cardea.v1.Precondition
+	2,  // 16: cardea.v1.TupleService.List:input_type -> cardea.v1.ListTuplesRequest
+	4,  // 17: cardea.v1.TupleService.Watch:input_type -> cardea.v1.WatchTuplesRequest
+	8,  // 18: cardea.v1.TupleWriteService.Write:input_type -> cardea.v1.WriteTuplesRequest
+	11, // 19: cardea.v1.TupleWriteService.DeleteByQuery:input_type -> cardea.v1.DeleteTuplesByQueryRequest
+	3,  // 20: cardea.v1.TupleService.List:output_type -> cardea.v1.ListTuplesResponse
+	5,  // 21: cardea.v1.TupleService.Watch:output_type -> cardea.v1.WatchTuplesResponse
+	10, // 22: cardea.v1.TupleWriteService.Write:output_type -> cardea.v1.WriteTuplesResponse
+	12, // 23: cardea.v1.TupleWriteService.DeleteByQuery:output_type -> cardea.v1.DeleteTuplesByQueryResponse
+	20, // [20:24] is the sub-list for method output_type
+	16, // [16:20] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_cardea_v1_tuple_service_proto_init() }
@@ -543,8 +945,8 @@ func file_cardea_v1_tuple_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardea_v1_tuple_service_proto_rawDesc), len(file_cardea_v1_tuple_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

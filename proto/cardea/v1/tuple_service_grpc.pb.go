@@ -21,14 +21,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TupleService_List_FullMethodName = "/cardea.v1.TupleService/List"
+	TupleService_List_FullMethodName  = "/cardea.v1.TupleService/List"
+	TupleService_Watch_FullMethodName = "/cardea.v1.TupleService/Watch"
 )
 
 // TupleServiceClient is the client API for TupleService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TupleService lists the stored tuples. It is on the read listener.
+// TupleService shows the stored tuples and how they change. It is on the read
+// listener.
 type TupleServiceClient interface {
 	// List lists the tuples that a query selects, page by page, ordered by namespace,
 	// object, relation and subject. An empty query selects every tuple.
@@ -36,6 +38,21 @@ type TupleServiceClient interface {
 	// NOT_FOUND: the query names a namespace that neither the model nor a tuple has.
 	// INVALID_ARGUMENT: the page token was not made by this query.
 	List(ctx context.Context, in *ListTuplesRequest, opts ...grpc.CallOption) (*ListTuplesResponse, error)
+	// Watch sends what changes after a snaptoken, in order and without gaps, until the
+	// caller ends it. The first message comes at once and says where the watch starts.
+	// Whoever holds the state of one message's snaptoken, and applies the changes that
+	// follow up to another message's snaptoken, holds the state of that one. What was
+	// written and undone between two snaptokens may be left out.
+	//
+	// A watch that ended, for whatever reason, is resumed with the last snaptoken that
+	// it gave, on any server.
+	//
+	// OUT_OF_RANGE: the snaptoken is older than the history kept: read all tuples anew,
+	// and watch from the snaptoken of that answer. INVALID_ARGUMENT: the snaptoken is
+	// malformed or of another store, or the request has a query or heartbeat that cannot
+	// be. UNAVAILABLE: the server is shutting down, its database cannot be reached, or
+	// the caller took messages too slowly: resume.
+	Watch(ctx context.Context, in *WatchTuplesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTuplesResponse], error)
 }
 
 type tupleServiceClient struct {
@@ -56,11 +73,31 @@ func (c *tupleServiceClient) List(ctx context.Context, in *ListTuplesRequest, op
 	return out, nil
 }
 
+func (c *tupleServiceClient) Watch(ctx context.Context, in *WatchTuplesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTuplesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TupleService_ServiceDesc.Streams[0], TupleService_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchTuplesRequest, WatchTuplesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TupleService_WatchClient = grpc.ServerStreamingClient[WatchTuplesResponse]
+
 // TupleServiceServer is the server API for TupleService service.
 // All implementations must embed UnimplementedTupleServiceServer
 // for forward compatibility.
 //
-// TupleService lists the stored tuples. It is on the read listener.
+// TupleService shows the stored tuples and how they change. It is on the read
+// listener.
 type TupleServiceServer interface {
 	// List lists the tuples that a query selects, page by page, ordered by namespace,
 	// object, relation and subject. An empty query selects every tuple.
@@ -68,6 +105,21 @@ type TupleServiceServer interface {
 	// NOT_FOUND: the query names a namespace that neither the model nor a tuple has.
 	// INVALID_ARGUMENT: the page token was not made by this query.
 	List(context.Context, *ListTuplesRequest) (*ListTuplesResponse, error)
+	// Watch sends what changes after a snaptoken, in order and without gaps, until the
+	// caller ends it. The first message comes at once and says where the watch starts.
+	// Whoever holds the state of one message's snaptoken, and applies the changes that
+	// follow up to another message's snaptoken, holds the state of that one. What was
+	// written and undone between two snaptokens may be left out.
+	//
+	// A watch that ended, for whatever reason, is resumed with the last snaptoken that
+	// it gave, on any server.
+	//
+	// OUT_OF_RANGE: the snaptoken is older than the history kept: read all tuples anew,
+	// and watch from the snaptoken of that answer. INVALID_ARGUMENT: the snaptoken is
+	// malformed or of another store, or the request has a query or heartbeat that cannot
+	// be. UNAVAILABLE: the server is shutting down, its database cannot be reached, or
+	// the caller took messages too slowly: resume.
+	Watch(*WatchTuplesRequest, grpc.ServerStreamingServer[WatchTuplesResponse]) error
 	mustEmbedUnimplementedTupleServiceServer()
 }
 
@@ -80,6 +132,9 @@ type UnimplementedTupleServiceServer struct{}
 
 func (UnimplementedTupleServiceServer) List(context.Context, *ListTuplesRequest) (*ListTuplesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedTupleServiceServer) Watch(*WatchTuplesRequest, grpc.ServerStreamingServer[WatchTuplesResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedTupleServiceServer) mustEmbedUnimplementedTupleServiceServer() {}
 func (UnimplementedTupleServiceServer) testEmbeddedByValue()                      {}
@@ -120,6 +175,17 @@ func _TupleService_List_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TupleService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchTuplesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TupleServiceServer).Watch(m, &grpc.GenericServerStream[WatchTuplesRequest, WatchTuplesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TupleService_WatchServer = grpc.ServerStreamingServer[WatchTuplesResponse]
+
 // TupleService_ServiceDesc is the grpc.ServiceDesc for TupleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -132,7 +198,13 @@ var TupleService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _TupleService_List_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _TupleService_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "cardea/v1/tuple_service.proto",
 }
 
@@ -147,15 +219,21 @@ const (
 //
 // TupleWriteService changes the stored tuples. It is on the write listener.
 type TupleWriteServiceClient interface {
-	// Write applies all updates in the order given, or none. Inserting a tuple that is
-	// there and deleting one that is not succeed and change nothing.
+	// Write does all of this, in one transaction, or none: it checks the preconditions,
+	// deletes what the queries select, and applies the updates in the order given.
+	// Inserting a tuple that is there and deleting one that is not succeed and change
+	// nothing.
 	//
 	// NOT_FOUND: the model has no such namespace. INVALID_ARGUMENT: the model does not
-	// allow the tuple, or it breaks a limit; the message names the update.
+	// allow the tuple, it breaks a limit, or the idempotency key was used for another
+	// write; the message names the update. FAILED_PRECONDITION: a precondition does not
+	// hold; the message names it by its index. UNKNOWN: the connection to the database
+	// broke, and the write was done or not; with an idempotency key it can be repeated.
 	Write(ctx context.Context, in *WriteTuplesRequest, opts ...grpc.CallOption) (*WriteTuplesResponse, error)
 	// DeleteByQuery deletes every tuple that a query selects, in one transaction.
 	//
-	// INVALID_ARGUMENT: the query sets no field.
+	// INVALID_ARGUMENT: the query sets no field. FAILED_PRECONDITION, UNKNOWN: as for
+	// Write.
 	DeleteByQuery(ctx context.Context, in *DeleteTuplesByQueryRequest, opts ...grpc.CallOption) (*DeleteTuplesByQueryResponse, error)
 }
 
@@ -193,15 +271,21 @@ func (c *tupleWriteServiceClient) DeleteByQuery(ctx context.Context, in *DeleteT
 //
 // TupleWriteService changes the stored tuples. It is on the write listener.
 type TupleWriteServiceServer interface {
-	// Write applies all updates in the order given, or none. Inserting a tuple that is
-	// there and deleting one that is not succeed and change nothing.
+	// Write does all of this, in one transaction, or none: it checks the preconditions,
+	// deletes what the queries select, and applies the updates in the order given.
+	// Inserting a tuple that is there and deleting one that is not succeed and change
+	// nothing.
 	//
 	// NOT_FOUND: the model has no such namespace. INVALID_ARGUMENT: the model does not
-	// allow the tuple, or it breaks a limit; the message names the update.
+	// allow the tuple, it breaks a limit, or the idempotency key was used for another
+	// write; the message names the update. FAILED_PRECONDITION: a precondition does not
+	// hold; the message names it by its index. UNKNOWN: the connection to the database
+	// broke, and the write was done or not; with an idempotency key it can be repeated.
 	Write(context.Context, *WriteTuplesRequest) (*WriteTuplesResponse, error)
 	// DeleteByQuery deletes every tuple that a query selects, in one transaction.
 	//
-	// INVALID_ARGUMENT: the query sets no field.
+	// INVALID_ARGUMENT: the query sets no field. FAILED_PRECONDITION, UNKNOWN: as for
+	// Write.
 	DeleteByQuery(context.Context, *DeleteTuplesByQueryRequest) (*DeleteTuplesByQueryResponse, error)
 	mustEmbedUnimplementedTupleWriteServiceServer()
 }
