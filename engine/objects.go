@@ -180,8 +180,14 @@ func (l *lister) follow(r graph.Ref, isSure bool) {
 	l.memberships(r, isSure)
 	namespace := l.state.snap.NamespaceOf(r.Object())
 	for _, c := range l.reach.same[r.Relation()] {
-		if c.namespace == namespace || c.namespace == anyNamespace {
-			l.fact(graph.MakeRef(r.Object(), c.relation), isSure && c.sure)
+		if c.namespace != namespace && c.namespace != anyNamespace {
+			continue
+		}
+		switch holds, known := l.rest(r.Object(), c, isSure); {
+		case holds:
+			l.fact(graph.MakeRef(r.Object(), c.relation), true)
+		case !known:
+			l.fact(graph.MakeRef(r.Object(), c.relation), false)
 		}
 	}
 	across := l.reach.across[r.Relation()]
@@ -204,6 +210,30 @@ func (l *lister) follow(r graph.Ref, isSure bool) {
 		}
 		return true
 	})
+}
+
+// rest reports whether all holds that c needs beside the question it follows from,
+// if that is known.
+func (l *lister) rest(object uint32, c consequence, isSure bool) (holds, known bool) {
+	if !isSure || !c.sure {
+		return false, false
+	}
+	for _, arg := range c.rest {
+		r := arg.rule
+		if r == nil {
+			found, kind := l.state.program.rule(l.state.snap.NamespaceOf(object), arg.relation)
+			if r = found; kind != errs.OK {
+				return false, false
+			}
+		}
+		q := question{ref: graph.MakeRef(object, arg.relation), rule: r}
+		allowed, steps, err := decide(l.ctx, l.state, q, l.subject, l.query.Subject, l.engine.options.MaxWork-l.steps, nil)
+		l.steps += steps
+		if err != nil || !allowed {
+			return false, err == nil
+		}
+	}
+	return true, true
 }
 
 // memberships notes the sets that r is stored in, where the model counts that.

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // A reach is a program read backwards: which questions may be answered "yes"
 // because another one is. It is what lists of objects are found with. Where a
 // "yes" does not follow for sure (one arm of an intersection is not enough), what
@@ -28,6 +30,7 @@ type consequence struct {
 	id
 	via  uint32 // across: the relation
 	sure bool
+	rest []ask // what else has to be "yes"
 }
 
 // reach returns the reach of p, which is made on first use.
@@ -91,17 +94,19 @@ func (r *reach) link(of id, alts []alt, sure bool) {
 			r.across[from] = append(r.across[from], consequence{id: of, via: a.via, sure: sure})
 		case opAnd:
 			if arm, ok := r.arm(of.namespace, a); ok {
-				r.same[arm] = append(r.same[arm], consequence{id: of})
+				r.same[a.args[arm].relation] = append(r.same[a.args[arm].relation], consequence{
+					id: of, sure: sure, rest: slices.Delete(slices.Clone(a.args), arm, arm+1),
+				})
 			}
 		}
 	}
 }
 
 // arm chooses the arm of an intersection that leads to candidates.
-func (r *reach) arm(namespace uint32, a alt) (uint32, bool) {
-	for _, arg := range a.args {
-		if !r.everywhere[id{namespace, arg.relation}] {
-			return arg.relation, true
+func (r *reach) arm(namespace uint32, a alt) (int, bool) {
+	for i, arg := range a.args {
+		if !r.asksEverywhere(namespace, arg.relation) {
+			return i, true
 		}
 	}
 	return 0, false

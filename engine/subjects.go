@@ -183,12 +183,9 @@ func (d *digger) alts(object uint32, alts []alt, isSure bool) {
 
 // arm looks into that arm of an intersection which leads to subjects.
 func (d *digger) arm(object uint32, a *alt) {
-	namespace := d.state.snap.NamespaceOf(object)
-	for _, arg := range a.args {
-		if !d.state.program.reach().asksEverywhere(namespace, arg.relation) {
-			d.push(graph.MakeRef(object, arg.relation), arg.rule, false)
-			return
-		}
+	if i, ok := d.state.program.reach().arm(d.state.snap.NamespaceOf(object), *a); ok {
+		d.push(graph.MakeRef(object, a.args[i].relation), a.args[i].rule, false)
+		return
 	}
 	d.anybody = true
 }
