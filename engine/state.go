@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/cardea-iam/cardea/engine/graph"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -53,17 +54,77 @@ func (e *Engine) load(ctx context.Context, rev Revision) (s *state, ok bool, err
 		return nil, false, err
 	}
 	b := graph.Empty().Build()
-	for t, err := range e.store.Read(ctx, rev, Query{}, Page{}) {
+	for batch, err := range ahead(ctx, e.store, rev) {
 		if err != nil {
 			return nil, false, err
 		}
-		b.Insert(refs(b, t))
+		for _, t := range batch {
+			b.Insert(refs(b, t))
+		}
 		if !e.fits(b.Bytes()) {
 			return nil, false, nil
 		}
 	}
 	s = e.newState(rev, b, m)
 	return s, e.fits(s.snap.Bytes()), nil
+}
+
+// ahead yields all tuples at rev in batches, and reads the next ones meanwhile.
+func ahead(ctx context.Context, store Store, rev Revision) iter.Seq2[[]Tuple, error] {
+	return func(yield func([]Tuple, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		batches := make(chan []Tuple, 2)
+		failed := make(chan error, 1)
+		go func() {
+			defer close(batches)
+			failed <- readAll(ctx, store, rev, batches)
+		}()
+		defer func() {
+			cancel()
+			for range batches { // until the reader has ended
+			}
+		}()
+		for batch := range batches {
+			if !yield(batch, nil) {
+				return
+			}
+		}
+		if err := <-failed; err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// readAll sends all tuples at rev in batches. A panic of the store becomes an
+// error.
+func readAll(ctx context.Context, store Store, rev Revision, to chan<- []Tuple) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errs.New(errs.Internal, "panic while reading all tuples: %v", p)
+		}
+	}()
+	const size = 4096
+	send := func(batch []Tuple) error {
+		select {
+		case to <- batch:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	batch := make([]Tuple, 0, size)
+	for t, err := range store.Read(ctx, rev, Query{}, Page{}) {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, t); len(batch) == size {
+			if err := send(batch); err != nil {
+				return err
+			}
+			batch = make([]Tuple, 0, size)
+		}
+	}
+	return send(batch)
 }
 
 // modelAt returns the store's model as it stood at rev.

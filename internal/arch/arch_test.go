@@ -32,7 +32,7 @@ var mayImport = map[string]rule{
 	// The core: it knows neither doors nor databases.
 	"opl":          {never: noDoors + " os", tests: "internal/golden examples"},
 	"engine/graph": {ours: "internal/errs", never: noDoors + " os"},
-	"engine": {ours: "opl engine/graph internal/errs", theirs: "golang.org/x/sync", never: noDoors,
+	"engine": {ours: "opl engine/graph internal/errs", theirs: "github.com/dgraph-io/ristretto/v2", never: noDoors,
 		tests: "store/sqlite examples internal/golden"},
 
 	// Databases.
