@@ -125,18 +125,20 @@ func largeSets(h *harness) {
 	now := newState(append(ts, other...)...)
 	h.deleteAll(engine.Query{})
 
-	for _, limit := range []int{0, 1, 100, 4999, 5000, n - 1, n, n + 1} {
-		for _, m := range []engine.Subject{
-			{}, engine.SubjectSet("User", "77", ""), engine.SubjectSet("User", "5", ""), engine.SubjectSet("User", "999999", ""),
-			engine.SubjectID("77"), groups[0], groups[1], groups[2], engine.SubjectSet("User", "6", "friends"),
-		} {
-			set := engine.SetRead{Object: doc, Relation: "view", Member: m}
-			sets := []engine.SetRead{{Object: doc, Relation: "edit", Member: m}, set, {Object: other[0].Object, Relation: "view"}, set}
-			h.must(checkSets(h, now, rev, sets, limit))
-		}
+	set := engine.SetRead{Object: doc, Relation: "view"}
+	for i, m := range []engine.Subject{
+		{}, engine.SubjectSet("User", "77", ""), engine.SubjectSet("User", "5", ""), engine.SubjectSet("User", "999999", ""),
+		engine.SubjectID("77"), groups[0], groups[1], groups[2], engine.SubjectSet("User", "6", "friends"),
+	} {
+		set.Member = m
+		sets := []engine.SetRead{{Object: doc, Relation: "edit", Member: m}, set, {Object: other[0].Object, Relation: "view"}, set}
+		h.must(checkSets(h, now, rev, sets, [...]int{0, 1, 100}[i%3]))
+	}
+	for _, limit := range []int{4999, 5000, n - 1, n, n + 1} {
+		h.must(checkSets(h, now, rev, []engine.SetRead{set}, limit))
 	}
 	whole := engine.SetRead{Object: doc, Relation: "view", Whole: true}
-	h.must(checkSets(h, now, rev, []engine.SetRead{whole, {Object: doc, Relation: "view"}, whole}, 3))
+	h.must(checkSets(h, now, rev, []engine.SetRead{whole, set, whole}, 3))
 	h.must(checkSets(h, newState(), h.head(), []engine.SetRead{whole, {Object: doc, Relation: "view"}}, 3))
 
 	rev = h.insert(ts[:200]...) // now without subject sets
