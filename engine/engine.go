@@ -21,6 +21,7 @@ type Engine struct {
 	options  Options
 	follower *follower
 	counters counters
+	resumed  error // why the checkpoint was of no use
 
 	// live is what questions are answered at. publish moves it to another revision
 	// or model; in bounded mode it also moves when sets come into memory.
@@ -38,25 +39,33 @@ type Engine struct {
 	}
 }
 
-// New loads all tuples of the store and follows its log until Close.
+// New loads all tuples of the store, or those of the checkpoint and what changed
+// since, and follows its log until Close.
 func New(ctx context.Context, s Store, o Options) (*Engine, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	e := &Engine{store: s, options: o.withDefaults()}
 	e.mu.moved = make(chan struct{})
-	head, err := s.Head(ctx)
-	if err != nil {
-		return nil, err
+	e.resumed = e.resume(ctx)
+	if e.live.now.Load() == nil {
+		head, err := s.Head(ctx)
+		if err != nil {
+			return nil, err
+		}
+		first, err := e.begin(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		e.live.now.Store(first)
 	}
-	first, err := e.begin(ctx, head)
-	if err != nil {
-		return nil, err
-	}
-	e.live.now.Store(first)
 	e.follower = follow(e.catchUp, s.Wake(), e.options.Poll)
 	return e, nil
 }
+
+// Resumed returns why Options.Checkpoint was of no use; nil if it was, or if there
+// was none.
+func (e *Engine) Resumed() error { return e.resumed }
 
 // Close stops following the log. It does not close the store.
 func (e *Engine) Close() error {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/cardea-iam/cardea/opl"
@@ -37,6 +38,10 @@ type Options struct {
 	// nobody waits for it. While there is something new it is asked more often.
 	// Default 1 s.
 	Poll time.Duration
+
+	// Checkpoint, if set, is what WriteCheckpoint wrote for the same store, to begin
+	// with. If it is of no use, see Engine.Resumed, all tuples are read instead.
+	Checkpoint io.Reader
 
 	// Memory is how many bytes the tuples may take in memory. Beyond it the engine
 	// goes over to bounded mode, in which it keeps what is asked for most and reads

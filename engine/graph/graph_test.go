@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -207,6 +208,92 @@ func TestNames(t *testing.T) {
 		}
 		if _, ok := names.lookup(2, text); ok {
 			t.Errorf("%q is in a space without names", text)
+		}
+	}
+}
+
+// checkpointed returns a graph with lists of all sizes, and its checkpoint.
+func checkpointed(tb testing.TB, n int) (*Snapshot, []byte) {
+	tb.Helper()
+	r := rand.New(rand.NewPCG(3, 3))
+	b := Empty().Build()
+	users, docs := b.Namespace("User"), b.Namespace("Doc")
+	for i := range n {
+		on := MakeRef(b.Object(docs, fmt.Sprint("doc", i/5)), b.Relation([]string{"", "a", "b"}[r.IntN(3)]))
+		if i%3 == 0 {
+			on = MakeRef(b.Object(docs, "everybody's"), b.Relation("a"))
+		}
+		b.Insert(on, MakeRef(b.Object(users, fmt.Sprintf("6ba7b810-9dad-11d1-80b4-%012d", r.IntN(n))), b.Relation([]string{"", "a"}[r.IntN(2)])))
+	}
+	s := b.Publish()
+	var out bytes.Buffer
+	if err := s.WriteCheckpoint(&out); err != nil {
+		tb.Fatal(err)
+	}
+	return s, out.Bytes()
+}
+
+func TestCheckpoint(t *testing.T) {
+	s, data := checkpointed(t, 8000)
+	again, err := ReadCheckpoint(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(s *Snapshot) map[[2]Ref]bool {
+		out := map[[2]Ref]bool{}
+		for on, set := range s.All {
+			for subject := range set.All {
+				out[[2]Ref{on, subject}] = s.Memberships(subject).Contains(on)
+			}
+		}
+		return out
+	}
+	if !maps.Equal(all(s), all(again)) || s.Tuples() != again.Tuples() || s.HasBare() != again.HasBare() {
+		t.Error("another graph came back")
+	}
+	id, ok := s.Object(1, fmt.Sprintf("6ba7b810-9dad-11d1-80b4-%012d", 3))
+	if got, found := again.Object(1, fmt.Sprintf("6ba7b810-9dad-11d1-80b4-%012d", 3)); got != id || found != ok {
+		t.Error("a name has another number")
+	}
+	for _, cut := range []int{0, 1, 100, len(data) / 2, len(data) - 1} {
+		if _, err := ReadCheckpoint(bytes.NewReader(data[:cut])); err == nil {
+			t.Errorf("a checkpoint that ends after %d bytes is read", cut)
+		}
+	}
+	r := rand.New(rand.NewPCG(4, 4))
+	for range 300 {
+		damaged := bytes.Clone(data)
+		damaged[r.IntN(len(data))] ^= 1 << r.IntN(8)
+		if _, err := ReadCheckpoint(bytes.NewReader(damaged)); err == nil {
+			t.Error("a damaged checkpoint is read")
+		}
+	}
+}
+
+func FuzzReadCheckpoint(f *testing.F) {
+	_, data := checkpointed(f, 60)
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ReadCheckpoint(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for on, set := range s.All {
+			_ = s.ObjectName(on.Object())
+			for subject := range set.All {
+				_ = s.RelationName(subject.Relation())
+			}
+		}
+	})
+}
+
+// BenchmarkCheckpoint reads a graph of a million tuples.
+func BenchmarkCheckpoint(b *testing.B) {
+	_, data := checkpointed(b, 1_000_000)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := ReadCheckpoint(bytes.NewReader(data)); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
