@@ -156,7 +156,7 @@ func TestRules(t *testing.T) {
 		{"engine", "google.golang.org/grpc", false, false},
 		{"engine", "github.com/jackc/pgx/v5", false, false},
 		{"engine", "github.com/prometheus/client_golang/prometheus", false, false},
-		{"engine", "golang.org/x/sync/singleflight", false, true},
+		{"engine", "github.com/dgraph-io/ristretto/v2", false, true},
 		{"opl", "golang.org/x/sync/errgroup", false, false},
 		{"opl", module + "internal/errs", false, false},
 		{"opl", "strings", false, true},
