@@ -1,0 +1,3 @@
+package pg
+
+type cockroach struct{ server }

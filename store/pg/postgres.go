@@ -1,0 +1,299 @@
+package pg
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// oldestPostgres is the first version with 64-bit transaction ids in SQL.
+const oldestPostgres = 13
+
+// postgres is a PostgreSQL server. Its revisions are snapshots, rows have the
+// ids of transactions, and statements run in READ COMMITTED under locks, see
+// locks.go.
+type postgres struct{}
+
+func (postgres) dialect() string { return "postgres" }
+func (postgres) tells() bool     { return true }
+
+func (p snapshot) revision() engine.Revision { return engine.Revision(p.String()) }
+
+func (p snapshot) readable(oldest string, newest position) error {
+	if p.xmax > newest.(snapshot).xmax {
+		return errs.New(errs.Invalid, "the revision lies ahead of the store: expected one of this store")
+	}
+	last, err := parseXID(oldest)
+	if err != nil && oldest != "0" {
+		return errs.Wrap(errs.Internal, err, "the start of the history is malformed in the database")
+	}
+	if last > 0 && p.xmin() <= last {
+		return errExpired()
+	}
+	return nil
+}
+
+func (p snapshot) arg() string {
+	if text := p.String(); text != "" {
+		return text
+	}
+	return "1:1:"
+}
+
+// marks are the first transaction that nothing is known of, and those below it
+// that were still running.
+func (p snapshot) marks() []any {
+	xip := p.xip
+	if xip == nil {
+		xip = []uint64{}
+	}
+	return []any{p.xmax, xip}
+}
+
+func (postgres) parse(rev engine.Revision) (position, error) {
+	s, err := parseSnapshot(string(rev))
+	if err != nil {
+		return nil, err
+	}
+	if s.String() != string(rev) { // only canonical ones were given out
+		return nil, errMalformed()
+	}
+	return s, nil
+}
+
+// maxGap is by how many ids a revision may grow so that it shows one transaction.
+// They are those that began between the newest that has ended and this one, as many
+// as there are connections, unless somebody uses up ids in savepoints.
+const maxGap = 10_000
+
+// errWide says that the exact revision of a write would be too long to hand out.
+var errWide = errors.New("the revision has too many running transactions")
+
+// parseRaw reads a snapshot, or a snapshot, +, and a transaction that it must show.
+func (postgres) parseRaw(text string) (position, error) {
+	text, own, _ := strings.Cut(text, "+")
+	s, err := parseSnapshot(text)
+	if err == nil && own != "" {
+		var x uint64
+		if x, err = parseXID(own); err == nil {
+			if s.gap(x) > maxGap {
+				return nil, errWide
+			}
+			s = s.with(x)
+		}
+	}
+	if err != nil {
+		return nil, errs.Wrap(errs.Internal, err, "the database returned a malformed snapshot")
+	}
+	return s, nil
+}
+
+func (postgres) head() string   { return "pg_current_snapshot()::text" }
+func (postgres) now() string    { return "pg_current_xact_id()" }
+func (postgres) living() string { return "'18446744073709551615'" }
+
+func (postgres) mark(sure bool) string {
+	if sure {
+		return "pg_current_snapshot()::text || '+' || pg_current_xact_id()::text"
+	}
+	return "pg_current_snapshot()::text || '+' || coalesce(pg_current_xact_id_if_assigned()::text, '')"
+}
+
+func (p postgres) ask(ctx context.Context, s *Store) (position, error) {
+	var head string
+	err := s.db.read(ctx, "read the newest revision", func(b *pgx.Batch) {
+		b.Queue(s.db.sql.newest).QueryRow(func(row pgx.Row) error { return row.Scan(&head) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.parseRaw(head)
+}
+
+func (postgres) seen(column, param string) string {
+	return "pg_visible_in_snapshot(" + column + ", " + param + "::pg_snapshot)"
+}
+
+func (postgres) newer(column string, first int) []string {
+	return []string{
+		column + " >= " + placeholder(first) + "::xid8 AND " + placeholder(first+1) + "::xid8[] IS NOT NULL",
+		column + " = ANY(" + placeholder(first+1) + "::xid8[]) AND " + column + " < " + placeholder(first) + "::xid8",
+	}
+}
+
+func (postgres) older(column, param string) string {
+	return column + " < pg_snapshot_xmax(" + param + "::pg_snapshot)"
+}
+
+// everyNamespace walks from one namespace to the next by index.
+func (postgres) everyNamespace(network string) string {
+	return `namespace IN (
+	WITH RECURSIVE n (name) AS (
+		(SELECT namespace FROM tuple WHERE network = ` + network + ` ORDER BY namespace LIMIT 1)
+		UNION ALL
+		SELECT (SELECT namespace FROM tuple WHERE network = ` + network + ` AND namespace > n.name ORDER BY namespace LIMIT 1) FROM n WHERE n.name IS NOT NULL
+	) SELECT name FROM n WHERE name IS NOT NULL)`
+}
+
+// The planner cannot know how many keys come, so the look-up of each is spelled out,
+// and leads to the places of the rows. Who uses them asks for removed again, since a
+// row that another transaction has just removed moves to a new place.
+func (p postgres) these(rows, removed string) string {
+	return p.oneOf("SELECT x.place FROM (SELECT "+rows+") AS k (network, "+list+`)
+	CROSS JOIN LATERAL (SELECT ctid AS place FROM tuple WHERE network = k.network AND namespace = k.namespace AND object = k.object
+	AND relation = k.relation AND subject_namespace = k.subject_namespace AND subject_id = k.subject_id
+	AND subject_relation = k.subject_relation AND removed = `+removed+" LIMIT 1) AS x") + " AND removed = " + removed
+}
+
+func (postgres) key() string               { return "ctid" }
+func (postgres) beside() string            { return "ctid" }
+func (postgres) oneOf(query string) string { return "ctid = ANY(ARRAY(" + query + "))" }
+
+// settings keep the planner from choosing: every statement is written for the one
+// plan that seeks by index, and a plan by old statistics, or by none after an
+// import, may read the whole table. Preparing once saves planning each time.
+func (postgres) settings() map[string]string {
+	return map[string]string{
+		"default_transaction_isolation":       "read committed",
+		"plan_cache_mode":                     "force_generic_plan",
+		"enable_seqscan":                      "off",
+		"enable_bitmapscan":                   "off",
+		"enable_hashjoin":                     "off",
+		"enable_mergejoin":                    "off",
+		"enable_sort":                         "off",
+		"max_parallel_workers_per_gather":     "0",
+		"jit":                                 "off",
+		"idle_in_transaction_session_timeout": "60000",
+	}
+}
+
+func (postgres) guard() string {
+	return "(SELECT coalesce(current_setting('cardea.stop', true), '') = '')"
+}
+func (postgres) stop() string { return "set_config('cardea.stop', '1', true)" }
+
+// try sends everything in one round trip, which is one transaction: locks, checks,
+// and changes that do nothing once a check has failed. A deletion by query takes
+// as many round trips as it has pages.
+func (p postgres) try(ctx context.Context, j *job) (unsure bool, err error) {
+	db := j.s.db
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
+	if len(j.w.Delete) > 0 {
+		return p.tryPages(ctx, conn, j)
+	}
+	b := &pgx.Batch{}
+	j.queueLocks(b)
+	guard := ""
+	if j.queueChecks(b) > 0 {
+		guard = p.guard()
+	}
+	j.queueChanges(b, guard)
+	if err := db.send(ctx, conn, b); err != nil {
+		return !sureOf(err), err
+	}
+	return false, nil
+}
+
+// tryPages is try for deletions by query.
+func (p postgres) tryPages(ctx context.Context, conn sender, j *job) (unsure bool, err error) {
+	db := j.s.db
+	b := &pgx.Batch{}
+	b.Queue("BEGIN").Exec(ignored)
+	j.queueLocks(b)
+	j.queueChecks(b)
+	if err := db.send(ctx, conn, b); err != nil {
+		return false, err
+	}
+	end := &pgx.Batch{}
+	if j.stopped() {
+		end.Queue("ROLLBACK").Exec(ignored)
+		return false, db.send(ctx, conn, end)
+	}
+	if err := j.deleteAll(ctx, conn); err != nil {
+		return false, err // the pool closes connections in a transaction
+	}
+	j.queueChanges(end, "")
+	end.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return errs.New(errs.Internal, "the database answers COMMIT with %s", tag)
+		}
+		return nil
+	})
+	if err := db.send(ctx, conn, end); err != nil {
+		return !sureOf(err), err
+	}
+	return false, nil
+}
+
+// settled says that whoever asks for a new revision sees the transaction in column.
+func (postgres) settled(column string) string {
+	return column + " < pg_snapshot_xmin(pg_current_snapshot())"
+}
+
+// alone holds a lock of the session, on a connection that does nothing else.
+func (postgres) alone(ctx context.Context, db *DB, key int64, do func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, patience(db.options.StatementTimeout))
+	defer cancel()
+	conn, err := db.pool.Acquire(limited)
+	if err != nil {
+		return classify(ctx, err, "connect to the database")
+	}
+	defer conn.Release()
+	var held bool
+	if err := conn.QueryRow(limited, "SELECT pg_try_advisory_lock($1)", key).Scan(&held); err != nil {
+		return classify(ctx, err, "lock the database")
+	}
+	if !held {
+		return nil
+	}
+	defer func() {
+		unlocking, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(db.options.StatementTimeout))
+		defer cancel()
+		if _, err := conn.Exec(unlocking, "SELECT pg_advisory_unlock($1)", key); err != nil {
+			_ = conn.Conn().Close(unlocking) // which unlocks as well
+		}
+	}()
+	return do(ctx)
+}
+
+// migrating waits for the lock of the session by asking for it, since a statement
+// that waits for a lock would keep indexes from being built concurrently.
+func (postgres) migrating(ctx context.Context, db *sql.DB, _ Options, do func(context.Context) error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return classify(ctx, err, "connect to the database")
+	}
+	defer conn.Close()
+	key := lockName(0, schemaSlot)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for held := false; ; {
+		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", key).Scan(&held); err != nil {
+			return classify(ctx, err, "lock the schema")
+		}
+		if held {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return classify(ctx, ctx.Err(), "wait for another node that migrates the schema")
+		}
+	}
+	defer func() {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", key)
+	}()
+	return do(ctx)
+}

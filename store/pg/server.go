@@ -1,0 +1,135 @@
+package pg
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+
+	"github.com/cardea-iam/cardea/engine"
+)
+
+// A position is a revision, understood.
+type position interface {
+	// revision is the canonical text.
+	revision() engine.Revision
+
+	// covers reports whether the state shows all that the other one shows.
+	covers(position) bool
+
+	// readable reports Expired or Invalid if the state lies outside of the history
+	// that begins with oldest, as the server writes it, and ends at newest.
+	readable(oldest string, newest position) error
+
+	// arg is the parameter of server.seen.
+	arg() string
+
+	// marks are the parameters of server.newer.
+	marks() []any
+}
+
+// A server is what differs between PostgreSQL and CockroachDB. Its methods that
+// return a string return SQL; param is a placeholder such as $1.
+type server interface {
+	// parse reads a revision that a caller holds. Invalid: it is none.
+	parse(rev engine.Revision) (position, error)
+
+	// parseRaw reads what the SQL of head or mark returned.
+	parseRaw(text string) (position, error)
+
+	// head is the newest revision, as raw text. It is one only together with what
+	// its statement reads, see ask.
+	head() string
+
+	// ask finds the newest revision in one round trip, without its changes.
+	ask(ctx context.Context, s *Store) (position, error)
+
+	// mark is the first revision that shows what the running transaction did, as
+	// raw text. It belongs into the last statement of the transaction. sure says
+	// that the transaction writes something.
+	mark(sure bool) string
+
+	// now identifies the running transaction in created and removed.
+	now() string
+
+	// living is removed of a row that lives.
+	living() string
+
+	// seen says whether the transaction in column is visible at param.
+	seen(column, param string) string
+
+	// newer lists conditions of which each finds by index some of the
+	// transactions in column that are not visible at a position; it has the
+	// position's marks from parameter first on. together they find all.
+	newer(column string, first int) []string
+
+	// older bounds column for the sake of an index by what can be visible at param.
+	older(column, param string) string
+
+	// everyNamespace limits namespace to those that the network of param has, if
+	// that helps to find rows by index; else it is empty.
+	everyNamespace(param string) string
+
+	// guard is a condition that no check of the running transaction has failed, and
+	// stop what a check does to fail. They are empty and a constant where a
+	// transaction looks at the results of its checks before it goes on.
+	guard() string
+	stop() string
+
+	// try does j in a transaction. If it fails, unsure says that the transaction
+	// may have been committed all the same.
+	try(ctx context.Context, j *job) (unsure bool, err error)
+
+	// settings are parameters of all connections.
+	settings() map[string]string
+
+	// dialect is the folder of migrations.
+	dialect() string
+
+	// tells reports whether Wake channels are of use.
+	tells() bool
+
+	// watch keeps the Wake channels of db informed until ctx ends.
+	watch(ctx context.Context, db *DB)
+
+	// these selects the rows of tuple with the keys that the query rows returns, as
+	// network and columns, and with the value of removed.
+	these(rows, removed string) string
+
+	// key names a row of tuple, oneOf selects those whose keys the query returns,
+	// and beside are the columns that key needs beside those of list.
+	key() string
+	oneOf(query string) string
+	beside() string
+
+	// settled says that whoever asks for a new revision sees the transaction in
+	// column, and what came before it.
+	settled(column string) string
+
+	// migrating runs do while no other node does.
+	migrating(ctx context.Context, db *sql.DB, o Options, do func(context.Context) error) error
+
+	// alone runs do unless another node does the same; key says what.
+	alone(ctx context.Context, db *DB, key int64, do func(context.Context) error) error
+}
+
+// A statement is SQL that is being written, with its arguments.
+type statement struct {
+	text strings.Builder
+	args []any
+}
+
+// arg adds an argument and returns its placeholder.
+func (s *statement) arg(value any) string {
+	s.args = append(s.args, value)
+	return placeholder(len(s.args))
+}
+
+// sql appends to the text.
+func (s *statement) sql(parts ...string) {
+	for _, part := range parts {
+		s.text.WriteString(part)
+	}
+}
+
+func placeholder(n int) string { return "$" + strconv.Itoa(n) }

@@ -1,0 +1,116 @@
+package pg
+
+import (
+	"fmt"
+	"strings"
+)
+
+// texts are the statements that do not depend on what is asked for.
+type texts struct {
+	server server
+
+	newest, kept string
+	tail         string
+	sets, whole  string
+}
+
+func newTexts(on server) texts {
+	t := texts{server: on}
+	t.newest = "SELECT " + on.head()
+	t.kept = "SELECT " + t.keptText(2)
+	t.tail = t.tailText()
+	t.sets = t.setsText()
+	t.whole = t.wholeText()
+	return t
+}
+
+// keptText is the start of the history and whether it begins behind a position all
+// the same, because that does not show all whose removals were purged.
+//
+//	$1 network, from first on the marks of the position
+func (t *texts) keptText(first int) string {
+	var lacks []string
+	for _, newer := range t.server.newer("removed", first) {
+		lacks = append(lacks, "EXISTS (SELECT 1 FROM purged WHERE network = $1 AND "+newer+")")
+	}
+	return "(SELECT oldest FROM network WHERE id = $1)::text, CASE WHEN " + strings.Join(lacks, " OR ") + " THEN 'expired' ELSE '' END"
+}
+
+// visible is whether a row of tuple is there at param.
+func (t *texts) visible(param string) string {
+	return t.server.seen("created", param) + " AND NOT " + t.server.seen("removed", param)
+}
+
+const membersOf = "network = $1 AND namespace = s.namespace AND object = s.object AND relation = s.relation"
+
+// setsText reads sets in one statement: for each its members if there are few,
+// else its subject sets and whether the one that was named is among the rest.
+//
+//	$1 network, $2 to $7 the sets by column, $8 the revision, $9 the limit, $10 the limit and one
+func (t *texts) setsText() string {
+	const arrays = "array_agg(x.subject_namespace) AS namespaces, array_agg(x.subject_id) AS ids, array_agg(x.subject_relation) AS relations"
+	const columns = "subject_namespace, subject_id, subject_relation"
+	visible := t.visible("$8")
+	return `SELECT s.i, few.n > $9,
+	CASE WHEN few.n > $9 THEN groups.namespaces ELSE few.namespaces END,
+	CASE WHEN few.n > $9 THEN groups.ids ELSE few.ids END,
+	CASE WHEN few.n > $9 THEN groups.relations ELSE few.relations END,
+	named.n
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+	WITH ORDINALITY AS s (namespace, object, relation, member_namespace, member_id, member_relation, i)
+CROSS JOIN LATERAL (SELECT count(*) AS n, ` + arrays + ` FROM (
+	SELECT ` + columns + ` FROM tuple WHERE ` + membersOf + ` AND ` + visible + `
+	ORDER BY ` + columns + ` LIMIT $10) AS x) AS few
+CROSS JOIN LATERAL (SELECT ` + arrays + ` FROM (
+	SELECT ` + columns + ` FROM tuple WHERE few.n > $9 AND ` + membersOf + ` AND subject_relation > '' AND ` + visible + `) AS x) AS groups
+CROSS JOIN LATERAL (SELECT count(*) AS n FROM tuple WHERE few.n > $9 AND ` + membersOf + ` AND subject_namespace = s.member_namespace
+	AND subject_id = s.member_id AND subject_relation = s.member_relation AND ` + visible + `) AS named
+WHERE ` + casts(2, 7)
+}
+
+// wholeText reads the first members of sets.
+//
+//	$1 network, $2 to $4 the sets by column, $5 the revision, $6 the limit
+func (t *texts) wholeText() string {
+	const columns = "subject_namespace, subject_id, subject_relation"
+	return `SELECT s.i, x.subject_namespace, x.subject_id, x.subject_relation
+FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS s (namespace, object, relation, i)
+CROSS JOIN LATERAL (SELECT ` + columns + ` FROM tuple WHERE ` + membersOf + ` AND ` + t.visible("$5") + `
+	ORDER BY ` + columns + ` LIMIT $6) AS x
+WHERE ` + casts(2, 4)
+}
+
+// casts repeats the types of array parameters outside of FROM, since CockroachDB
+// does not see them there.
+func casts(first, last int) string {
+	var terms []string
+	for i := first; i <= last; i++ {
+		terms = append(terms, fmt.Sprintf("$%d::text[] IS NOT NULL", i))
+	}
+	return strings.Join(terms, " AND ")
+}
+
+// tailText reads the head and what is new there: first what went, then what came,
+// then models. What came and went in between does not show.
+//
+//	$1 network, $2 the limit of each part, $3 the old revision, $4 on its marks
+func (t *texts) tailText() string {
+	const none = ", '', '', '', '', ''"
+	parts := []string{"SELECT 'h', " + t.server.head() + none + " FROM network WHERE id = $1",
+		"SELECT 'o', " + t.keptText(4) + none[4:]}
+	living := "removed = " + t.server.living()
+	for _, newer := range t.server.newer("removed", 4) {
+		parts = append(parts, "(SELECT 'd', "+list+" FROM tuple WHERE network = $1 AND removed < "+t.server.living()+
+			" AND "+newer+" AND "+t.server.seen("created", "$3")+" LIMIT $2)")
+	}
+	for _, newer := range t.server.newer("created", 4) {
+		parts = append(parts, "(SELECT 'i', "+list+" FROM tuple WHERE network = $1 AND "+living+" AND "+newer+" LIMIT $2)")
+	}
+	for _, newer := range t.server.newer("created", 4) {
+		parts = append(parts, "(SELECT 'm', number::text, revision, "+micros+", source, '', '' FROM model WHERE network = $1 AND "+newer+" ORDER BY number LIMIT $2)")
+	}
+	return strings.Join(parts, "\nUNION ALL ")
+}
+
+// micros is when a model came, in microseconds since 1970, as text.
+const micros = "(extract(epoch FROM at) * 1000000)::bigint::text"
