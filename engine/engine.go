@@ -28,6 +28,16 @@ type Engine struct {
 	live       line
 	configured atomic.Pointer[model] // set if the model does not come from the store
 
+	background sync.WaitGroup
+	closing    context.Context
+	close      context.CancelFunc
+
+	// renumbering is guarded by live.mu.
+	renumbering struct {
+		gone int64 // tuples that left since the last time
+		busy bool
+	}
+
 	mu struct {
 		sync.Mutex
 		past  []*state      // the newest last, without the current one
@@ -47,6 +57,7 @@ func New(ctx context.Context, s Store, o Options) (*Engine, error) {
 	}
 	e := &Engine{store: s, options: o.withDefaults()}
 	e.mu.moved = make(chan struct{})
+	e.closing, e.close = context.WithCancel(context.Background())
 	e.resumed = e.resume(ctx)
 	if e.live.now.Load() == nil {
 		head, err := s.Head(ctx)
@@ -70,6 +81,8 @@ func (e *Engine) Resumed() error { return e.resumed }
 // Close stops following the log. It does not close the store.
 func (e *Engine) Close() error {
 	e.follower.close()
+	e.close()
+	e.background.Wait()
 	if s := e.live.now.Load(); s.shelf != nil {
 		s.shelf.close()
 	}
@@ -110,6 +123,7 @@ func (e *Engine) catchUp(ctx context.Context) (found bool, err error) {
 		e.live.remember(batch{from, head, changes})
 	}
 	e.publish(next)
+	e.gone(next, changes)
 	return len(changes) > 0, nil
 }
 

@@ -44,3 +44,9 @@ func (w *RandomWorld) RandomUpdates(r *rand.Rand, n int) []Update {
 
 // NewSeed is newSeed.
 var NewSeed = newSeed
+
+// RenumberAfter makes an engine with these options renumber after so many deletions.
+func (o Options) RenumberAfter(n int64) Options {
+	o.renumberMin = n
+	return o
+}

@@ -59,6 +59,8 @@ type Options struct {
 	// KeepStates is how many past states stay in memory for questions at an
 	// exact revision. Default 256.
 	KeepStates int
+
+	renumberMin int64 // see there; for tests
 }
 
 // Validate reports every field that makes no sense, not only the first.
@@ -82,6 +84,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Poll, time.Second)
 	setDefault(&o.KeepStates, 256)
 	setDefault(&o.LargeSet, 1000)
+	setDefault(&o.renumberMin, renumberMin)
 	return o
 }
 

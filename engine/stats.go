@@ -39,7 +39,7 @@ type Stats struct {
 	Tuples      int64 // in memory at the current revision
 	Bytes       int64 // that they take, as estimated
 	Bounded     bool  // whether the tuples did not fit Options.Memory
-	Compactions int64 // total times that memory was cleared of names no longer used
+	Compactions int64 // total times that memory was cleared of names no longer used, in either mode
 	Model       int64 // version of the active model, 0 if it is none of the store's
 }
 
