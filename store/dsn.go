@@ -8,30 +8,33 @@ import (
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
-// sqlitePath returns the path of the file that dsn names, or sqlite.Memory:
+// A location is where a DSN points: to a server, or to a file.
+type location struct {
+	server bool   // the rest of the DSN is for package pg
+	path   string // of the SQLite file, or sqlite.Memory
+}
+
+// locate reads the scheme, and the path of a file.
 //
-//	sqlite://PATH       an SQLite file, absolute (sqlite:///var/lib/cardea.db)
-//	                    or relative (sqlite://./data/cardea.db, sqlite://cardea.db)
-//	mem:                in memory, gone with Close (also sqlite://:memory:)
-//
-// Invalid, Unsupported: as for Open.
-func sqlitePath(dsn string) (string, error) {
+// Invalid: as for Open.
+func locate(dsn string) (location, error) {
 	scheme, rest, ok := strings.Cut(dsn, ":")
 	if !ok {
-		return "", errs.New(errs.Invalid, "dsn has no scheme: expected sqlite://PATH or mem:")
+		return location{}, errs.New(errs.Invalid, "dsn has no scheme: expected sqlite://PATH, mem:, or postgres://...")
 	}
 	switch scheme {
 	case "mem":
 		if strings.Trim(rest, "/") != "" {
-			return "", errs.New(errs.Invalid, "dsn %s: expected nothing after mem:", Redact(dsn))
+			return location{}, errs.New(errs.Invalid, "dsn %s: expected nothing after mem:", Redact(dsn))
 		}
-		return sqlite.Memory, nil
+		return location{path: sqlite.Memory}, nil
 	case "sqlite":
-		return filePath(dsn, rest)
+		path, err := filePath(dsn, rest)
+		return location{path: path}, err
 	case "postgres", "postgresql", "cockroach", "cockroachdb":
-		return "", errs.New(errs.Unsupported, "dsn %s: %s is not in this build yet; use sqlite://PATH", Redact(dsn), scheme)
+		return location{server: true}, nil
 	default:
-		return "", errs.New(errs.Invalid, "dsn has the scheme %q: expected sqlite://PATH or mem:", scheme)
+		return location{}, errs.New(errs.Invalid, "dsn has the scheme %q: expected sqlite://PATH, mem:, or postgres://...", scheme)
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
-func TestSQLitePath(t *testing.T) {
+func TestLocate(t *testing.T) {
+	const onServer = "a server"
 	for _, c := range []struct {
 		dsn, path string
 		kind      errs.Kind
@@ -33,15 +34,20 @@ func TestSQLitePath(t *testing.T) {
 		{"", "", errs.Invalid},
 		{"cardea.db", "", errs.Invalid},
 		{"mysql://x", "", errs.Invalid},
-		{"postgres://u:secret@h/db", "", errs.Unsupported},
-		{"postgresql://u:secret@h/db", "", errs.Unsupported},
-		{"cockroach://u:secret@h/db?password=secret", "", errs.Unsupported},
+		{"postgres://u:secret@h/db", onServer, errs.OK},
+		{"postgresql://u:secret@h/db", onServer, errs.OK},
+		{"cockroach://u:secret@h/db?password=secret", onServer, errs.OK},
+		{"cockroachdb://h", onServer, errs.OK},
 		{"mysql://u:secret@h/db", "", errs.Invalid},
 		{"sqlite://u:secret@h/db?x=y", "", errs.Invalid},
 	} {
-		path, err := sqlitePath(c.dsn)
-		if path != c.path || errs.KindOf(err) != c.kind {
-			t.Errorf("%s: path %q, error %v: expected %q, %s", c.dsn, path, err, c.path, c.kind)
+		at, err := locate(c.dsn)
+		got := at.path
+		if at.server {
+			got += onServer
+		}
+		if got != c.path || errs.KindOf(err) != c.kind {
+			t.Errorf("%s: %+v, error %v: expected %q, %s", c.dsn, at, err, c.path, c.kind)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the message shows the password: %v", c.dsn, err)
@@ -53,7 +59,7 @@ func FuzzDSN(f *testing.F) {
 	f.Add("sqlite://./x.db?y=z")
 	f.Add("postgres://a:b@c/d?password=e")
 	f.Fuzz(func(t *testing.T, dsn string) {
-		if _, err := sqlitePath(dsn); err != nil && errs.KindOf(err) == errs.Internal {
+		if _, err := locate(dsn); err != nil && errs.KindOf(err) == errs.Internal {
 			t.Error(err)
 		}
 		if once := Redact(dsn); Redact(once) != once {

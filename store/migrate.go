@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/cardea-iam/cardea/store/pg"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
@@ -15,32 +16,41 @@ type Migration struct {
 }
 
 // Migrate brings the schema of the database that dsn names up to date, and
-// returns the steps that it took. A file is created if there is none.
+// returns the steps that it took. A file is created if there is none. Of several
+// nodes that do so at once on a server, one takes them and the others wait.
 //
-// Invalid, Unsupported: as for Open. Refused: another process has the file open,
-// or the schema is newer than this build knows.
+// Invalid, Unavailable: as for Open. Refused: another process has the file open,
+// the server does not let us in, or the schema is newer than this build knows.
 func Migrate(ctx context.Context, dsn string) ([]Migration, error) {
-	path, err := sqlitePath(dsn)
-	if err != nil {
+	at, err := locate(dsn)
+	switch {
+	case err != nil:
 		return nil, err
+	case at.server:
+		return convert(pg.Migrate(ctx, dsn, pg.Options{}))
+	default:
+		return convert(sqlite.Migrate(ctx, at.path))
 	}
-	return migrations(sqlite.Migrate(ctx, path))
 }
 
 // Status returns all steps of the schema, in order, and when each was applied to
 // the database that dsn names. It may run beside processes that have it open.
 //
-// Invalid, Unsupported: as for Open. NotFound: there is no such database.
-// Refused: its schema is newer than this build knows.
+// Invalid, Unavailable: as for Open. NotFound: there is no such file. Refused: as
+// for Migrate, except that the file may be open.
 func Status(ctx context.Context, dsn string) ([]Migration, error) {
-	path, err := sqlitePath(dsn)
-	if err != nil {
+	at, err := locate(dsn)
+	switch {
+	case err != nil:
 		return nil, err
+	case at.server:
+		return convert(pg.Status(ctx, dsn, pg.Options{}))
+	default:
+		return convert(sqlite.Status(ctx, at.path))
 	}
-	return migrations(sqlite.Status(ctx, path))
 }
 
-func migrations(steps []sqlite.Migration, err error) ([]Migration, error) {
+func convert[M pg.Migration | sqlite.Migration](steps []M, err error) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -5,15 +5,40 @@ import (
 	"time"
 
 	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/store/pg"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
-// Options are for databases that run as servers. SQLite needs none of them.
+// Options are for databases that run as servers. SQLite needs none of them. The
+// zero value works.
 type Options struct {
-	MaxConns         int           // connections at the same time; 0: as many as suit the processors
-	StatementTimeout time.Duration // after which the server ends a statement; 0: 10 s
-	ApplicationName  string        // what the server shows the connections as; "": cardea
-	Migrate          bool          // bring the schema up to date, as is always done for SQLite
+	// MaxConns is how many connections there are at most; 0: four for each
+	// processor, and at least 16.
+	MaxConns int
+
+	// StatementTimeout is when the server ends a statement; 0: 10 s.
+	StatementTimeout time.Duration
+
+	// ApplicationName is what the server shows the connections as; "": cardea.
+	ApplicationName string
+
+	// Migrate brings the schema up to date, as is always done for SQLite. Without
+	// it, Open refuses a schema that is too old.
+	Migrate bool
+
+	// HashSharded makes Migrate spread the log indexes of CockroachDB over ranges,
+	// for clusters whose write rate one range does not carry.
+	HashSharded bool
+}
+
+func (o Options) pg() pg.Options {
+	return pg.Options{
+		MaxConns:         o.MaxConns,
+		StatementTimeout: o.StatementTimeout,
+		ApplicationName:  o.ApplicationName,
+		Migrate:          o.Migrate,
+		HashSharded:      o.HashSharded,
+	}
 }
 
 // A DB is an open database: one store for each network in it.
@@ -27,23 +52,36 @@ type backend interface {
 	Close() error
 }
 
-// Open opens the database that dsn names, see dsn.go for its forms. A file is
-// created if there is none, and its schema brought up to date. The caller
-// closes it.
+// Open opens the database that dsn names:
 //
-// Invalid: dsn has another form, or parameters that are not known.
-// Unsupported: this build does not have the scheme's backend. Refused: as for
-// sqlite.Open.
-func Open(ctx context.Context, dsn string, _ Options) (*DB, error) {
-	path, err := sqlitePath(dsn)
+//	sqlite://PATH       an SQLite file, absolute (sqlite:///var/lib/cardea.db) or
+//	                    relative (sqlite://./data/cardea.db), created if it is
+//	                    not there
+//	mem:                in memory, gone with Close (also sqlite://:memory:)
+//	postgres://...      PostgreSQL or CockroachDB, whichever answers, as pgx reads
+//	                    the rest (also postgresql:, cockroach: and cockroachdb:)
+//
+// The caller closes it.
+//
+// Invalid: dsn has another form, or parameters that are not known. Refused: as
+// for sqlite.Open and pg.Open. Unavailable: the server does not answer.
+func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
+	at, err := locate(dsn)
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(ctx, path)
+	if at.server {
+		db, err := pg.Open(ctx, dsn, o.pg())
+		if err != nil {
+			return nil, err
+		}
+		return &DB{adapter[*pg.Store]{db}}, nil
+	}
+	db, err := sqlite.Open(ctx, at.path)
 	if err != nil {
 		return nil, err
 	}
-	return &DB{sqliteDB{db}}, nil
+	return &DB{adapter[*sqlite.Store]{db}}, nil
 }
 
 // Network returns the store of the network name, which is made if it is new;
@@ -69,12 +107,20 @@ func (db *DB) Ping(ctx context.Context) error { return db.backend.Ping(ctx) }
 // run during or after it.
 func (db *DB) Close() error { return db.backend.Close() }
 
-type sqliteDB struct{ *sqlite.DB }
+// An adapter is the backend for a database whose stores have a type of their own.
+type adapter[S engine.Store] struct{ source[S] }
 
-func (db sqliteDB) Network(ctx context.Context, name string) (engine.Store, error) {
-	s, err := db.DB.Network(ctx, name)
+type source[S engine.Store] interface {
+	Network(ctx context.Context, name string) (S, error)
+	Purge(ctx context.Context, t time.Time) (int64, error)
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+func (a adapter[S]) Network(ctx context.Context, name string) (engine.Store, error) {
+	s, err := a.source.Network(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, err // not s, which would be a nil pointer in an interface
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/testdb"
 	"github.com/cardea-iam/cardea/store"
 )
 
@@ -41,42 +43,92 @@ func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for _, dsn := range []string{"mem:", "sqlite://./data/cardea.db", "sqlite://" + filepath.ToSlash(dir) + "/abs/cardea.db"} {
-		db, err := store.Open(t.Context(), dsn, store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, name := range []string{"default", "other"} {
-			s, err := db.Network(t.Context(), name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			x, err := engine.ParseTuple("doc:1#view@ann")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for op := engine.Insert; op <= engine.Delete; op++ {
-				if _, err := s.Write(t.Context(), engine.Write{Updates: []engine.Update{{Op: op, Tuple: x}}}); err != nil {
-					t.Error(i, err)
-				}
-			}
-		}
-		if s, err := db.Network(t.Context(), "no name"); s != nil || errs.KindOf(err) != errs.Invalid {
-			t.Errorf("store %v, error %v: expected invalid", s, err)
-		}
-		if n, err := db.Purge(t.Context(), time.Now().Add(time.Hour)); n != 2 || err != nil {
-			t.Errorf("%d tuples purged, error %v: expected 2", n, err)
-		}
-		if err := db.Ping(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
+		use(t, dsn, store.Options{})
 	}
 	for _, path := range []string{"data/cardea.db", "abs/cardea.db"} {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// use opens the empty database that dsn names and does a bit of everything.
+func use(t *testing.T, dsn string, o store.Options) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	db, err := store.Open(ctx, dsn, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := engine.ParseTuple("doc:1#view@ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[engine.StoreID]bool{}
+	for _, name := range []string{"default", "other"} {
+		s, err := db.Network(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[s.ID()] = true
+		for op := engine.Insert; op <= engine.Delete; op++ {
+			done, err := s.Write(ctx, engine.Write{Updates: []engine.Update{{Op: op, Tuple: x}}})
+			if err != nil || done.Inserted+done.Deleted != 1 {
+				t.Errorf("network %s: %+v, error %v", name, done, err)
+			}
+		}
+	}
+	if len(ids) != 2 {
+		t.Error("two networks have the same identity")
+	}
+	if s, err := db.Network(ctx, "no name"); s != nil || errs.KindOf(err) != errs.Invalid {
+		t.Errorf("store %v, error %v: expected invalid", s, err)
+	}
+	// A server keeps what another transaction may still look at.
+	purged := int64(0)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for purged < 2 {
+		n, err := db.Purge(ctx, time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if purged += n; purged < 2 {
+			<-tick.C
+		}
+	}
+	if purged != 2 {
+		t.Errorf("%d tuples purged: expected 2", purged)
+	}
+	if err := db.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServers(t *testing.T) {
+	for name, database := range map[string]func(testing.TB) string{"PostgreSQL": testdb.Postgres, "CockroachDB": testdb.Cockroach} {
+		t.Run(name, func(t *testing.T) {
+			dsn := database(t)
+			_, rest, _ := strings.Cut(dsn, "://")
+			_, err := store.Open(t.Context(), dsn, store.Options{})
+			if errs.KindOf(err) != errs.Refused || !strings.Contains(err.Error(), "cardea migrate up") {
+				t.Fatalf("error %v: expected to be told to migrate", err)
+			}
+			pending, err := store.Status(t.Context(), dsn)
+			if err != nil || len(pending) == 0 || !pending[0].Applied.IsZero() {
+				t.Fatalf("status %v, error %v: expected pending steps", pending, err)
+			}
+			steps, err := store.Migrate(t.Context(), dsn)
+			if err != nil || len(steps) != len(pending) {
+				t.Fatalf("steps %v, error %v: expected all of %v", steps, err, pending)
+			}
+			use(t, "cockroach://"+rest, store.Options{}) // the server says what it is, not the scheme
+			use(t, "postgresql://"+strings.TrimPrefix(database(t), "postgres://"), store.Options{Migrate: true, MaxConns: 2, StatementTimeout: time.Minute, ApplicationName: "test"})
+		})
 	}
 }
 
@@ -97,7 +149,7 @@ func TestMigrate(t *testing.T) {
 	if steps, err = store.Migrate(t.Context(), dsn); err != nil || len(steps) != 0 {
 		t.Fatalf("steps %v, error %v: expected none", steps, err)
 	}
-	for _, dsn := range []string{"mysql://u:secret@h/db", "cardea.db", "sqlite://x.db?y=z"} {
+	for _, dsn := range []string{"mysql://u:secret@h/db", "cardea.db", "sqlite://x.db?y=z", "postgres://u:secret@h/db?port=x"} {
 		_, err := store.Migrate(t.Context(), dsn)
 		_, err2 := store.Status(t.Context(), dsn)
 		_, err3 := store.Open(t.Context(), dsn, store.Options{})

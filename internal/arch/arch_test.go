@@ -36,7 +36,7 @@ var mayImport = map[string]rule{
 		tests: "store/sqlite examples internal/golden"},
 
 	// Databases.
-	"store":           {ours: "engine store/sqlite internal/errs", never: "net/http"},
+	"store":           {ours: "engine store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
 	"store/sqlite":    {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
 	"store/storetest": {ours: "engine internal/errs", never: "net/http database/sql"},
 
