@@ -90,7 +90,7 @@ func (s *Store) changes(ctx context.Context, low, high position, yield func(engi
 func (s *Store) queueModels(b *pgx.Batch, out *[]engine.ModelVersion, low, high position) {
 	for i := range s.db.server.newer("created", 1) {
 		st := &statement{}
-		st.sql("SELECT number::text, revision, ", micros, ", source FROM model WHERE network = ", st.arg(s.network))
+		st.sql("SELECT number::text AS digits, revision, ", micros, ", source FROM model WHERE network = ", st.arg(s.network))
 		st.sql(" AND ", s.newer(st, "created", low, i), " AND ", s.db.server.seen("created", st.arg(high.arg())), " ORDER BY number")
 		b.Queue(st.text.String(), st.args...).Query(s.readModels(out))
 	}
@@ -156,7 +156,7 @@ func (p *logPart) queue(b *pgx.Batch) {
 
 func (p *logPart) query() *statement {
 	st, on := &statement{}, p.s.db.server
-	st.sql("SELECT ", p.column, "::text, ", list, " FROM tuple WHERE network = ", st.arg(p.s.network))
+	st.sql("SELECT ", p.column, "::text AS mark, ", list, " FROM tuple WHERE network = ", st.arg(p.s.network))
 	st.sql(" AND ", p.s.newer(st, p.column, p.low, p.condition))
 	high := st.arg(p.high.arg())
 	st.sql(" AND ", on.older(p.column, high), " AND ", on.seen(p.column, high))

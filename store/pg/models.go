@@ -29,7 +29,7 @@ func (s *Store) readModels(out *[]engine.ModelVersion) func(pgx.Rows) error {
 	}
 }
 
-const modelColumns = "SELECT number::text, revision, " + micros + ", source FROM model WHERE network = $1 AND "
+const modelColumns = "SELECT number::text AS digits, revision, " + micros + ", source FROM model WHERE network = $1 AND "
 
 // Model implements engine.Store.
 func (s *Store) Model(ctx context.Context, rev engine.Revision) (engine.ModelVersion, error) {

@@ -83,7 +83,7 @@ func (db *DB) purgeNetwork(ctx context.Context, network int64, t time.Time) (int
 // text, and whether there may be a batch behind it.
 func (db *DB) horizon(ctx context.Context, network int64, t time.Time) (horizon string, more bool, err error) {
 	on := db.server
-	text := "SELECT removed::text, removed_at < $2 FROM tuple WHERE network = $1 AND removed < " + on.living() + " AND " + on.settled("removed") +
+	text := "SELECT removed::text AS mark, removed_at < $2 FROM tuple WHERE network = $1 AND removed < " + on.living() + " AND " + on.settled("removed") +
 		" ORDER BY removed LIMIT $3"
 	err = db.read(ctx, "look for removed tuples", func(b *pgx.Batch) {
 		horizon, more = "", false

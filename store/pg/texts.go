@@ -107,7 +107,7 @@ func (t *texts) tailText() string {
 		parts = append(parts, "(SELECT 'i', "+list+" FROM tuple WHERE network = $1 AND "+living+" AND "+newer+" LIMIT $2)")
 	}
 	for _, newer := range t.server.newer("created", 4) {
-		parts = append(parts, "(SELECT 'm', number::text, revision, "+micros+", source, '', '' FROM model WHERE network = $1 AND "+newer+" ORDER BY number LIMIT $2)")
+		parts = append(parts, "(SELECT 'm', number::text AS digits, revision, "+micros+", source, '', '' FROM model WHERE network = $1 AND "+newer+" ORDER BY number LIMIT $2)")
 	}
 	return strings.Join(parts, "\nUNION ALL ")
 }
