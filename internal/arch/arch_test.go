@@ -36,8 +36,8 @@ var mayImport = map[string]rule{
 		tests: "store/sqlite examples internal/golden"},
 
 	// Databases.
-	"store":           {ours: "engine store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
-	"store/sqlite":    {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
+	"store":        {ours: "engine store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
+	"store/sqlite": {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
 	"store/pg": {ours: "engine internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
 		never: "net/http", tests: "store/storetest internal/testdb"},
 	"store/storetest": {ours: "engine internal/errs", never: "net/http database/sql"},
