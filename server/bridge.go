@@ -23,6 +23,9 @@ import (
 type bridge struct {
 	mux     *http.ServeMux
 	message int // bytes of a message at most
+
+	// sendTime is how long a client may leave a piece of a stream untaken.
+	sendTime time.Duration
 }
 
 // register adds the methods of a service. Unknown fields in JSON are ignored if
@@ -41,24 +44,58 @@ func (b *bridge) register(sd *grpc.ServiceDesc, impl any, lenient bool) {
 	}
 	for _, s := range sd.Streams {
 		procedure := "/" + sd.ServiceName + "/" + s.StreamName
-		methods.Handle(procedure, withoutDeadlines(bridgeStream(s, impl, procedure, options)))
+		methods.Handle(procedure, b.withoutDeadlines(bridgeStream(s, impl, procedure, options)))
 	}
 	b.mux.Handle("/"+sd.ServiceName+"/", methods)
 }
 
 // withoutDeadlines lets a stream last longer than a request may.
-func withoutDeadlines(next http.Handler) http.Handler {
+func (b *bridge) withoutDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := http.NewResponseController(w)
-		_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(paced(w, b.sendTime), r)
 	})
 }
+
+// A pacedWriter has no deadline for the whole answer, but one for each piece of
+// it.
+type pacedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	each    time.Duration
+}
+
+func paced(w http.ResponseWriter, each time.Duration) *pacedWriter {
+	c := http.NewResponseController(w)
+	_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})
+	return &pacedWriter{w, c, each}
+}
+
+// begin sets the deadline of a piece, and its result takes it away: HTTP/2 would
+// end the stream at it even while nothing is to be written.
+func (w *pacedWriter) begin() (end func()) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.each))
+	return func() { _ = w.control.SetWriteDeadline(time.Time{}) }
+}
+
+func (w *pacedWriter) Write(b []byte) (int, error) {
+	defer w.begin()()
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *pacedWriter) FlushError() error {
+	defer w.begin()()
+	return w.control.Flush()
+}
+
+func (w *pacedWriter) Flush() { _ = w.FlushError() }
+
+// Unwrap lets http.ResponseController find the methods of the writer inside.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func bridgeUnary(handle grpc.MethodHandler, impl any, procedure string) func(context.Context, *connect.Request[parcel]) (*connect.Response[parcel], error) {
 	return func(ctx context.Context, req *connect.Request[parcel]) (*connect.Response[parcel], error) {
 		headers := &bridgedHeaders{procedure: procedure, header: http.Header{}, trailer: http.Header{}}
-		ctx = grpc.NewContextWithServerTransportStream(ctx, headers)
+		ctx = grpc.NewContextWithServerTransportStream(callerHeaders(ctx, req.Header()), headers)
 		message, err := handle(impl, ctx, req.Msg.unpack, nil)
 		if err != nil {
 			return nil, connectError(err, headers.header)
@@ -74,14 +111,14 @@ func bridgeUnary(handle grpc.MethodHandler, impl any, procedure string) func(con
 func bridgeStream(s grpc.StreamDesc, impl any, procedure string, options []connect.HandlerOption) http.Handler {
 	if s.ClientStreams {
 		return connect.NewBidiStreamHandler(procedure, func(ctx context.Context, stream *connect.BidiStream[parcel, parcel]) error {
-			b := &bridgedStream{ctx: ctx, send: stream.Send, receive: stream.Receive}
+			b := &bridgedStream{ctx: callerHeaders(ctx, stream.RequestHeader()), send: stream.Send, receive: stream.Receive}
 			b.header, b.trailer = stream.ResponseHeader(), stream.ResponseTrailer()
 			return connectError(s.Handler(impl, b), nil)
 		}, options...)
 	}
 	return connect.NewServerStreamHandler(procedure, func(ctx context.Context, req *connect.Request[parcel], stream *connect.ServerStream[parcel]) error {
 		only := req.Msg
-		b := &bridgedStream{ctx: ctx, send: stream.Send, receive: func() (*parcel, error) {
+		b := &bridgedStream{ctx: callerHeaders(ctx, req.Header()), send: stream.Send, receive: func() (*parcel, error) {
 			p := only
 			if only = nil; p == nil {
 				return nil, io.EOF

@@ -57,7 +57,7 @@ func (s *checkService) Check(ctx context.Context, req *cardeav1.CheckRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.engine.Check(ctx, t, at)
+	answer, err := engineOf(ctx).Check(ctx, t, at)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (s *expandService) Expand(ctx context.Context, req *cardeav1.ExpandRequest)
 	if err != nil {
 		return nil, err
 	}
-	tree, token, err := s.engine.Expand(ctx, subject, int(req.MaxDepth), at)
+	tree, token, err := engineOf(ctx).Expand(ctx, subject, int(req.MaxDepth), at)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *expandService) Expand(ctx context.Context, req *cardeav1.ExpandRequest)
 }
 
 func (s *tupleService) List(ctx context.Context, req *cardeav1.ListTuplesRequest) (*cardeav1.ListTuplesResponse, error) {
-	q, err := queryFromCardea(req.Query)
+	q, err := queryFromCardea(req.Query, "query")
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (s *tupleService) List(ctx context.Context, req *cardeav1.ListTuplesRequest
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.engine.List(ctx, q, engine.ListPage{Size: size, Token: req.PageToken}, at)
+	list, err := engineOf(ctx).List(ctx, q, engine.ListPage{Size: size, Token: req.PageToken}, at)
 	if err != nil {
 		return nil, err
 	}
@@ -138,27 +138,31 @@ func checkedPageSize(asked int32) (int, error) {
 }
 
 func (s *tupleWriteService) Write(ctx context.Context, req *cardeav1.WriteTuplesRequest) (*cardeav1.WriteTuplesResponse, error) {
-	ups, err := updatesFromCardea(req.Updates)
+	w, err := writeFromCardea(req)
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.engine.Write(ctx, ups)
+	done, err := engineOf(ctx).Write(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	return &cardeav1.WriteTuplesResponse{Snaptoken: string(token)}, nil
+	return &cardeav1.WriteTuplesResponse{Snaptoken: string(done.Token), Inserted: done.Inserted, Deleted: done.Deleted}, nil
 }
 
 func (s *tupleWriteService) DeleteByQuery(ctx context.Context, req *cardeav1.DeleteTuplesByQueryRequest) (*cardeav1.DeleteTuplesByQueryResponse, error) {
-	q, err := queryFromCardea(req.Query)
+	q, err := queryFromCardea(req.Query, "query")
 	if err != nil {
 		return nil, err
 	}
-	n, token, err := s.engine.Delete(ctx, q)
+	conditions, err := preconditionsFromCardea(req.Preconditions)
 	if err != nil {
 		return nil, err
 	}
-	return &cardeav1.DeleteTuplesByQueryResponse{Deleted: n, Snaptoken: string(token)}, nil
+	done, err := engineOf(ctx).Delete(ctx, q, engine.Write{If: conditions, Key: req.IdempotencyKey})
+	if err != nil {
+		return nil, err
+	}
+	return &cardeav1.DeleteTuplesByQueryResponse{Deleted: done.Deleted, Snaptoken: string(done.Token)}, nil
 }
 
 func (s *modelService) Check(_ context.Context, req *cardeav1.CheckModelRequest) (*cardeav1.CheckModelResponse, error) {
@@ -179,7 +183,7 @@ func (s *modelService) Check(_ context.Context, req *cardeav1.CheckModelRequest)
 }
 
 func (s *modelService) Apply(ctx context.Context, req *cardeav1.ApplyModelRequest) (*cardeav1.ApplyModelResponse, error) {
-	v, token, err := s.engine.ApplyModel(ctx, req.Source, engine.ApplyModel{Force: req.Force, DryRun: req.DryRun})
+	v, token, err := engineOf(ctx).ApplyModel(ctx, req.Source, engine.ApplyModel{Force: req.Force, DryRun: req.DryRun})
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +195,7 @@ func (s *modelService) Get(ctx context.Context, req *cardeav1.GetModelRequest) (
 		return nil, errs.New(errs.Invalid, "version is %d: expected 0 for the active version, or more", req.Version)
 	}
 	if req.Version > 0 {
-		v, err := s.engine.ModelVersion(ctx, req.Version)
+		v, err := engineOf(ctx).ModelVersion(ctx, req.Version)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +204,7 @@ func (s *modelService) Get(ctx context.Context, req *cardeav1.GetModelRequest) (
 	if s.model != nil {
 		return &cardeav1.GetModelResponse{Model: &cardeav1.Model{Source: s.model.source(), Location: s.model.location}}, nil
 	}
-	v, _ := s.engine.Model()
+	v, _ := engineOf(ctx).Model()
 	if v.Number == 0 {
 		return nil, errs.New(errs.NotFound, "there is no model yet: apply one, or name one as model.location")
 	}
@@ -216,7 +220,7 @@ func (s *modelService) List(ctx context.Context, req *cardeav1.ListModelsRequest
 	if err != nil {
 		return nil, err
 	}
-	versions, err := s.engine.Models(ctx, before, size)
+	versions, err := engineOf(ctx).Models(ctx, before, size)
 	if err != nil {
 		return nil, err
 	}
@@ -245,9 +249,14 @@ func modelPage(token string) (before int64, err error) {
 
 func (s *statusService) GetStatus(ctx context.Context, _ *cardeav1.GetStatusRequest) (*cardeav1.GetStatusResponse, error) {
 	problems := s.health.problems(ctx)
-	out := &cardeav1.GetStatusResponse{Version: Version(), Ready: len(problems) == 0, Problems: problems}
+	net := networkOf(ctx)
+	stats := net.engine.Stats()
+	out := &cardeav1.GetStatusResponse{
+		Version: Version(), Ready: len(problems) == 0, Problems: problems,
+		Network: net.name, Tuples: stats.Tuples, Bounded: stats.Bounded,
+	}
 	if out.Ready {
-		token, err := s.engine.Head(ctx)
+		token, err := net.engine.Head(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -262,7 +271,7 @@ var codeNames = map[codes.Code]string{
 	codes.PermissionDenied: "PERMISSION_DENIED", codes.NotFound: "NOT_FOUND", codes.Aborted: "ABORTED",
 	codes.FailedPrecondition: "FAILED_PRECONDITION", codes.OutOfRange: "OUT_OF_RANGE",
 	codes.ResourceExhausted: "RESOURCE_EXHAUSTED", codes.Unavailable: "UNAVAILABLE",
-	codes.Unimplemented: "UNIMPLEMENTED", codes.Canceled: "CANCELLED", codes.DeadlineExceeded: "DEADLINE_EXCEEDED",
+	codes.Unimplemented: "UNIMPLEMENTED", codes.Unknown: "UNKNOWN", codes.Canceled: "CANCELLED", codes.DeadlineExceeded: "DEADLINE_EXCEEDED",
 }
 
 func codeName(c codes.Code) string { return codeNames[c] }

@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -27,6 +30,7 @@ func (c *cardeaREST) readRoutes(rs *routes) {
 	rs.handle("POST /v1/batch-check", failCardea, posted(check.BatchCheck))
 	rs.handle("POST /v1/expand", failCardea, posted((&expandService{core: c.core}).Expand))
 	rs.handle("GET /v1/tuples", failCardea, asked(tuples.List))
+	rs.handle("GET /v1/tuples/watch", failCardea, c.events(rs.draining, rs.sendTime))
 	c.statusRoute(rs)
 }
 
@@ -64,12 +68,30 @@ func posted[T any, M message[T], R proto.Message](call func(context.Context, M) 
 				return errs.New(errs.Invalid, "the body is not the expected JSON: %s", protoMistake(err))
 			}
 		}
+		if err := takeKey(r, req); err != nil {
+			return err
+		}
 		return answer(w, r, call, req)
 	}
 }
 
+// takeKey puts the idempotency key of the headers into a message that has a field
+// for it.
+func takeKey(r *http.Request, req proto.Message) error {
+	key, err := onlyKey(r.Header.Values(idempotencyHeader))
+	field := req.ProtoReflect().Descriptor().Fields().ByName("idempotency_key")
+	if err != nil || key == "" || field == nil {
+		return err
+	}
+	if there := req.ProtoReflect().Get(field).String(); there != "" && there != key {
+		return errs.New(errs.Invalid, "idempotency_key and the header %s differ: expected one of them", idempotencyHeader)
+	}
+	req.ProtoReflect().Set(field, protoreflect.ValueOfString(key))
+	return nil
+}
+
 // asked calls a method with a message made of the query parameters, whose names
-// are paths of fields, such as query.namespace.
+// are paths of fields, such as query.namespace, or queries.0.namespace in a list.
 func asked[T any, M message[T], R proto.Message](call func(context.Context, M) (R, error)) restHandler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		req := M(new(T))
@@ -136,29 +158,77 @@ func setPath(tree map[string]any, d protoreflect.MessageDescriptor, key, value s
 	if !utf8.ValidString(value) {
 		return errs.New(errs.Invalid, "query parameter %q is not valid UTF-8", key)
 	}
-	names := strings.Split(key, ".")
-	for i, name := range names {
+	unknown := errs.New(errs.Invalid, "query parameter %q is unknown", key)
+	for rest := key; ; {
+		name, below, deeper := strings.Cut(rest, ".")
 		field := d.Fields().ByName(protoreflect.Name(name))
-		last := i == len(names)-1
-		if field == nil || field.IsList() || field.IsMap() || last == (field.Message() != nil) {
-			return errs.New(errs.Invalid, "query parameter %q is unknown", key)
+		if field == nil || field.IsMap() {
+			return unknown
 		}
-		switch {
-		case last && field.Kind() == protoreflect.BoolKind:
-			tree[name] = value == "true"
-			if value != "true" && value != "false" {
-				return errs.New(errs.Invalid, "query parameter %q is %q: expected true or false", key, value)
-			}
-		case last:
-			tree[name] = value
-		default:
-			below, ok := tree[name].(map[string]any)
-			if !ok {
-				below = map[string]any{}
-				tree[name] = below
-			}
-			tree, d = below, field.Message()
+		inside := field.Message() != nil && !isText(field.Message())
+		if inside != deeper || field.IsList() && !inside {
+			return unknown
 		}
+		if !inside {
+			return setValue(tree, field, key, value)
+		}
+		if field.IsList() {
+			items, _ := tree[name].(listed)
+			if items == nil {
+				items = listed{}
+				tree[name] = items
+			}
+			index, after, _ := strings.Cut(below, ".")
+			at, err := strconv.Atoi(index)
+			if err != nil || strconv.Itoa(at) != index || at < 0 || after == "" {
+				return unknown
+			}
+			tree, below = items.at(at), after
+		} else {
+			next, _ := tree[name].(map[string]any)
+			if next == nil {
+				next = map[string]any{}
+				tree[name] = next
+			}
+			tree = next
+		}
+		d, rest = field.Message(), below
 	}
+}
+
+// isText reports whether a message is a text in JSON.
+func isText(d protoreflect.MessageDescriptor) bool {
+	return d.FullName() == (&durationpb.Duration{}).ProtoReflect().Descriptor().FullName()
+}
+
+func setValue(tree map[string]any, field protoreflect.FieldDescriptor, key, value string) error {
+	name := string(field.Name())
+	if field.Kind() != protoreflect.BoolKind {
+		tree[name] = value
+		return nil
+	}
+	if value != "true" && value != "false" {
+		return errs.New(errs.Invalid, "query parameter %q is %q: expected true or false", key, value)
+	}
+	tree[name] = value == "true"
 	return nil
+}
+
+// A listed is a list in a tree of JSON: items by their indexes. Gaps count for
+// nothing.
+type listed map[int]map[string]any
+
+func (l listed) at(i int) map[string]any {
+	if l[i] == nil {
+		l[i] = map[string]any{}
+	}
+	return l[i]
+}
+
+func (l listed) MarshalJSON() ([]byte, error) {
+	items := []map[string]any{}
+	for _, i := range slices.Sorted(maps.Keys(l)) {
+		items = append(items, l[i])
+	}
+	return json.Marshal(items)
 }

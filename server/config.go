@@ -6,6 +6,7 @@ import (
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/opl"
+	"github.com/cardea-iam/cardea/store"
 )
 
 // A Config is everything that can be set. LoadConfig fills it; settings.go lists
@@ -15,18 +16,26 @@ type Config struct {
 	DSN string
 
 	Serve   Serve
+	Store   StoreConfig
+	Auth    AuthConfig
 	Model   ModelConfig
 	Compat  string // "" or "keto"
 	OPL     OPLConfig
 	Expand  ExpandConfig
 	Limits  Limits
+	Memory  MemoryConfig
 	Log     LogConfig
 	History HistoryConfig
 
-	// Dev is for a machine of one's own: logs are for people.
+	// Networks are those that are served; none: default alone. Requests that name none
+	// are about the one called default, or else the first.
+	Networks []string
+
+	// Dev is for a machine of one's own: logs are for people, and the schema of a
+	// database server is brought up to date.
 	Dev bool
 	// Insecure lets listeners accept connections from other machines although
-	// callers are not authenticated.
+	// nothing is encrypted, and callers are not authenticated unless there are keys.
 	Insecure bool
 }
 
@@ -44,6 +53,15 @@ type Serve struct {
 
 // A Listener is one address to listen at.
 type Listener struct{ Address string }
+
+// A StoreConfig is about databases that run as servers.
+type StoreConfig struct {
+	MaxConns         int // connections at the same time; 0: as many as suit the processors
+	StatementTimeout time.Duration
+}
+
+// An AuthConfig says who may call. Without keys everyone may.
+type AuthConfig struct{ Keys []Key }
 
 // A ModelConfig names a model outside the store. Without a location the model
 // is the one that was uploaded last.
@@ -69,6 +87,14 @@ type Limits struct {
 	Message int64 // bytes of a gRPC message
 	Work    int64 // steps of one check
 	Expand  int   // nodes of one tree
+
+	// Send is how long a client may leave a message of a stream untaken.
+	Send time.Duration
+}
+
+// A MemoryConfig bounds memory.
+type MemoryConfig struct {
+	Budget int64 // bytes that the tuples of all networks may take together; 0: no limit
 }
 
 // A LogConfig says what is logged and how.
@@ -104,5 +130,29 @@ func (c Config) engineOptions() engine.Options {
 		MaxExpand:      c.Limits.Expand,
 		ExpandRewrites: c.Expand.Rewrites,
 		MaxBatch:       c.Limits.Batch,
+		Memory:         c.memory(),
+	}
+}
+
+// memory returns the share of one network.
+func (c Config) memory() int64 {
+	if c.Memory.Budget == 0 {
+		return 0
+	}
+	return max(c.Memory.Budget/int64(len(c.networks())), 1)
+}
+
+func (c Config) networks() []string {
+	if len(c.Networks) == 0 {
+		return []string{usualNetwork}
+	}
+	return c.Networks
+}
+
+func (c Config) storeOptions() store.Options {
+	return store.Options{
+		MaxConns:         c.Store.MaxConns,
+		StatementTimeout: c.Store.StatementTimeout,
+		Migrate:          c.Dev,
 	}
 }

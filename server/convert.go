@@ -13,6 +13,9 @@ import (
 	keto "github.com/cardea-iam/cardea/proto/ory/keto/relation_tuples/v1alpha2"
 )
 
+// maxConditions bounds the preconditions of a write, and its deletions by query.
+const maxConditions = 1000
+
 // errNilSubject is what Keto's clients are told when there is no subject.
 var errNilSubject = said("subject is not allowed to be nil")
 
@@ -148,7 +151,8 @@ func subjectFromCardea(s *cardeav1.Subject, field string) (engine.Subject, error
 	}
 }
 
-func queryFromCardea(q *cardeav1.TupleQuery) (engine.Query, error) {
+// queryFromCardea reads a query; field is its name in messages.
+func queryFromCardea(q *cardeav1.TupleQuery, field string) (engine.Query, error) {
 	if q == nil {
 		return engine.Query{}, nil
 	}
@@ -156,7 +160,7 @@ func queryFromCardea(q *cardeav1.TupleQuery) (engine.Query, error) {
 	if q.GetSubject() == nil {
 		return out, nil
 	}
-	s, err := subjectFromCardea(q.GetSubject(), "query.subject")
+	s, err := subjectFromCardea(q.GetSubject(), field+".subject")
 	out.Subject = &s
 	return out, err
 }
@@ -190,6 +194,58 @@ func treeToCardea(t *engine.Tree) *cardeav1.SubjectTree {
 		out.Children = append(out.Children, treeToCardea(child))
 	}
 	return out
+}
+
+// queriesFromCardea reads queries each of which has to select something.
+func queriesFromCardea(list []*cardeav1.TupleQuery, name string) ([]engine.Query, error) {
+	if len(list) > maxConditions {
+		return nil, errs.New(errs.Invalid, "%s has %d items: expected at most %d", name, len(list), maxConditions)
+	}
+	out := make([]engine.Query, len(list))
+	for i, q := range list {
+		field := fmt.Sprintf("%s[%d]", name, i)
+		query, err := queryFromCardea(q, field)
+		if err == nil && query.IsEmpty() {
+			err = errs.New(errs.Invalid, "%s is empty: expected at least one of namespace, object, relation, subject", field)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[i] = query
+	}
+	return out, nil
+}
+
+func preconditionsFromCardea(list []*cardeav1.Precondition) ([]engine.Precondition, error) {
+	queries := make([]*cardeav1.TupleQuery, len(list))
+	for i, p := range list {
+		queries[i] = p.GetQuery()
+	}
+	selected, err := queriesFromCardea(queries, "preconditions")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]engine.Precondition, len(list))
+	for i, p := range list {
+		kind := p.GetKind()
+		if kind != cardeav1.Precondition_KIND_MUST_EXIST && kind != cardeav1.Precondition_KIND_MUST_NOT_EXIST {
+			return nil, errs.New(errs.Invalid, "preconditions[%d].kind is %v: expected KIND_MUST_EXIST or KIND_MUST_NOT_EXIST", i, kind)
+		}
+		out[i] = engine.Precondition{Query: selected[i], Exists: kind == cardeav1.Precondition_KIND_MUST_EXIST}
+	}
+	return out, nil
+}
+
+func writeFromCardea(req *cardeav1.WriteTuplesRequest) (w engine.Write, err error) {
+	w.Key = req.IdempotencyKey
+	if w.If, err = preconditionsFromCardea(req.Preconditions); err != nil {
+		return w, err
+	}
+	if w.Delete, err = queriesFromCardea(req.Delete, "delete"); err != nil {
+		return w, err
+	}
+	w.Updates, err = updatesFromCardea(req.Updates)
+	return w, err
 }
 
 // updatesFromCardea reads the updates of one write.

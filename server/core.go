@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -11,13 +12,14 @@ import (
 
 // core is what the handlers of every API need.
 type core struct {
-	engine  *engine.Engine
-	opl     opl.Options
-	limits  Limits
-	model   *modelSource // nil if the model is the store's
-	health  *health
-	metrics *metrics
-	log     *slog.Logger
+	networks []*network
+	guard    *guard
+	opl      opl.Options
+	limits   Limits
+	model    *modelSource // nil if the model is the store's
+	health   *health
+	metrics  *metrics
+	log      *slog.Logger
 }
 
 // freshness translates Keto's two fields. A token is checked even when latest
@@ -70,4 +72,21 @@ func (c *core) parseModel(text []byte) (opl.ErrorList, error) {
 		return nil, errs.Wrap(errs.Internal, err, "the model cannot be checked")
 	}
 	return list, nil
+}
+
+// useModel gives a model from the configuration to all networks.
+func (c *core) useModel(m *opl.Model, location string) {
+	for _, n := range c.networks {
+		n.engine.UseModel(m, location)
+	}
+}
+
+// ready reports why a network cannot answer.
+func (c *core) ready(ctx context.Context) error {
+	for _, n := range c.networks {
+		if err := n.engine.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

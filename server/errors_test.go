@@ -42,6 +42,7 @@ func TestStatuses(t *testing.T) {
 		{of(errs.Exhausted), 429, codes.ResourceExhausted, "what is wrong", "what is wrong/"},
 		{of(errs.Unavailable), 503, codes.Unavailable, "what is wrong", "what is wrong/"},
 		{of(errs.Unsupported), 501, codes.Unimplemented, "what is wrong", "what is wrong/"},
+		{of(errs.Unknown), 500, codes.Unknown, "what is wrong", "what is wrong/"},
 		{fmt.Errorf("%s: %w", secret, context.Canceled), 499, codes.Canceled, "the request was cancelled", "the request was cancelled/"},
 		{fmt.Errorf("%s: %w", secret, context.DeadlineExceeded), 504, codes.DeadlineExceeded,
 			"the deadline passed before the answer was known", "the deadline passed before the answer was known/"},
@@ -72,7 +73,7 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
-	for kind := errs.Internal; kind <= errs.Unsupported; kind++ {
+	for kind := errs.Internal; kind <= errs.Unknown; kind++ {
 		if !seen[kind] {
 			t.Errorf("no row for the kind %v", kind)
 		}
@@ -83,16 +84,16 @@ func TestStatuses(t *testing.T) {
 // has the stack and the caller nothing.
 func TestPanics(t *testing.T) {
 	var log strings.Builder
-	c := &core{metrics: newMetrics(), log: slog.New(slog.NewTextHandler(&log, nil))}
+	c := &core{guard: &guard{}, metrics: newMetrics(), log: slog.New(slog.NewTextHandler(&log, nil))}
 	mux := http.NewServeMux()
-	rs := &routes{mux: mux, log: c.log, metrics: c.metrics, body: 1000}
+	rs := &routes{mux: mux, guard: c.guard, log: c.log, metrics: c.metrics, body: 1000}
 	rs.handle("GET /", failKeto, func(http.ResponseWriter, *http.Request) error { panic("secret") })
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("over REST: %d %s", w.Code, w.Body)
 	}
-	call := (&rpcServer{log: c.log, metrics: c.metrics}).call("cardea.v1.X", "Y", cardeaDialect)
+	call := (&rpcServer{guard: c.guard, log: c.log, metrics: c.metrics}).call("cardea.v1.X", "Y", cardeaDialect)
 	_, err := call.unary(func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) { panic("secret") })(nil, t.Context(), nil, nil)
 	if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.Message(), "secret") {
 		t.Errorf("over gRPC: %v", err)

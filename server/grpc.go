@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/cardea-iam/cardea/internal/errs"
+	keto "github.com/cardea-iam/cardea/proto/ory/keto/relation_tuples/v1alpha2"
 )
 
 // maxStreams bounds the calls under way on one connection; a client queues those
@@ -42,8 +43,17 @@ type rpcServer struct {
 	*grpc.Server
 	bridge   *bridge
 	draining context.Context // its end ends the streams
+	sendTime time.Duration   // that a client may leave a message of a stream untaken
+	guard    *guard
+	role     string
 	log      *slog.Logger
 	metrics  *metrics
+}
+
+// isOpen reports whether a service asks nobody for a key: it tells nothing of what
+// is stored.
+func isOpen(service string) bool {
+	return strings.HasPrefix(service, "grpc.") || service == keto.VersionService_ServiceDesc.ServiceName
 }
 
 // RegisterService registers a service, with its methods wrapped, here and with
@@ -63,7 +73,7 @@ func (s *rpcServer) RegisterService(sd *grpc.ServiceDesc, impl any) {
 	for i, stream := range sd.Streams {
 		call := s.call(sd.ServiceName, stream.StreamName, d)
 		wrapped.Streams[i] = stream
-		wrapped.Streams[i].Handler = call.stream(s.draining, stream.Handler)
+		wrapped.Streams[i].Handler = call.stream(s.draining, s.sendTime, stream.Handler)
 	}
 	s.Server.RegisterService(&wrapped, impl)
 	s.bridge.register(&wrapped, impl, d == ketoDialect)
@@ -73,13 +83,18 @@ func (s *rpcServer) RegisterService(sd *grpc.ServiceDesc, impl any) {
 type rpcCall struct {
 	method  string
 	dialect *dialect
+	admit   func(context.Context) (context.Context, error)
 	log     *slog.Logger
 	timer   rpcTimer
 }
 
 func (s *rpcServer) call(service, name string, d *dialect) *rpcCall {
 	method := "/" + service + "/" + name
-	return &rpcCall{method, d, s.log, s.metrics.rpc(method)}
+	admit := func(ctx context.Context) (context.Context, error) { return s.guard.admitRPC(ctx, s.role) }
+	if isOpen(service) {
+		admit = func(ctx context.Context) (context.Context, error) { return ctx, nil }
+	}
+	return &rpcCall{method, d, admit, s.log, s.metrics.rpc(method)}
 }
 
 func (c *rpcCall) unary(handle grpc.MethodHandler) grpc.MethodHandler {
@@ -93,12 +108,17 @@ func (c *rpcCall) unary(handle grpc.MethodHandler) grpc.MethodHandler {
 			err = c.end(ctx, id, err)
 			c.timer.observe(status.Code(err), time.Since(start))
 		}()
-		return handle(srv, ctx, func(v any) error { return decode(dec, v) }, between)
+		admitted, err := c.admit(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return handle(srv, admitted, func(v any) error { return decode(dec, v) }, between)
 	}
 }
 
-// stream does for streams what unary does, and ends them when draining ends.
-func (c *rpcCall) stream(draining context.Context, handle grpc.StreamHandler) grpc.StreamHandler {
+// stream does for streams what unary does, and ends them when draining ends, or
+// when the client leaves a message untaken for sendTime.
+func (c *rpcCall) stream(draining context.Context, sendTime time.Duration, handle grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, stream grpc.ServerStream) (err error) {
 		start := time.Now()
 		id := echoRequestID(stream.Context())
@@ -110,12 +130,15 @@ func (c *rpcCall) stream(draining context.Context, handle grpc.StreamHandler) gr
 				err = panicked(c.log, c.method, p)
 			}
 			if err != nil && draining.Err() != nil {
-				err = errs.New(errs.Unavailable, "the server is shutting down")
+				err = errDraining
 			}
 			err = c.end(ctx, id, err)
 			c.timer.observe(status.Code(err), time.Since(start))
 		}()
-		return handle(srv, decodingStream{stream, ctx})
+		if ctx, err = c.admit(ctx); err != nil {
+			return err
+		}
+		return handle(srv, decodingStream{stream, ctx, sendTime})
 	}
 }
 
@@ -132,13 +155,39 @@ func (c *rpcCall) end(ctx context.Context, id string, err error) error {
 	return c.dialect.status(err)
 }
 
-// A decodingStream decodes as unary calls do, and has a context of its own.
+// errDraining ends streams.
+var errDraining = errs.New(errs.Unavailable, "the server is shutting down")
+
+// A decodingStream decodes as unary calls do, has a context of its own, and does
+// not wait for ever for a client to take a message.
 type decodingStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx      context.Context
+	sendTime time.Duration
 }
 
 func (s decodingStream) Context() context.Context { return s.ctx }
+
+// SendMsg returns when the message is under way, or the client has left no room
+// for it for sendTime. Nothing else makes gRPC give up waiting for room but the
+// end of the call, so what waits is left behind then, and ends with the call.
+func (s decodingStream) SendMsg(m any) error {
+	if b, ok := s.ServerStream.(*bridgedStream); ok {
+		return b.SendMsg(m) // has deadlines
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- s.ServerStream.SendMsg(m) }()
+	late := time.NewTimer(s.sendTime)
+	defer late.Stop()
+	select {
+	case err := <-sent:
+		return err
+	case <-late.C:
+		return errs.New(errs.Unavailable, "the client took no message for %v", s.sendTime)
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
 
 func (s decodingStream) RecvMsg(v any) error { return decode(s.ServerStream.RecvMsg, v) }
 

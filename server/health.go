@@ -41,16 +41,16 @@ func (h *health) routes(rs *routes) {
 	type ok struct {
 		Status string `json:"status"`
 	}
-	rs.handle("GET /health/alive", failKeto, func(w http.ResponseWriter, _ *http.Request) error {
+	rs.open("GET /health/alive", failKeto, func(w http.ResponseWriter, _ *http.Request) error {
 		return reply(w, http.StatusOK, "", ok{"ok"})
 	})
-	rs.handle("GET /health/ready", failKeto, func(w http.ResponseWriter, r *http.Request) error {
+	rs.open("GET /health/ready", failKeto, func(w http.ResponseWriter, r *http.Request) error {
 		if problems := h.problems(r.Context()); len(problems) > 0 {
 			return reply(w, http.StatusServiceUnavailable, "", map[string]any{"errors": problems})
 		}
 		return reply(w, http.StatusOK, "", ok{"ok"})
 	})
-	rs.handle("GET /version", failKeto, func(w http.ResponseWriter, _ *http.Request) error {
+	rs.open("GET /version", failKeto, func(w http.ResponseWriter, _ *http.Request) error {
 		return reply(w, http.StatusOK, "", map[string]string{"version": Version()})
 	})
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,17 +28,33 @@ type restHandler func(w http.ResponseWriter, r *http.Request) error
 // the size limit, errors turned into a status in the words of the API, panics
 // too, and a count.
 type routes struct {
-	mux     *http.ServeMux
-	log     *slog.Logger
-	metrics *metrics
-	body    int64 // bytes of a body at most
+	mux      *http.ServeMux
+	guard    *guard
+	role     string
+	draining context.Context // its end ends the streams
+	log      *slog.Logger
+	metrics  *metrics
+	body     int64         // bytes of a body at most
+	sendTime time.Duration // that a client may leave a piece of a stream untaken
 }
 
 // An errorWriter writes an error in the form of one API.
 type errorWriter func(w http.ResponseWriter, r *http.Request, err error)
 
-// handle registers h for a pattern of http.ServeMux.
+// handle registers h for a pattern of http.ServeMux. It is called for those who
+// may call it, and with the network in the context.
 func (rs *routes) handle(pattern string, fail errorWriter, h restHandler) {
+	rs.open(pattern, fail, func(w http.ResponseWriter, r *http.Request) error {
+		admitted, err := rs.guard.admitHTTP(r, rs.role)
+		if err != nil {
+			return err
+		}
+		return h(w, admitted)
+	})
+}
+
+// open is handle for what everybody may call.
+func (rs *routes) open(pattern string, fail errorWriter, h restHandler) {
 	rs.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
@@ -182,13 +199,17 @@ type cardeaErrorBody struct {
 }
 
 func failCardea(w http.ResponseWriter, r *http.Request, err error) {
+	body := cardeaError(r, err)
+	writeError(w, body.Error.Code, body)
+}
+
+func cardeaError(r *http.Request, err error) (body cardeaErrorBody) {
 	c := codeOf(err)
-	var body cardeaErrorBody
 	body.Error.Code = c.http
 	body.Error.Status = codeName(c.grpc)
 	body.Error.Message = text(err)
 	body.Error.Request = requestIDOf(r.Context())
-	writeError(w, c.http, body)
+	return body
 }
 
 func writeError(w http.ResponseWriter, status int, body any) {
@@ -197,6 +218,9 @@ func writeError(w http.ResponseWriter, status int, body any) {
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(text)
 }

@@ -35,6 +35,11 @@ func sendToken(ctx context.Context, t engine.Token) {
 	_ = grpc.SetHeader(ctx, metadata.Pairs(tokenKey, string(t)))
 }
 
+// sentIdempotencyKey returns the idempotency key of a call, "" if it has none.
+func sentIdempotencyKey(ctx context.Context) (string, error) {
+	return onlyKey(metadata.ValueFromIncomingContext(ctx, idempotencyKey))
+}
+
 func (s *ketoService) Check(ctx context.Context, req *keto.CheckRequest) (*keto.CheckResponse, error) {
 	var question ketoFields = req
 	if req.Tuple != nil {
@@ -44,7 +49,7 @@ func (s *ketoService) Check(ctx context.Context, req *keto.CheckRequest) (*keto.
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.engine.Check(ctx, t, s.freshness(req.Latest, req.Snaptoken))
+	answer, err := engineOf(ctx).Check(ctx, t, s.freshness(req.Latest, req.Snaptoken))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func checkBatch[T any](ctx context.Context, c *core, questions []T, convert func
 		}
 		tuples, asked = append(tuples, t), append(asked, i)
 	}
-	answers, token, err := c.engine.BatchCheck(ctx, tuples, at)
+	answers, token, err := engineOf(ctx).BatchCheck(ctx, tuples, at)
 	if err != nil {
 		return nil, "", err
 	}
@@ -104,7 +109,7 @@ func (s *ketoService) Expand(ctx context.Context, req *keto.ExpandRequest) (*ket
 	if err != nil {
 		return nil, err
 	}
-	tree, token, err := s.engine.Expand(ctx, subject, int(req.MaxDepth), s.freshness(false, req.Snaptoken))
+	tree, token, err := engineOf(ctx).Expand(ctx, subject, int(req.MaxDepth), s.freshness(false, req.Snaptoken))
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +121,9 @@ func (s *ketoService) Expand(ctx context.Context, req *keto.ExpandRequest) (*ket
 	return &keto.ExpandResponse{Tree: out}, nil
 }
 
-func (s *ketoService) ListNamespaces(context.Context, *keto.ListNamespacesRequest) (*keto.ListNamespacesResponse, error) {
+func (s *ketoService) ListNamespaces(ctx context.Context, _ *keto.ListNamespacesRequest) (*keto.ListNamespacesResponse, error) {
 	out := &keto.ListNamespacesResponse{}
-	for _, name := range s.engine.Namespaces() {
+	for _, name := range engineOf(ctx).Namespaces() {
 		out.Namespaces = append(out.Namespaces, &keto.Namespace{Name: name})
 	}
 	return out, nil
@@ -168,14 +173,18 @@ func (s *ketoService) TransactRelationTuples(ctx context.Context, req *keto.Tran
 		}
 		ups[i] = engine.Update{Op: op, Tuple: t}
 	}
-	token, err := s.engine.Write(ctx, ups)
+	key, err := sentIdempotencyKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sendToken(ctx, token)
+	done, err := engineOf(ctx).Write(ctx, engine.Write{Updates: ups, Key: key})
+	if err != nil {
+		return nil, err
+	}
+	sendToken(ctx, done.Token)
 	out := &keto.TransactRelationTuplesResponse{Snaptokens: make([]string, len(ups))}
 	for i := range ups {
-		out.Snaptokens[i] = string(token)
+		out.Snaptokens[i] = string(done.Token)
 	}
 	return out, nil
 }
@@ -205,18 +214,22 @@ func (s *ketoService) DeleteRelationTuples(ctx context.Context, req *keto.Delete
 	if err != nil {
 		return nil, err
 	}
-	_, token, err := s.engine.Delete(ctx, q)
+	key, err := sentIdempotencyKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sendToken(ctx, token)
+	done, err := engineOf(ctx).Delete(ctx, q, engine.Write{Key: key})
+	if err != nil {
+		return nil, err
+	}
+	sendToken(ctx, done.Token)
 	return &keto.DeleteRelationTuplesResponse{}, nil
 }
 
 // list is the engine's, but for the message that Keto's clients know a bad page
 // token by.
 func (c *core) list(ctx context.Context, q engine.Query, p engine.ListPage, at engine.Consistency) (engine.List, error) {
-	list, err := c.engine.List(ctx, q, p, at)
+	list, err := engineOf(ctx).List(ctx, q, p, at)
 	if errors.Is(err, engine.ErrPageToken) {
 		return list, said(text(err))
 	}

@@ -119,7 +119,7 @@ func (k *ketoREST) checked(read func(*http.Request) (engine.Tuple, error), denie
 		t, err := read(r)
 		var answer engine.Answer
 		if err == nil {
-			answer, err = k.engine.Check(r.Context(), t, at)
+			answer, err = engineOf(r.Context()).Check(r.Context(), t, at)
 		}
 		if err != nil && errs.KindOf(err) != errs.NotFound {
 			return err
@@ -184,21 +184,21 @@ func (k *ketoREST) expand(w http.ResponseWriter, r *http.Request) error {
 		return unknownNamespace("")
 	}
 	set := engine.SubjectSet(v.Get("namespace"), v.Get("object"), v.Get("relation"))
-	tree, token, err := k.engine.Expand(r.Context(), set, depth, at)
+	tree, token, err := engineOf(r.Context()).Expand(r.Context(), set, depth, at)
 	if err != nil {
 		return err
 	}
 	return reply(w, http.StatusOK, token, treeToJSON(tree))
 }
 
-func (k *ketoREST) namespaces(w http.ResponseWriter, _ *http.Request) error {
+func (k *ketoREST) namespaces(w http.ResponseWriter, r *http.Request) error {
 	type namespace struct {
 		Name string `json:"name"`
 	}
 	var body struct {
 		Namespaces []namespace `json:"namespaces,omitempty"`
 	}
-	for _, name := range k.engine.Namespaces() {
+	for _, name := range engineOf(r.Context()).Namespaces() {
 		body.Namespaces = append(body.Namespaces, namespace{name})
 	}
 	return reply(w, http.StatusOK, "", body)
@@ -213,12 +213,21 @@ func (k *ketoREST) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := k.engine.Write(r.Context(), []engine.Update{{Op: engine.Insert, Tuple: t}})
+	done, err := k.write(r, engine.Update{Op: engine.Insert, Tuple: t})
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/relation-tuples?"+body.urlQuery().Encode())
-	return reply(w, http.StatusCreated, token, body)
+	return reply(w, http.StatusCreated, done.Token, body)
+}
+
+// write applies updates, once if the request has an idempotency key.
+func (k *ketoREST) write(r *http.Request, ups ...engine.Update) (engine.Receipt, error) {
+	key, err := onlyKey(r.Header.Values(idempotencyHeader))
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	return engineOf(r.Context()).Write(r.Context(), engine.Write{Updates: ups, Key: key})
 }
 
 func (k *ketoREST) patch(w http.ResponseWriter, r *http.Request) error {
@@ -230,11 +239,11 @@ func (k *ketoREST) patch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := k.engine.Write(r.Context(), ups)
+	done, err := k.write(r, ups...)
 	if err != nil {
 		return err
 	}
-	setToken(w, token)
+	setToken(w, done.Token)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -257,11 +266,15 @@ func (k *ketoREST) remove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, token, err := k.engine.Delete(r.Context(), q)
+	key, err := onlyKey(r.Header.Values(idempotencyHeader))
 	if err != nil {
 		return err
 	}
-	setToken(w, token)
+	done, err := engineOf(r.Context()).Delete(r.Context(), q, engine.Write{Key: key})
+	if err != nil {
+		return err
+	}
+	setToken(w, done.Token)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

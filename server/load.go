@@ -238,13 +238,29 @@ func oplBeside(read string) string {
 }
 
 // Validate reports every listener that other machines could reach unless
-// Insecure is set. What is no host and port is no address to listen at either;
-// LoadConfig reports it by itself.
+// Insecure is set, and every key of a network that is not served. What is no host
+// and port is no address to listen at either; LoadConfig reports it by itself.
 func (c Config) Validate() error {
+	bad := c.openListeners()
+	for i, k := range c.Auth.Keys {
+		if k.Network != anyNetwork && !slices.Contains(c.networks(), k.Network) {
+			bad = append(bad, fmt.Errorf("auth.keys[%d].network: %q is not among networks: expected one of %s, or %s for all",
+				i, k.Network, strings.Join(c.networks(), ", "), anyNetwork))
+		}
+	}
+	return errors.Join(bad...)
+}
+
+func (c Config) openListeners() (bad []error) {
 	if c.Insecure {
 		return nil
 	}
-	var bad []error
+	why := "callers are not authenticated"
+	told := "if everyone who can connect may read and write everything"
+	if len(c.Auth.Keys) > 0 {
+		why = "nothing is encrypted, as this server cannot do TLS yet, so that API keys could be read on the way"
+		told = "if the network between is trusted, or a proxy on this machine ends TLS"
+	}
 	for _, l := range []struct{ key, address string }{
 		{"serve.read.address", c.Serve.Read.Address},
 		{"serve.write.address", c.Serve.Write.Address},
@@ -252,8 +268,9 @@ func (c Config) Validate() error {
 		{"serve.opl.address", c.Serve.OPL.Address},
 	} {
 		if _, _, err := net.SplitHostPort(l.address); err == nil && !isLoopback(l.address) {
-			bad = append(bad, fmt.Errorf("%s: other machines can connect to %q, and callers are not authenticated: expected a loopback address such as 127.0.0.1, or --insecure if everyone who can connect may read and write everything", l.key, l.address))
+			bad = append(bad, fmt.Errorf("%s: other machines can connect to %q, and %s: expected a loopback address such as 127.0.0.1, or --insecure %s",
+				l.key, l.address, why, told))
 		}
 	}
-	return errors.Join(bad...)
+	return bad
 }

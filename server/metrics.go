@@ -23,6 +23,7 @@ type metrics struct {
 	requests    *prometheus.HistogramVec // route, code
 	consistency [engine.Exact + 1]prometheus.Counter
 
+	watches       prometheus.Gauge
 	reloads       prometheus.Counter
 	reloadErrors  prometheus.Counter
 	reloadFailing prometheus.Gauge
@@ -42,6 +43,9 @@ func newMetrics() *metrics {
 			Name: "cardea_http_request_duration_seconds", Buckets: buckets,
 			Help: "Time to answer a REST request, by route and status code.",
 		}, []string{"route", "code"}),
+		watches: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "cardea_watches", Help: "Watches under way.",
+		}),
 		reloads: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "cardea_model_reloads_total", Help: "Models taken over from model.location.",
 		}),
@@ -61,13 +65,13 @@ func newMetrics() *metrics {
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cardea_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": Version(), "go": runtime.Version()},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.rpcs, m.requests, modes, m.reloads, m.reloadErrors, m.reloadFailing, info,
+	m.registry.MustRegister(m.rpcs, m.requests, modes, m.watches, m.reloads, m.reloadErrors, m.reloadFailing, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// watch exports the numbers of an engine.
-func (m *metrics) watch(e *engine.Engine) {
+// export exports the numbers of a network's engine.
+func (m *metrics) export(network string, e *engine.Engine) {
 	number := func(of func(engine.Stats) int64) func() float64 {
 		return func() float64 { return float64(of(e.Stats())) }
 	}
@@ -77,19 +81,39 @@ func (m *metrics) watch(e *engine.Engine) {
 	gauge := func(name, help string, of func(engine.Stats) int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, number(of))
 	}
-	m.registry.MustRegister(
+	byNetwork := prometheus.WrapRegistererWith(prometheus.Labels{"network": network}, m.registry)
+	byNetwork.MustRegister(
 		counter("cardea_checks_total", "Questions answered or failed, each item of a batch counting.",
 			func(s engine.Stats) int64 { return s.Checks }),
 		counter("cardea_check_errors_total", "Questions that failed.",
 			func(s engine.Stats) int64 { return s.CheckErrors }),
 		counter("cardea_check_steps_total", "Steps of all checks.",
 			func(s engine.Stats) int64 { return s.Steps }),
-		counter("cardea_log_reads_total", "Reads of the head of the store's log.",
+		counter("cardea_check_round_trips_total", "Round trips to the store that questions needed, in bounded mode.",
+			func(s engine.Stats) int64 { return s.CheckRounds }),
+		counter("cardea_check_rows_total", "Rows read in those round trips.",
+			func(s engine.Stats) int64 { return s.CheckRows }),
+		counter("cardea_store_round_trips_total", "Round trips to the store, to follow its log and to answer questions.",
+			func(s engine.Stats) int64 { return s.StoreRounds }),
+		counter("cardea_store_rows_total", "Rows read in those round trips.",
+			func(s engine.Stats) int64 { return s.StoreRows }),
+		counter("cardea_log_reads_total", "Reads of the tail of the store's log.",
 			func(s engine.Stats) int64 { return s.Rounds }),
 		counter("cardea_log_waits_total", "Requests that waited for such a read.",
 			func(s engine.Stats) int64 { return s.Waits }),
 		gauge("cardea_tuples", "Tuples in memory at the current revision.",
 			func(s engine.Stats) int64 { return s.Tuples }),
+		gauge("cardea_memory_bytes", "Bytes that they take, as estimated.",
+			func(s engine.Stats) int64 { return s.Bytes }),
+		gauge("cardea_bounded", "1 if those are only a part, because all would take more than memory.budget; else 0.",
+			func(s engine.Stats) int64 {
+				if s.Bounded {
+					return 1
+				}
+				return 0
+			}),
+		counter("cardea_memory_compactions_total", "Times that memory was cleared of names no longer used.",
+			func(s engine.Stats) int64 { return s.Compactions }),
 		gauge("cardea_model_version", "Version of the active model; 0 if it comes from the configuration, or there is none.",
 			func(s engine.Stats) int64 { return s.Model }),
 	)

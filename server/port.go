@@ -19,6 +19,7 @@ import (
 // A door says what one port serves.
 type door struct {
 	name, address string
+	role          string                      // that API keys need there; "": any
 	services      func(grpc.ServiceRegistrar) // nil: no gRPC
 	routes        func(*routes)
 }
@@ -31,7 +32,7 @@ type port struct {
 	http    *http.Server
 	grpc    *grpc.Server
 	health  *grpchealth.Server
-	end     context.CancelFunc // ends the streams
+	end     context.CancelFunc // ends the streams and watches
 }
 
 // openPort listens at the door's address.
@@ -44,8 +45,10 @@ func (c *core) openPort(d door) (*port, error) {
 	}
 	p := &port{name: d.name, address: l.Addr(), mux: newMux(l), health: grpchealth.NewServer()}
 	handlers := http.NewServeMux()
-	c.routes(d, handlers)
-	p.grpc, p.end = c.services(d, p.health, handlers)
+	draining, end := context.WithCancel(context.Background())
+	p.end = end
+	c.routes(draining, d, handlers)
+	p.grpc = c.services(draining, d, p.health, handlers)
 	p.http = &http.Server{
 		Handler:           withRequestID(handlers),
 		Protocols:         new(http.Protocols),
@@ -61,15 +64,15 @@ func (c *core) openPort(d door) (*port, error) {
 }
 
 // services returns a gRPC server with the services of a door, which handlers
-// get too. The function returned ends all streams.
-func (c *core) services(d door, health *grpchealth.Server, handlers *http.ServeMux) (*grpc.Server, context.CancelFunc) {
-	draining, end := context.WithCancel(context.Background())
+// get too. The end of draining ends all streams.
+func (c *core) services(draining context.Context, d door, health *grpchealth.Server, handlers *http.ServeMux) *grpc.Server {
 	s := &rpcServer{
-		Server: grpc.NewServer(grpcOptions(c.limits)...), draining: draining, log: c.log, metrics: c.metrics,
-		bridge: &bridge{mux: handlers, message: int(c.limits.Message)},
+		Server: grpc.NewServer(grpcOptions(c.limits)...), draining: draining, sendTime: c.limits.Send,
+		guard: c.guard, role: d.role, log: c.log, metrics: c.metrics,
+		bridge: &bridge{mux: handlers, message: int(c.limits.Message), sendTime: c.limits.Send},
 	}
 	if d.services == nil {
-		return s.Server, end
+		return s.Server
 	}
 	d.services(s)
 	healthpb.RegisterHealthServer(s, healthService{health})
@@ -77,12 +80,15 @@ func (c *core) services(d door, health *grpchealth.Server, handlers *http.ServeM
 	for service := range s.GetServiceInfo() {
 		health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
 	}
-	return s.Server, end
+	return s.Server
 }
 
 // routes registers the REST API of a door, and what every port has.
-func (c *core) routes(d door, handlers *http.ServeMux) {
-	rs := &routes{mux: handlers, log: c.log, metrics: c.metrics, body: c.limits.Body}
+func (c *core) routes(draining context.Context, d door, handlers *http.ServeMux) {
+	rs := &routes{
+		mux: handlers, guard: c.guard, role: d.role, draining: draining,
+		log: c.log, metrics: c.metrics, body: c.limits.Body, sendTime: c.limits.Send,
+	}
 	d.routes(rs)
 	c.health.routes(rs)
 	handlers.Handle("GET /metrics/prometheus", c.metrics.handler())

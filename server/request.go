@@ -21,6 +21,9 @@ const (
 	requestIDKey    = "x-request-id"
 	tokenHeader     = "Cardea-Snaptoken"
 	tokenKey        = "cardea-snaptoken"
+
+	idempotencyHeader = "Idempotency-Key"
+	idempotencyKey    = "idempotency-key"
 )
 
 // maxRequestID bounds the ids that are taken from callers, in bytes.
@@ -83,6 +86,21 @@ func echoRequestID(ctx context.Context) string {
 		}
 	}
 	return requestIDOf(ctx)
+}
+
+// onlyKey returns the idempotency key that a request has in its headers, "" if
+// there is none.
+//
+// Invalid: there are several.
+func onlyKey(values []string) (string, error) {
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return values[0], nil
+	default:
+		return "", errs.New(errs.Invalid, "%s is given more than once", idempotencyHeader)
+	}
 }
 
 // logFailure records what the caller may not see of err: only server errors are

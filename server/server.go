@@ -25,6 +25,7 @@ type Server struct {
 	db     *store.DB
 	core   *core
 	ports  []*port
+	ownKey string
 	log    *slog.Logger
 }
 
@@ -52,15 +53,14 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if s.db, err = store.Open(ctx, c.DSN); err != nil {
+	if s.db, err = store.Open(ctx, c.DSN, c.storeOptions()); err != nil {
 		return err
 	}
 	s.core = &core{opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
-	if s.core.engine, err = engine.New(ctx, s.db.Tuples, c.engineOptions()); err != nil {
+	if err := s.openNetworks(ctx, c); err != nil {
 		return err
 	}
-	s.core.metrics.watch(s.core.engine)
-	s.core.health = &health{log: s.log, parts: map[string]func(context.Context) error{"database": s.core.engine.Ready}}
+	s.core.health = &health{log: s.log, parts: map[string]func(context.Context) error{"database": s.core.ready}}
 	if c.Model.Location != "" {
 		if err := s.core.loadModel(ctx, c); err != nil {
 			return err
@@ -79,6 +79,33 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 	return nil
 }
 
+// openNetworks loads what the networks hold.
+func (s *Server) openNetworks(ctx context.Context, c Config) error {
+	g := &guard{keys: c.Auth.Keys, networks: map[string]*network{}}
+	s.core.guard, s.ownKey = g, g.issue()
+	for _, name := range c.networks() {
+		tuples, err := s.db.Network(ctx, name)
+		if err != nil {
+			return err
+		}
+		o := c.engineOptions()
+		o.OnBounded = func() {
+			s.log.Warn("the tuples take more memory than memory.budget allows: from now on only what is asked for most stays there", "network", name)
+		}
+		e, err := engine.New(ctx, tuples, o)
+		if err != nil {
+			return err
+		}
+		n := &network{name: name, engine: e, feed: engine.NewFeed(e)}
+		s.core.networks = append(s.core.networks, n)
+		s.core.metrics.export(name, e)
+		if g.networks[name] = n; g.usual == nil || name == usualNetwork {
+			g.usual = n
+		}
+	}
+	return nil
+}
+
 func newLog(c Config, w io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: c.Log.Level}
 	if c.Log.Format == "text" || c.Log.Format == "" && c.Dev {
@@ -89,7 +116,7 @@ func newLog(c Config, w io.Writer) *slog.Logger {
 
 // loadModel puts the model of model.location to use.
 func (c *core) loadModel(ctx context.Context, config Config) error {
-	source, err := newModelSource(ctx, config, c.engine.UseModel, c.metrics, c.log)
+	source, err := newModelSource(ctx, config, c.useModel, c.metrics, c.log)
 	if err != nil {
 		return err
 	}
@@ -105,7 +132,7 @@ func (c *core) doors(at Serve) []door {
 	ketoHTTP, cardeaHTTP := &ketoREST{core: c}, &cardeaREST{core: c}
 	return []door{
 		{
-			name: "read", address: at.Read.Address,
+			name: "read", address: at.Read.Address, role: readRole,
 			services: func(r grpc.ServiceRegistrar) {
 				keto.RegisterCheckServiceServer(r, onTuples)
 				keto.RegisterExpandServiceServer(r, onTuples)
@@ -125,7 +152,7 @@ func (c *core) doors(at Serve) []door {
 			},
 		},
 		{
-			name: "write", address: at.Write.Address,
+			name: "write", address: at.Write.Address, role: writeRole,
 			services: func(r grpc.ServiceRegistrar) {
 				keto.RegisterWriteServiceServer(r, onTuples)
 				keto.RegisterVersionServiceServer(r, onTuples)
@@ -163,6 +190,10 @@ func (s *Server) Address(name string) net.Addr {
 	}
 	return nil
 }
+
+// OwnKey returns an API key that may do everything and ends with s, for the
+// process itself.
+func (s *Server) OwnKey() string { return s.ownKey }
 
 // Run answers requests until ctx ends, then finishes what was accepted, within
 // the drain time, and closes everything. It returns nil after that, and an error
@@ -217,7 +248,7 @@ func (s *Server) purge(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		n, err := s.db.Tuples.Purge(ctx, time.Now().Add(-s.config.History.Window))
+		n, err := s.db.Purge(ctx, time.Now().Add(-s.config.History.Window))
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
@@ -233,8 +264,10 @@ func (s *Server) close() {
 	for _, p := range s.ports {
 		_ = p.mux.listener.Close()
 	}
-	if s.core != nil && s.core.engine != nil {
-		_ = s.core.engine.Close()
+	if s.core != nil {
+		for _, n := range s.core.networks {
+			_ = n.engine.Close()
+		}
 	}
 	if s.db != nil {
 		if err := s.db.Close(); err != nil {

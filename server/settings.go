@@ -40,6 +40,14 @@ var settings = []setting{
 		func(c *Config) any { return &c.Serve.OPL.Address }, isOPLAddress},
 	{"serve.drain", "", "30s", "how long requests under way may take when the server is to end",
 		func(c *Config) any { return &c.Serve.Drain }, isPositive},
+	{"store.max_conns", "", "0", "connections to a database server at the same time; 0: as many as suit the processors",
+		func(c *Config) any { return &c.Store.MaxConns }, isNotNegative},
+	{"store.statement_timeout", "", "10s", "after which a database server ends a statement",
+		func(c *Config) any { return &c.Store.StatementTimeout }, isPositive},
+	{"networks", "networks", "default", "the networks that are served, with commas between; the first is that of requests that name none, unless one is called default",
+		func(c *Config) any { return &c.Networks }, areNetworks},
+	{"auth.keys", "", "", "the API keys that callers may use, a list of name, sha256, roles and network; empty: callers are not authenticated",
+		func(c *Config) any { return &c.Auth.Keys }, areKeys},
 	{"model.location", "model", "", "the model: a file, a directory, an http(s) URL or base64://TEXT; empty: the one uploaded last",
 		func(c *Config) any { return &c.Model.Location }, isLocation},
 	{"model.poll", "", "1s", "how often model.location is looked at, besides when the file system tells of a change",
@@ -60,15 +68,19 @@ var settings = []setting{
 		func(c *Config) any { return &c.Limits.Work }, isPositive},
 	{"limits.expand", "", "100000", "nodes of one tree",
 		func(c *Config) any { return &c.Limits.Expand }, isPositive},
+	{"limits.send", "", "30s", "how long a client may leave a message of a stream, such as a watch, untaken",
+		func(c *Config) any { return &c.Limits.Send }, isPositive},
+	{"memory.budget", "", "0", "bytes that the tuples may take in memory, of all networks together; beyond it what is asked for most stays there; 0: no limit",
+		func(c *Config) any { return &c.Memory.Budget }, isNotNegative},
 	{"log.level", "log-level", "info", "debug, info, warn or error",
 		func(c *Config) any { return &c.Log.Level }, nil},
 	{"log.format", "log-format", "", "json or text; empty: text with --dev, else json",
 		func(c *Config) any { return &c.Log.Format }, oneOf("", "json", "text")},
 	{"history.window", "", "24h", "how long a removed tuple can still be asked for by an old snaptoken",
 		func(c *Config) any { return &c.History.Window }, isPositive},
-	{"dev", "dev", "false", "for a machine of one's own: logs for people",
+	{"dev", "dev", "false", "for a machine of one's own: logs for people, and a database server's schema is brought up to date at the start",
 		func(c *Config) any { return &c.Dev }, nil},
-	{"insecure", "insecure", "false", "accept connections from other machines although callers are not authenticated",
+	{"insecure", "insecure", "false", "accept connections from other machines although nothing is encrypted, and callers are not authenticated unless auth.keys is set",
 		func(c *Config) any { return &c.Insecure }, nil},
 }
 
@@ -122,6 +134,14 @@ func parse(field, raw any) error {
 		value, err := time.ParseDuration(text)
 		*field = value
 		return expected(err, "a duration such as 30s or 24h", raw)
+	case *[]string:
+		value, err := parseNames(raw)
+		*field = value
+		return err
+	case *[]Key:
+		value, err := parseKeys(raw)
+		*field = value
+		return err
 	case *slog.Level:
 		levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 		value, ok := levels[text]
@@ -168,6 +188,20 @@ func isPositive(value any) error {
 	}
 	if !positive {
 		return errors.New("expected more than 0")
+	}
+	return nil
+}
+
+func isNotNegative(value any) error {
+	negative := false
+	switch v := value.(type) {
+	case *int:
+		negative = *v < 0
+	case *int64:
+		negative = *v < 0
+	}
+	if negative {
+		return errors.New("expected 0 or more")
 	}
 	return nil
 }

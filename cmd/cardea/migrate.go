@@ -9,7 +9,6 @@ import (
 
 	"github.com/cardea-iam/cardea/server"
 	"github.com/cardea-iam/cardea/store"
-	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
 func (a *app) migrateCommand() *cobra.Command {
@@ -17,8 +16,10 @@ func (a *app) migrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring the database's schema up to date, or say how it is",
 		Long: `Works on the database itself, not through a server. cardea serve brings an SQLite
-file up to date by itself when it starts.`,
-		Example: "  cardea migrate status\n  cardea migrate up --dsn sqlite:///var/lib/cardea/cardea.db",
+file up to date by itself when it starts. On PostgreSQL and CockroachDB it does so
+with --dev only, and otherwise does not start on a schema that is too old: run
+cardea migrate up first. Several at once do no harm.`,
+		Example: "  cardea migrate status\n  cardea migrate up --dsn postgres://cardea@db.example.com/cardea",
 		Args:    knownCommand,
 		RunE:    help,
 	}
@@ -27,8 +28,8 @@ file up to date by itself when it starts.`,
 			Use:     "up",
 			Short:   "Apply the steps that are missing",
 			Example: "  cardea migrate up\n  cardea migrate up --dsn sqlite:///var/lib/cardea/cardea.db",
-		}, func(cmd *cobra.Command, path string) error {
-			steps, err := sqlite.Migrate(cmd.Context(), path)
+		}, func(cmd *cobra.Command, dsn string) error {
+			steps, err := store.Migrate(cmd.Context(), dsn)
 			if err != nil {
 				return err
 			}
@@ -38,8 +39,8 @@ file up to date by itself when it starts.`,
 			Use:     "status",
 			Short:   "List the steps, and exit with 1 if any is missing",
 			Example: "  cardea migrate status\n  cardea migrate status --config cardea.yaml -o json",
-		}, func(cmd *cobra.Command, path string) error {
-			steps, err := sqlite.Status(cmd.Context(), path)
+		}, func(cmd *cobra.Command, dsn string) error {
+			steps, err := store.Status(cmd.Context(), dsn)
 			if err != nil {
 				return err
 			}
@@ -57,7 +58,7 @@ file up to date by itself when it starts.`,
 	return cmd
 }
 
-// migration completes a command that works on the file of the configuration.
+// migration completes a command that works on the database of the configuration.
 func (a *app) migration(cmd *cobra.Command, work func(*cobra.Command, string) error) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -65,11 +66,7 @@ func (a *app) migration(cmd *cobra.Command, work func(*cobra.Command, string) er
 		if err != nil {
 			return err
 		}
-		path, err := store.SQLitePath(cfg.DSN)
-		if err != nil {
-			return err
-		}
-		return work(cmd, path)
+		return work(cmd, cfg.DSN)
 	}
 	cmd.Flags().String("config", "", "YAML file with the configuration (CARDEA_CONFIG)")
 	cmd.Flags().String("dsn", "", "where the data is, over the configuration (CARDEA_DSN)")
@@ -78,7 +75,7 @@ func (a *app) migration(cmd *cobra.Command, work func(*cobra.Command, string) er
 }
 
 // printMigrations lists steps, or says none if there are none.
-func (a *app) printMigrations(steps []sqlite.Migration, none string) error {
+func (a *app) printMigrations(steps []store.Migration, none string) error {
 	type step struct {
 		Version int64  `json:"version"`
 		Name    string `json:"name"`

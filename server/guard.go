@@ -1,0 +1,157 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// Names of headers, and in lower case of gRPC metadata.
+const (
+	authHeader    = "Authorization"
+	authKey       = "authorization"
+	networkHeader = "Cardea-Network"
+	networkKey    = "cardea-network"
+)
+
+// usualNetwork is the network of requests that name none, if it is served.
+const usualNetwork = "default"
+
+// A network is one tenant. What is stored in one shows in no other.
+type network struct {
+	name   string
+	engine *engine.Engine
+	feed   *engine.Feed
+}
+
+// A guard knows who may call, and about which network.
+type guard struct {
+	keys     []Key // none: everyone may
+	networks map[string]*network
+	usual    *network // of requests that name none
+}
+
+// admit returns the network that a request is about. A role of "" is any.
+//
+// Unauthenticated: there are keys, and the request has none of them. Denied: the
+// key does not have the role, or is for another network. NotFound: there is no
+// such network. Invalid: the request names several.
+func (g *guard) admit(role string, authorization, names []string) (*network, error) {
+	if len(names) > 1 {
+		return nil, errs.New(errs.Invalid, "%s is given more than once", networkHeader)
+	}
+	wanted := ""
+	if len(names) == 1 {
+		wanted = names[0]
+	}
+	if len(g.keys) > 0 {
+		k, err := g.key(authorization)
+		if err != nil {
+			return nil, err
+		}
+		if role != "" && !slices.Contains(k.Roles, role) {
+			return nil, errs.New(errs.Denied, "the API key %q does not have the role %s", k.Name, role)
+		}
+		switch {
+		case k.Network == anyNetwork:
+		case wanted == "":
+			wanted = k.Network
+		case wanted != k.Network:
+			return nil, errs.New(errs.Denied, "the API key %q is for another network than %q", k.Name, wanted)
+		}
+	}
+	if wanted == "" {
+		return g.usual, nil
+	}
+	found, ok := g.networks[wanted]
+	if !ok {
+		return nil, errs.New(errs.NotFound, "this server has no network %q", wanted)
+	}
+	return found, nil
+}
+
+// key finds the key that the header has. It takes as long for each that is not
+// known.
+func (g *guard) key(authorization []string) (*Key, error) {
+	const expected = "expected the header Authorization: Bearer KEY with one of the server's API keys"
+	if len(authorization) != 1 {
+		return nil, errs.New(errs.Unauthenticated, "the request has no API key, or several: %s", expected)
+	}
+	scheme, secret, _ := strings.Cut(authorization[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return nil, errs.New(errs.Unauthenticated, "the request has no API key: %s", expected)
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(secret)))
+	found := -1
+	for i := range g.keys {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], g.keys[i].Hash[:]), i, found)
+	}
+	if found < 0 {
+		return nil, errs.New(errs.Unauthenticated, "the API key is not known: %s", expected)
+	}
+	return &g.keys[found], nil
+}
+
+// issue makes a key that lives as long as the process and may do everything.
+func (g *guard) issue() string {
+	secret := NewKey()
+	if len(g.keys) > 0 {
+		g.keys = append(slices.Clone(g.keys), Key{
+			Name: "of the process itself", Hash: sha256.Sum256([]byte(secret)),
+			Roles: []string{readRole, writeRole}, Network: anyNetwork,
+		})
+	}
+	return secret
+}
+
+// NewKey returns a random API key of 256 bits or a little more.
+func NewKey() string { return "cardea_" + rand.Text() + rand.Text() }
+
+type callersNetwork struct{}
+
+// networkOf returns the network that a request was admitted to.
+func networkOf(ctx context.Context) *network { return ctx.Value(callersNetwork{}).(*network) }
+
+func engineOf(ctx context.Context) *engine.Engine { return networkOf(ctx).engine }
+
+// admitRPC admits a call, and returns its context with the network.
+func (g *guard) admitRPC(ctx context.Context, role string) (context.Context, error) {
+	n, err := g.admit(role, metadata.ValueFromIncomingContext(ctx, authKey), metadata.ValueFromIncomingContext(ctx, networkKey))
+	if err != nil {
+		return nil, err
+	}
+	return context.WithValue(ctx, callersNetwork{}, n), nil
+}
+
+// admitHTTP does the same for a REST request.
+func (g *guard) admitHTTP(r *http.Request, role string) (*http.Request, error) {
+	n, err := g.admit(role, r.Header.Values(authHeader), r.Header.Values(networkHeader))
+	if err != nil {
+		return nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), callersNetwork{}, n)), nil
+}
+
+// callerHeaders puts what a caller says in headers of HTTP where calls of gRPC
+// have it.
+func callerHeaders(ctx context.Context, h http.Header) context.Context {
+	md := metadata.MD{}
+	for header, key := range map[string]string{authHeader: authKey, networkHeader: networkKey, idempotencyHeader: idempotencyKey} {
+		if values := h.Values(header); len(values) > 0 {
+			md[key] = values
+		}
+	}
+	if len(md) == 0 {
+		return ctx
+	}
+	return metadata.NewIncomingContext(ctx, md)
+}
