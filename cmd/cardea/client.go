@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
@@ -23,9 +24,11 @@ const (
 	defaultWriteRemote = "127.0.0.1:4467"
 )
 
-// clientFlags say which server a command asks.
+// clientFlags say which server a command asks, and as whom.
 type clientFlags struct {
 	read, write string
+	apiKey      string
+	network     string
 	timeout     time.Duration
 	consistency string
 }
@@ -37,6 +40,11 @@ func (a *app) clientFlags(cmd *cobra.Command) {
 		"address of the server's read listener (CARDEA_READ_REMOTE)")
 	f.StringVar(&a.client.write, "write-remote", envOr("CARDEA_WRITE_REMOTE", defaultWriteRemote),
 		"address of the server's write listener (CARDEA_WRITE_REMOTE)")
+	f.StringVar(&a.client.apiKey, "api-key", os.Getenv("CARDEA_API_KEY"),
+		"API key, if the server wants one; others on this machine can see flags, so better (CARDEA_API_KEY)")
+	f.Lookup("api-key").DefValue = "" // not to be shown in the help
+	f.StringVar(&a.client.network, "network", os.Getenv("CARDEA_NETWORK"),
+		"network to ask in; none: the usual one (CARDEA_NETWORK)")
 	f.DurationVar(&a.client.timeout, "timeout", 10*time.Second, "how long to wait for one answer")
 }
 
@@ -74,19 +82,17 @@ func (c clientFlags) proto() *cardeav1.Consistency {
 type remote struct {
 	*grpc.ClientConn
 	addr    string
-	flag    string // that named addr
+	flag    string   // that named addr
+	headers []string // of every call, names and values in turn
 	timeout time.Duration
 }
 
-func (a *app) readRemote() (*remote, error) {
-	return dial(a.client.read, "--read-remote", a.client.timeout)
-}
-func (a *app) writeRemote() (*remote, error) {
-	return dial(a.client.write, "--write-remote", a.client.timeout)
-}
+func (a *app) readRemote() (*remote, error) { return a.client.dial(a.client.read, "--read-remote") }
+
+func (a *app) writeRemote() (*remote, error) { return a.client.dial(a.client.write, "--write-remote") }
 
 // dial prepares a connection; the first call makes it. Close frees it.
-func dial(addr, flag string, timeout time.Duration) (*remote, error) {
+func (c clientFlags) dial(addr, flag string) (*remote, error) {
 	conn, err := grpc.NewClient("passthrough:///"+addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// A batch of an import or a page of an export can be large.
@@ -94,18 +100,42 @@ func dial(addr, flag string, timeout time.Duration) (*remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q: %w", flag, addr, err)
 	}
-	return &remote{conn, addr, flag, timeout}, nil
+	r := &remote{ClientConn: conn, addr: addr, flag: flag, timeout: c.timeout}
+	if c.apiKey != "" {
+		r.headers = append(r.headers, "authorization", "Bearer "+c.apiKey)
+	}
+	if c.network != "" {
+		r.headers = append(r.headers, "cardea-network", c.network)
+	}
+	return r, nil
+}
+
+// as returns the context of a call with its headers.
+func (r *remote) as(ctx context.Context) context.Context {
+	if len(r.headers) == 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, r.headers...)
 }
 
 // Invoke implements grpc.ClientConnInterface, with the time limit of the flags.
 func (r *remote) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := context.WithTimeout(r.as(ctx), r.timeout)
 	defer cancel()
 	err := r.ClientConn.Invoke(ctx, method, args, reply, opts...)
 	if err == nil {
 		return nil
 	}
 	return r.explain(err)
+}
+
+// NewStream implements grpc.ClientConnInterface. A stream may last.
+func (r *remote) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := r.ClientConn.NewStream(r.as(ctx), desc, method, opts...)
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	return stream, nil
 }
 
 // explain turns the error of a call into one that says what to do.
@@ -119,6 +149,10 @@ func (r *remote) explain(err error) error {
 		e.msg = fmt.Sprintf("no answer from the server at %s within %s: --timeout allows more", r.addr, r.timeout)
 	case s.Code() == codes.Unimplemented:
 		e.msg = fmt.Sprintf("the listener at %s does not answer this: are --read-remote and --write-remote the right way round?", r.addr)
+	case s.Code() == codes.Unauthenticated && len(r.headers) == 0:
+		e.msg = fmt.Sprintf("the server at %s wants an API key: give it one in CARDEA_API_KEY", r.addr)
+	case s.Code() == codes.Unauthenticated:
+		e.msg = fmt.Sprintf("the server at %s does not know the API key of CARDEA_API_KEY or --api-key", r.addr)
 	}
 	return e
 }

@@ -1,7 +1,7 @@
 // Command cardea is the server and its client in one program.
 //
 // cardea serve starts the server. The other commands ask a running one over
-// gRPC, but for those that need none: opl fmt, model check, migrate, version.
+// gRPC, but for those that need none: opl fmt, model check, migrate, key, version.
 //
 // Rules kept by every command:
 //

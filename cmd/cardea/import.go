@@ -52,7 +52,7 @@ interrupted may simply be run again.`,
 			if err := imp.run(cmd.Context(), from); err != nil {
 				return err
 			}
-			return a.printWritten("imported", imp.done, imp.token)
+			return a.print(written{imp.done, imp.inserted, 0, imp.token}, "%s\n", imp.summary())
 		},
 	}
 	a.clientFlags(cmd)
@@ -72,6 +72,17 @@ type importer struct {
 	done  int64 // tuples that the server has acknowledged
 	last  place // of the last of them
 	token string
+
+	inserted int64 // tuples that were not there before
+}
+
+// summary says what was done.
+func (i *importer) summary() string {
+	text := "imported " + count(i.done)
+	if there := i.done - i.inserted; there > 0 {
+		text += fmt.Sprintf(", %d of them there already", there)
+	}
+	return text
 }
 
 func (i *importer) run(ctx context.Context, from []source) error {
@@ -114,6 +125,7 @@ func (i *importer) flush(ctx context.Context) error {
 	i.done += int64(len(i.batch))
 	i.last = i.batch[len(i.batch)-1].place
 	i.token = resp.GetSnaptoken()
+	i.inserted += resp.GetInserted()
 	i.batch = i.batch[:0]
 	i.progress(i.done)
 	return nil

@@ -76,7 +76,7 @@ func (a *app) serve(ctx context.Context, cfg server.Config, example string) erro
 // banner.
 func (a *app) welcome(ctx context.Context, s *server.Server, cfg server.Config, e examples.Example) error {
 	a.client.read, a.client.write = s.Address("read").String(), s.Address("write").String()
-	a.client.timeout = seedTimeout
+	a.client.timeout, a.client.apiKey = seedTimeout, s.OwnKey()
 	read, err := a.readRemote()
 	if err != nil {
 		return err

@@ -15,36 +15,40 @@ import (
 func (a *app) tuplesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "tuples",
-		Short:   "Create, delete, list, import and export relation tuples",
+		Short:   "Create, delete, write, list, import and export relation tuples",
 		Example: "  cardea tuples create Document:plan#viewers@User:ann\n  cardea tuples list --namespace Document --object plan",
 		Args:    knownCommand,
 		RunE:    help,
 	}
-	cmd.AddCommand(a.createCommand(), a.deleteCommand(), a.listCommand(), a.importCommand(), a.exportCommand())
+	cmd.AddCommand(a.createCommand(), a.deleteCommand(), a.writeCommand(), a.listCommand(), a.importCommand(), a.exportCommand())
 	return cmd
 }
 
 func (a *app) createCommand() *cobra.Command {
+	var flags writeFlags
 	cmd := &cobra.Command{
 		Use:   "create TUPLE...",
 		Short: "Create tuples, all of them or none",
 		Long:  "Creates tuples of the form ns:object#relation@subject, all of them or none. One\nthat is there already stays as it is.",
 		Example: `  cardea tuples create Document:plan#viewers@User:ann
-  cardea tuples create "Group:eng#members@User:bob" "Folder:eng#editors@Group:eng#members"`,
+  cardea tuples create "Group:eng#members@User:bob" "Folder:eng#editors@Group:eng#members"
+  cardea tuples create Document:plan#owners@User:ann --must-not-exist Document:plan#owners`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("nothing to create: expected tuples of the form ns:object#relation@subject")
 			}
-			return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_INSERT, "created")
+			return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_INSERT, &flags)
 		},
 	}
 	a.clientFlags(cmd)
 	a.outputFlag(cmd)
+	flags.add(cmd)
 	return cmd
 }
 
 func (a *app) deleteCommand() *cobra.Command {
 	var query queryFlags
+	var flags writeFlags
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "delete TUPLE... | delete --force --namespace N ...",
@@ -62,51 +66,43 @@ matches them; this takes --force.`,
 			case len(args) > 0 && q != nil:
 				return errors.New("tuples and query flags together: expected one of the two")
 			case len(args) > 0:
-				return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_DELETE, "deleted")
+				return a.writeArgs(cmd, args, cardeav1.TupleUpdate_ACTION_DELETE, &flags)
 			case q == nil:
 				return errors.New("nothing to delete: expected tuples, or query flags and --force")
 			case !force:
 				return errors.New("a query deletes every tuple that matches: see them with `cardea tuples list` and the same flags, then add --force")
 			}
-			return a.deleteByQuery(cmd, q)
+			return a.deleteByQuery(cmd, q, &flags)
 		},
 	}
 	a.clientFlags(cmd)
 	a.outputFlag(cmd)
 	query.add(cmd)
+	flags.add(cmd)
 	cmd.Flags().BoolVar(&force, "force", false, "delete whatever matches the query flags")
 	return cmd
 }
 
-// A written is what a command that writes prints as JSON.
-type written struct {
-	Tuples    int64  `json:"tuples"`
-	Snaptoken string `json:"snaptoken"`
-}
-
-// writeArgs applies one action to all tuples of the command line, in one write.
-func (a *app) writeArgs(cmd *cobra.Command, args []string, action cardeav1.TupleUpdate_Action, done string) error {
-	var updates []*cardeav1.TupleUpdate
-	for _, arg := range args {
-		t, err := engine.ParseTuple(arg)
-		if err != nil {
-			return err
-		}
-		updates = append(updates, &cardeav1.TupleUpdate{Action: action, Tuple: tupleProto(t)})
-	}
-	conn, err := a.writeRemote()
+// writeArgs applies one action to all tuples of the command line, in one write,
+// and says how many changed and how many were so already.
+func (a *app) writeArgs(cmd *cobra.Command, args []string, action cardeav1.TupleUpdate_Action, flags *writeFlags) error {
+	updates, err := parseUpdates(action, args)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	resp, err := cardeav1.NewTupleWriteServiceClient(conn).Write(cmd.Context(), &cardeav1.WriteTuplesRequest{Updates: updates})
+	resp, err := a.write(cmd, updates, flags)
 	if err != nil {
-		if at, why, ok := refusedUpdate(err, len(args)); ok {
-			return fmt.Errorf("%s: %s", args[at], why)
-		}
 		return err
 	}
-	return a.printWritten(done, int64(len(args)), resp.GetSnaptoken())
+	changed, done, so := resp.GetInserted(), "created", "there already"
+	if action == cardeav1.TupleUpdate_ACTION_DELETE {
+		changed, done, so = resp.GetDeleted(), "deleted", "not there"
+	}
+	rest := ""
+	if same := int64(len(args)) - changed; same > 0 {
+		rest = fmt.Sprintf(", %d %s", same, so)
+	}
+	return a.print(newWritten(resp), "%s %s%s\n", done, count(changed), rest)
 }
 
 // refused finds the update that a server's message begins with.
@@ -123,21 +119,37 @@ func refusedUpdate(err error, n int) (at int, why string, ok bool) {
 	return at, err.Error()[len(found[0]):], convErr == nil && at < n
 }
 
-func (a *app) deleteByQuery(cmd *cobra.Command, q *cardeav1.TupleQuery) error {
+// broken finds the precondition that a server's message begins with.
+var broken = regexp.MustCompile(`^precondition (\d+) does not hold: *`)
+
+// brokenCondition reads from the error of a write with n preconditions which of
+// them does not hold, and why.
+func brokenCondition(err error, n int) (at int, why string, ok bool) {
+	found := broken.FindStringSubmatch(err.Error())
+	if found == nil {
+		return 0, "", false
+	}
+	at, convErr := strconv.Atoi(found[1])
+	return at, "does not hold: " + err.Error()[len(found[0]):], convErr == nil && at < n
+}
+
+func (a *app) deleteByQuery(cmd *cobra.Command, q *cardeav1.TupleQuery, flags *writeFlags) error {
+	conditions, err := flags.preconditions()
+	if err != nil {
+		return err
+	}
 	conn, err := a.writeRemote()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	resp, err := cardeav1.NewTupleWriteServiceClient(conn).DeleteByQuery(cmd.Context(), &cardeav1.DeleteTuplesByQueryRequest{Query: q})
+	resp, err := cardeav1.NewTupleWriteServiceClient(conn).DeleteByQuery(cmd.Context(), &cardeav1.DeleteTuplesByQueryRequest{
+		Query: q, Preconditions: conditions, IdempotencyKey: flags.key,
+	})
 	if err != nil {
-		return err
+		return flags.blame(err)
 	}
-	return a.printWritten("deleted", resp.GetDeleted(), resp.GetSnaptoken())
-}
-
-func (a *app) printWritten(done string, n int64, token string) error {
-	return a.print(written{n, token}, "%s %s\n", done, count(n))
+	return a.print(written{resp.GetDeleted(), 0, resp.GetDeleted(), resp.GetSnaptoken()}, "deleted %s\n", count(resp.GetDeleted()))
 }
 
 // count says how many tuples there are.
