@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -134,6 +135,50 @@ func noWriteSkew(h *harness) {
 		left := h.read(h.head(), engine.Query{})
 		if refused[0] == refused[1] || len(left) != 1 {
 			h.Fatalf("round %d: refused %v, and there is %v", round, refused, left)
+		}
+	}
+}
+
+// countsAddUp has writers insert and remove the same few tuples, alone, together
+// and by query. What all of them were told adds up to what is there.
+func countsAddUp(h *harness) {
+	seed := h.random().Uint64()
+	ts := parse("doc:a#view@ann", "doc:a#view@bob", "doc:b#view@ann", "Doc:a#view@ann")
+	ns := "doc"
+	for round := range 4 {
+		start := int64(len(h.read(h.head(), engine.Query{})))
+		var sum atomic.Int64
+		parallel(h, 6, func(i int) error {
+			r := rand.New(rand.NewPCG(seed, uint64(10*round+i)))
+			for n := range 25 {
+				var w engine.Write
+				switch r.IntN(8) {
+				case 0:
+					w.Delete = []engine.Query{{Namespace: &ns}}
+				case 1:
+					w.Delete, w.Updates = []engine.Query{{Namespace: &ns}}, updates(engine.Insert, ts[:1+r.IntN(3)])
+				case 2:
+					w = removing(ts[1:]...)
+				case 3:
+					w = adding(ts...)
+				case 4:
+					w.Updates = append(updates(engine.Delete, ts[:2]), updates(engine.Insert, ts[2:])...)
+				default:
+					w.Updates = updates(engine.Insert+engine.Op(r.IntN(2)), ts[r.IntN(4):][:1])
+				}
+				if r.IntN(3) == 0 {
+					w.Key = fmt.Sprint(round, i, n)
+				}
+				done, err := h.node(i+n).Write(h.ctx, w)
+				if err != nil {
+					return err
+				}
+				sum.Add(done.Inserted - done.Deleted)
+			}
+			return nil
+		})
+		if end := int64(len(h.read(h.head(), engine.Query{}))); end != start+sum.Load() {
+			h.Fatalf("there were %d tuples, now there are %d, and the counts add up to %+d", start, end, sum.Load())
 		}
 	}
 }

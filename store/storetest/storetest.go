@@ -87,6 +87,7 @@ var suite = []test{
 	{"GuardAgainstDelete", guardAgainstDelete, true},
 	{"AbsenceAgainstInsert", absenceAgainstInsert, true},
 	{"NoWriteSkew", noWriteSkew, true},
+	{"CountsAddUp", countsAddUp, true},
 
 	{"KeyRepeats", keyRepeats, true},
 	{"KeyOfANoOp", keyOfANoOp, false},
