@@ -156,9 +156,13 @@ type parcel struct {
 	message   proto.Message
 }
 
-// unpack decodes a parcel into what decode has for it.
+// unpack decodes a parcel into what decode has for it. connect decodes no message
+// of a stream that has no bytes: it is the empty one.
 func (p *parcel) unpack(v any) error {
 	r := v.(*received)
+	if p.unmarshal == nil {
+		return nil
+	}
 	r.err = p.unmarshal(p.bytes, r.message.(proto.Message))
 	return nil
 }

@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,5 +171,80 @@ func TestConfigLoopback(t *testing.T) {
 	c, err := load(t, "", nil, append(args, "--insecure")...)
 	if err != nil || c.Serve.OPL.Address != "0.0.0.0:4469" {
 		t.Errorf("with --insecure: %v, %v", c.Serve, err)
+	}
+}
+
+// hash is the digest of a key as cardea key new prints it.
+const hash = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+
+func TestConfigKeysAndNetworks(t *testing.T) {
+	c, err := load(t, `
+networks: [default, acme]
+memory: {budget: 1000000}
+store: {max_conns: 7, statement_timeout: 3s}
+auth:
+  keys:
+    - {name: backend, sha256: `+hash+`, roles: [read, write], network: "*"}
+    - name: acme
+      sha256: `+strings.ToUpper(hash[:63]+"0")+`
+      roles: [read]
+      network: acme
+`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Auth.Keys; len(got) != 2 || got[0].Name != "backend" || fmt.Sprintf("%x", got[0].Hash) != hash ||
+		!slices.Equal(got[0].Roles, []string{"read", "write"}) || got[0].Network != "*" || got[1].Network != "acme" || !slices.Equal(got[1].Roles, []string{"read"}) {
+		t.Errorf("got %+v", got)
+	}
+	if !slices.Equal(c.Networks, []string{"default", "acme"}) || c.Memory.Budget != 1000000 || c.Store.MaxConns != 7 || c.Store.StatementTimeout != 3*time.Second {
+		t.Errorf("got %+v", c)
+	}
+	c, err = load(t, "", map[string]string{
+		"CARDEA_NETWORKS":  "one, two",
+		"CARDEA_AUTH_KEYS": `[{"name":"x","sha256":"` + hash + `","roles":["write"],"network":"two"}]`,
+	})
+	if err != nil || !slices.Equal(c.Networks, []string{"one", "two"}) || len(c.Auth.Keys) != 1 || c.Auth.Keys[0].Network != "two" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestConfigKeyMistakes(t *testing.T) {
+	for file, wants := range map[string][]string{
+		"networks: []":                         {"networks (", "expected at least one name"},
+		"networks: 5":                          {"expected a list of names, got 5"},
+		"networks: [a, 5]":                     {"expected a list of names, got 5 in it"},
+		"networks: [Acme]":                     {`expected names of 1 to 63 letters a-z, digits, - and _, got "Acme"`},
+		"networks: [a, a]":                     {`"a" is there twice`},
+		"networks: " + strings.Repeat("a", 64): {"expected names of 1 to 63"},
+		"auth: {keys: 5}":                      {"auth.keys (", "expected a list of keys with name, sha256, roles, network, got 5"},
+		"auth: {keys: [5, {}]}": {"[0]: expected name, sha256, roles and network, got 5", "[1].name: expected a text, got nothing",
+			"[1].network: expected a text", "[1].sha256: expected a text", "[1].roles: expected a list of read, write or both, got nothing"},
+		"auth: {keys: [{name: a, sha256: zz, roles: [admin], network: x, key: y}]}": {"[0].key: there is no such field; expected name, sha256, roles, network",
+			"[0].sha256: expected the 64 hexadecimal digits that cardea key new printed, got 2 characters", "[0].roles: expected a list of read, write or both, got [admin]"},
+		"auth: {keys: [{name: a, sha256: " + hash + ", roles: read, network: x}]}": {`auth.keys[0].network: "x" is not among networks: expected one of default, or * for all`},
+		"auth: {keys: [{name: a, sha256: " + hash + ", roles: read, network: '*'}, {name: b, sha256: " + hash + ", roles: read, network: '*'}]}": {
+			`[1] has the name or the key of "a"`},
+		"memory: {budget: -1}":      {"memory.budget (", "expected 0 or more"},
+		"store: {max_conns: -1}":    {"store.max_conns (", "expected 0 or more"},
+		"limits: {send: 0s}":        {"limits.send (", "expected more than 0"},
+		"auth: {keys: nonsense}":    {"expected a list, as text in JSON"},
+		"auth: {keys: '{\"a\":1}'}": {"expected a list of keys with name, sha256, roles, network, got a section"},
+	} {
+		_, err := load(t, file, nil)
+		if errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: got %v", file, err)
+			continue
+		}
+		for _, want := range wants {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: no %q in\n%v", file, want, err)
+			}
+		}
+	}
+	// With keys it is the encryption that is missing.
+	_, err := load(t, "serve: {read: {address: '0.0.0.0:1'}}\nauth: {keys: [{name: a, sha256: "+hash+", roles: read, network: '*'}]}", nil)
+	if err == nil || !strings.Contains(err.Error(), "cannot do TLS yet") || !strings.Contains(err.Error(), "--insecure") || strings.Contains(err.Error(), "not authenticated") {
+		t.Errorf("got %v", err)
 	}
 }
