@@ -142,7 +142,9 @@ func TestAddresses(t *testing.T) {
 // is answered, later ones are refused, and Run returns nil.
 func TestShutdown(t *testing.T) {
 	n := startWithModel(t)
-	h2 := &http.Transport{Protocols: new(http.Protocols)}
+	// The body is sent once the handler asks for it, so that then it is under way.
+	h1 := &http.Transport{ExpectContinueTimeout: time.Hour}
+	h2 := &http.Transport{ExpectContinueTimeout: time.Hour, Protocols: new(http.Protocols)}
 	h2.Protocols.SetUnencryptedHTTP2(true)
 	defer h2.CloseIdleConnections()
 	type pending struct {
@@ -150,14 +152,14 @@ func TestShutdown(t *testing.T) {
 		done chan error
 	}
 	var all []pending
-	for _, client := range []*http.Client{{Transport: &http.Transport{}}, {Transport: h2}} {
+	for _, client := range []*http.Client{{Transport: h1}, {Transport: h2}} {
 		reader, writer := io.Pipe()
 		p := pending{writer, make(chan error, 1)}
 		req, err := http.NewRequest("PUT", "http://"+n.write+"/admin/relation-tuples", reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Expect", "100-continue") // the body is asked for once the handler reads it
+		req.Header.Set("Expect", "100-continue")
 		go func() {
 			response, err := client.Do(req)
 			if err == nil {
