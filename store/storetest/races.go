@@ -139,6 +139,28 @@ func noWriteSkew(h *harness) {
 	}
 }
 
+// swapsAreInSomeOrder has writers that each replace one tuple by another, the one
+// by the other way round. Whichever comes last, exactly one of the two is
+// there: a write comes before or after another one with all that it does.
+func swapsAreInSomeOrder(h *harness) {
+	ts := parse("doc:a#view@ann", "doc:b#view@ann")
+	h.insert(ts[0])
+	swap := func(from, to engine.Tuple) engine.Write {
+		return engine.Write{Updates: []engine.Update{{Op: engine.Delete, Tuple: from}, {Op: engine.Insert, Tuple: to}}}
+	}
+	for round := range 40 {
+		done, _ := race(h, swap(ts[0], ts[1]), swap(ts[1], ts[0]), swap(ts[0], ts[1]))
+		if got := h.read(h.head(), engine.Query{}); len(got) != 1 {
+			h.Fatalf("round %d: there is %v after the writes %+v", round, got, done)
+		}
+		for _, d := range done {
+			if got := h.read(d.Revision, engine.Query{}); len(got) != 1 {
+				h.Fatalf("round %d: there is %v after the write %+v of %+v", round, got, d, done)
+			}
+		}
+	}
+}
+
 // countsAddUp has writers insert and remove the same few tuples, alone, together
 // and by query. What all of them were told adds up to what is there.
 func countsAddUp(h *harness) {

@@ -87,6 +87,7 @@ var suite = []test{
 	{"GuardAgainstDelete", guardAgainstDelete, true},
 	{"AbsenceAgainstInsert", absenceAgainstInsert, true},
 	{"NoWriteSkew", noWriteSkew, true},
+	{"SwapsAreInSomeOrder", swapsAreInSomeOrder, true},
 	{"CountsAddUp", countsAddUp, true},
 
 	{"KeyRepeats", keyRepeats, true},
