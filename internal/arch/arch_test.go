@@ -44,7 +44,7 @@ var mayImport = map[string]rule{
 
 	// Doors.
 	"server": {ours: "engine opl store internal/errs proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
-		tests: "store/sqlite examples internal/golden"},
+		tests: "store/sqlite examples internal/golden internal/testdb"},
 	"cmd/cardea": {ours: "server engine opl store store/sqlite bench examples internal/errs internal/localdb proto/cardea/v1",
 		theirs: "github.com/spf13/cobra github.com/spf13/pflag google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
 	"proto/cardea/v1":                         {theirs: "google.golang.org"},
@@ -57,7 +57,7 @@ var mayImport = map[string]rule{
 	"examples":       {never: noDoors},
 	"examples/drive": {never: noDoors},
 	"e2e":            {tests: "examples internal/testdb", tools: "google.golang.org github.com/ory/keto/proto"},
-	"e2e/cluster":    {tests: "engine store internal/testdb", tools: "github.com/anishathalye/porcupine"},
+	"e2e/cluster":    {tests: "engine store internal/testdb", tools: "github.com/anishathalye/porcupine github.com/jackc/pgx/v5"},
 
 	"internal/arch":       {},
 	"internal/errs":       {never: noDoors},
