@@ -70,6 +70,9 @@ func (a *app) status(cmd *cobra.Command, wait bool) error {
 		state, end = "not ready", errNo
 	}
 	text := fmt.Sprintf("%s: %s, version %s\n", conn.addr, state, resp.GetVersion())
+	if resp.GetBounded() {
+		text += fmt.Sprintf("  memory: a part of network %s only, %s\n", resp.GetNetwork(), count(resp.GetTuples()))
+	}
 	for _, part := range slices.Sorted(maps.Keys(resp.GetProblems())) {
 		text += fmt.Sprintf("  %s: %s\n", part, strings.ReplaceAll(resp.GetProblems()[part], "\n", "\n    "))
 	}
@@ -78,7 +81,13 @@ func (a *app) status(cmd *cobra.Command, wait bool) error {
 		Version   string            `json:"version"`
 		Problems  map[string]string `json:"problems,omitempty"`
 		Snaptoken string            `json:"snaptoken,omitempty"`
-	}{resp.GetReady(), resp.GetVersion(), resp.GetProblems(), resp.GetSnaptoken()}, "%s", text); err != nil {
+		Network   string            `json:"network"`
+		Tuples    int64             `json:"tuples"` // in memory
+		Bounded   bool              `json:"bounded"`
+	}{
+		resp.GetReady(), resp.GetVersion(), resp.GetProblems(), resp.GetSnaptoken(),
+		resp.GetNetwork(), resp.GetTuples(), resp.GetBounded(),
+	}, "%s", text); err != nil {
 		return err
 	}
 	return end
