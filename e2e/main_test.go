@@ -108,7 +108,7 @@ func start(t testing.TB, dir string, flags ...string) *instance {
 	t.Cleanup(func() {
 		s.cmd.Process.Kill()
 		if t.Failed() {
-			t.Logf("the server's log:\n%s", s.logs)
+			t.Logf("the end of the server's log:\n%s", lastLines(s.logs.String(), 40))
 		}
 	})
 	select {
@@ -122,6 +122,11 @@ func start(t testing.TB, dir string, flags ...string) *instance {
 		t.Fatalf("the server ended while it began: %v\n%s", <-s.ended, s.logs)
 	}
 	return s
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // readBanner reads until the line that invites to try something, or the end.

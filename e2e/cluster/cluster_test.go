@@ -34,6 +34,7 @@ var databases = []struct {
 	dsn  func(t *testing.T) string
 }{
 	{"sqlite", func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "cardea.db") }},
+	{"postgres", func(t *testing.T) string { return testdb.Postgres(t) }},
 	{"cockroach", func(t *testing.T) string { return testdb.Cockroach(t) }},
 }
 

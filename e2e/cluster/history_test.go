@@ -37,10 +37,14 @@ type op struct {
 	register int
 	before   int
 	value    int
+	unknown  bool // a write that nobody said has happened
 }
 
 func (o op) String() string {
 	name := [...]string{"set", "swap", "fully", "as fresh", "exactly", "torn"}[o.kind]
+	if o.unknown {
+		name += "?"
+	}
 	return fmt.Sprintf("%s(%d) %d", name, o.before, o.value)
 }
 
@@ -54,7 +58,10 @@ func (o op) step(past string) (bool, string) {
 	case opSet:
 		return true, past + string([]byte{byte(o.value)})
 	case opSwap:
-		return last == o.before, past + string([]byte{byte(o.value)})
+		if last != o.before {
+			return o.unknown, past // it may have come too late
+		}
+		return true, past + string([]byte{byte(o.value)})
 	case opFully:
 		return last == o.value, past
 	case opAsFresh:
@@ -114,8 +121,10 @@ func (h *history) add(client int, call int64, o op) {
 	h.record(client, call, h.now(), o)
 }
 
-// addUnknown records a write that may happen at any time, or never.
+// addUnknown records a write that may happen at any time, or never, which is as if
+// it happened last.
 func (h *history) addUnknown(client int, call int64, o op) {
+	o.unknown = true
 	h.record(client, call, 1<<62, o)
 }
 
@@ -198,6 +207,7 @@ func TestModel(t *testing.T) {
 		"a swap of what is there":            {[]call{{1, 2, op{kind: opSwap, before: nothing, value: 7}}, {3, 4, op{kind: opSwap, before: 7, value: 8}}}, true},
 		"a swap of what is no longer there":  {[]call{{1, 2, op{kind: opSwap, before: nothing, value: 7}}, {3, 4, op{kind: opSwap, before: nothing, value: 8}}}, false},
 		"a torn read":                        {[]call{{1, 2, op{kind: opTorn}}}, false},
+		"an unknown swap that never happens": {[]call{{1, 1 << 62, op{kind: opSwap, before: nothing, value: 7, unknown: true}}, {2, 3, op{kind: opSet, value: 8}}, {4, 5, op{kind: opFully, value: 8}}}, true},
 		"an unknown write that happens late": {[]call{{1, 1 << 62, op{kind: opSet, value: 7}}, {2, 3, op{kind: opFully, value: nothing}}, {4, 5, op{kind: opFully, value: 7}}}, true},
 	}
 	for name, tt := range tests {

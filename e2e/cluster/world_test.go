@@ -115,7 +115,7 @@ func (c *client) read(ctx context.Context, node, register int, at engine.Consist
 // set gives a register a new value, whatever it has.
 func (c *client) set(ctx context.Context, node, register, value int) error {
 	doc, relation := document(register), "viewers"
-	return c.write(ctx, node, op{opSet, register, nothing, value}, engine.Write{
+	return c.write(ctx, node, op{kind: opSet, register: register, before: nothing, value: value}, engine.Write{
 		Delete:  []engine.Query{{Namespace: &doc.Namespace, Object: &doc.ID, Relation: &relation}},
 		Updates: []engine.Update{insert(members(register, value)), insert(viewers(register, value))},
 	})
@@ -137,7 +137,7 @@ func (c *client) swap(ctx context.Context, node, register, value int) error {
 		w.If[0] = engine.Precondition{Query: engine.Query{Namespace: &doc.Namespace, Object: &doc.ID, Relation: &relation, Subject: &holder}, Exists: true}
 		w.Updates = append(w.Updates, remove(viewers(register, was.value)), remove(members(register, was.value)))
 	}
-	return c.write(ctx, node, op{opSwap, register, was.value, value}, w)
+	return c.write(ctx, node, op{kind: opSwap, register: register, before: was.value, value: value}, w)
 }
 
 // write does w and records it as o. A refused one has not happened; one that is
