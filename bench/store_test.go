@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/cardea-iam/cardea/bench"
+	"github.com/cardea-iam/cardea/internal/testdb"
 )
 
 // stores are the databases of which reports are made.
 func stores(t *testing.T, do func(t *testing.T, dsn string)) {
 	t.Run("sqlite", func(t *testing.T) { do(t, "sqlite://"+filepath.Join(t.TempDir(), "cardea.db")) })
+	t.Run("postgres", func(t *testing.T) { do(t, testdb.Postgres(t)) })
 }
 
 const short = 200 * time.Millisecond
