@@ -1,3 +1,322 @@
 package pg
 
-type cockroach struct{ server }
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/cockroach-go/v2/crdb"
+	crdbpgx "github.com/cockroachdb/cockroach-go/v2/crdb/crdbpgxv5"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// cockroach is a CockroachDB cluster. Its revisions are times of the hybrid logical
+// clock, rows have the commit times of transactions, which reading the time pins,
+// and all transactions are serializable.
+//
+// A time is a revision once it is known that no transaction will commit before it
+// that has not yet: the head is the time of a statement that reads the log from an
+// older revision to its open end, and the database makes whoever writes there
+// afterwards commit later. A commit that was acknowledged before lies in what the
+// statement reads, so the statement's time is pushed behind it, also when the
+// clocks of two nodes differ. A read at a revision has the same effect on the keys
+// that it reads, so it does not change when it is repeated.
+type cockroach struct {
+	mu  sync.Mutex
+	low map[int64]hlc // for each network, a revision from which ask may read the log
+}
+
+func (*cockroach) dialect() string             { return "cockroach" }
+func (*cockroach) tells() bool                 { return false }
+func (*cockroach) settings() map[string]string { return nil }
+
+func (*cockroach) parse(rev engine.Revision) (position, error) {
+	if rev == "" {
+		return hlc{}, nil
+	}
+	t, err := parseHLC(string(rev))
+	if err != nil || t.revision() != rev { // only canonical ones were given out
+		return nil, errMalformed()
+	}
+	return t, nil
+}
+
+func (*cockroach) parseRaw(text string) (position, error) {
+	t, err := parseHLC(text)
+	if err != nil {
+		return nil, errs.Wrap(errs.Internal, err, "the database returned a malformed time")
+	}
+	return t, nil
+}
+
+func (*cockroach) head() string     { return "cluster_logical_timestamp()::text" }
+func (*cockroach) mark(bool) string { return "cluster_logical_timestamp()::text" }
+func (*cockroach) now() string      { return "cluster_logical_timestamp()" }
+func (*cockroach) living() string   { return "9223372036854775807::DECIMAL" }
+func (*cockroach) never() string    { return "0::DECIMAL" }
+func (*cockroach) guard() string    { return "" }
+func (*cockroach) stop() string     { return "'1'" }
+
+func (*cockroach) seen(column, param string) string { return column + " <= " + param + "::DECIMAL" }
+
+func (*cockroach) older(column, param string) string { return column + " <= " + param + "::DECIMAL" }
+
+func (*cockroach) newer(column string, first int) []string {
+	return []string{column + " > " + placeholder(first) + "::DECIMAL"}
+}
+
+func (*cockroach) settled(column string) string { return column + " < cluster_logical_timestamp()" }
+
+func (*cockroach) everyNamespace(string) string { return "" }
+
+func (*cockroach) these(rows, removed string) string {
+	return "(network, " + list + ") IN (SELECT " + rows + ") AND removed = " + removed
+}
+
+func (*cockroach) key() string    { return "network, " + list + ", removed" }
+func (*cockroach) beside() string { return "network, removed" }
+
+func (c *cockroach) oneOf(query string) string { return "(" + c.key() + ") IN (" + query + ")" }
+
+// openFor is longer than any transaction stays open that could still commit at its
+// old time; the database pushes such transactions forward after seconds.
+const openFor = time.Hour
+
+// ask reads the log behind the last revision that is known, or that of an hour ago,
+// and forgets what it reads: all that counts is that it was read.
+func (c *cockroach) ask(ctx context.Context, s *Store) (position, error) {
+	c.mu.Lock()
+	low, known := c.low[s.network]
+	c.mu.Unlock()
+	if !known {
+		var now string
+		err := s.db.read(ctx, "read the time", func(b *pgx.Batch) {
+			b.Queue("SELECT " + c.head()).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+		})
+		if err != nil {
+			return nil, err
+		}
+		t, err := parseHLC(now)
+		if err != nil {
+			return nil, err
+		}
+		low = hlc{wall: max(0, t.wall-int64(openFor))}
+	}
+	count := func(table, column, and string) string {
+		return "(SELECT count(*) FROM " + table + " WHERE network = $1 AND " + column + " > $2::DECIMAL" + and + ")"
+	}
+	text := "SELECT " + c.head() + ", " + count("tuple", "created", "") + ", " + count("tuple", "removed", " AND removed < "+c.living()) + ", " +
+		count("model", "created", "")
+	var head string
+	err := s.db.read(ctx, "read the newest revision", func(b *pgx.Batch) {
+		b.Queue(text, s.network, low.arg()).QueryRow(func(row pgx.Row) error { return row.Scan(&head, nil, nil, nil) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	t, err := parseHLC(head)
+	if err != nil {
+		return nil, err
+	}
+	c.learn(s.network, t)
+	return t, nil
+}
+
+// learn notes that t is a revision of the network.
+func (c *cockroach) learn(network int64, t hlc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.low == nil {
+		c.low = map[int64]hlc{}
+	}
+	if c.low[network].less(t) {
+		c.low[network] = t
+	}
+}
+
+// restarts is how often a transaction starts again at once when the database asks.
+const restarts = 10
+
+// try runs the job in a transaction that looks at its checks before it writes, and
+// starts again when the database asks for it.
+func (*cockroach) try(ctx context.Context, j *job) (unsure bool, err error) {
+	db := j.s.db
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
+	err = crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, restarts), conn, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		j.reset()
+		checks := &pgx.Batch{}
+		if j.queueChecks(checks) > 0 {
+			if err := db.send(ctx, tx, checks); err != nil || j.stopped() {
+				return err
+			}
+		}
+		if err := j.deleteAll(ctx, tx); err != nil {
+			return err
+		}
+		changes := &pgx.Batch{}
+		j.queueChanges(changes, "")
+		return db.send(ctx, tx, changes)
+	})
+	var ambiguous *crdb.AmbiguousCommitError
+	return errors.As(err, &ambiguous), err
+}
+
+func (*cockroach) watch(ctx context.Context, _ *DB) { <-ctx.Done() }
+
+// leaseTime is how long a lease lasts that its holder does not renew.
+const leaseTime = "1 minute"
+
+const leaseRenewal = 15 * time.Second
+
+// A lease lets one node at a time do what its name says. It stands outside of the
+// migrations, which need it.
+type lease struct {
+	db           *sql.DB
+	name, holder string
+}
+
+func newLease(ctx context.Context, db *sql.DB, name string) (*lease, error) {
+	l := &lease{db: db, name: name, holder: rand.Text()}
+	const table = "CREATE TABLE IF NOT EXISTS lease (name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until TIMESTAMPTZ NOT NULL)"
+	for try := 0; ; try++ {
+		_, err := db.ExecContext(ctx, table)
+		if err == nil {
+			return l, nil
+		}
+		// Another node that makes the table at the same time is in the way.
+		if try > retries || !transient(err) && code(err) != "42P07" || !pause(ctx, try) {
+			return nil, classify(ctx, err, "make the table of leases")
+		}
+	}
+}
+
+// take takes or renews the lease, and reports whether it is ours.
+func (l *lease) take(ctx context.Context) (bool, error) {
+	const text = `INSERT INTO lease (name, holder, until) VALUES ($1, $2, now() + '` + leaseTime + `'::interval)
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+		WHERE lease.until < now() OR lease.holder = excluded.holder RETURNING holder`
+	var holder string
+	err := l.db.QueryRowContext(ctx, text, l.name, l.holder).Scan(&holder)
+	if errors.Is(err, sql.ErrNoRows) || restart(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, classify(ctx, err, "take the lease to "+l.name)
+	}
+	return holder == l.holder, nil
+}
+
+// hold runs do, renews the lease meanwhile, and gives it back.
+func (l *lease) hold(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(leaseRenewal)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if ours, err := l.take(ctx); err == nil && !ours {
+					cancel() // somebody thought that we were dead
+				}
+			}
+		}
+	})
+	err := do(ctx)
+	cancel()
+	renewing.Wait()
+	returning, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+	defer cancel()
+	_, _ = l.db.ExecContext(returning, "DELETE FROM lease WHERE name = $1 AND holder = $2", l.name, l.holder) // else it runs out
+	return err
+}
+
+func (*cockroach) alone(ctx context.Context, db *DB, _ int64, do func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return classify(ctx, err, "purge")
+	}
+	shared := db.database()
+	defer shared.Close()
+	l, err := newLease(ctx, shared, "purge")
+	if err != nil {
+		return err
+	}
+	ours, err := l.take(ctx)
+	if err != nil || !ours {
+		return err
+	}
+	return l.hold(ctx, do)
+}
+
+// migrating waits for the lease. It makes the table of goose, whose own statement
+// old servers do not understand.
+func (c *cockroach) migrating(ctx context.Context, db *sql.DB, o Options, do func(context.Context) error) error {
+	l, err := newLease(ctx, db, "migrate")
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ours, err := l.take(ctx)
+		if err != nil {
+			return err
+		}
+		if ours {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return classify(ctx, ctx.Err(), "wait for another node that migrates the schema")
+		}
+	}
+	return l.hold(ctx, func(ctx context.Context) error {
+		for _, text := range []string{
+			`CREATE TABLE IF NOT EXISTS goose_db_version (id INT8 NOT NULL DEFAULT unique_rowid() PRIMARY KEY,
+				version_id INT8 NOT NULL, is_applied BOOL NOT NULL, tstamp TIMESTAMP NOT NULL DEFAULT now())`,
+			`INSERT INTO goose_db_version (version_id, is_applied) SELECT 0, true WHERE NOT EXISTS (SELECT 1 FROM goose_db_version)`,
+		} {
+			if _, err := db.ExecContext(ctx, text); err != nil {
+				return classify(ctx, err, "make the table of migrations")
+			}
+		}
+		if err := do(ctx); err != nil || !o.HashSharded {
+			return err
+		}
+		return c.shard(ctx, db)
+	})
+}
+
+// shard spreads the ends of the log, where all writers meet, over ranges.
+func (*cockroach) shard(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return classify(ctx, err, "connect to the database")
+	}
+	defer conn.Close()
+	_, _ = conn.ExecContext(ctx, "SET experimental_enable_hash_sharded_indexes = on") // newer servers do not need it
+	for _, text := range []string{
+		"CREATE INDEX IF NOT EXISTS tuple_by_created_sharded ON tuple (network, created) USING HASH WITH BUCKET_COUNT = 8",
+		"CREATE INDEX IF NOT EXISTS tuple_by_removed_sharded ON tuple (network, removed) USING HASH WITH BUCKET_COUNT = 8 STORING (created, removed_at)",
+		"DROP INDEX IF EXISTS tuple@tuple_by_created",
+		"DROP INDEX IF EXISTS tuple@tuple_by_removed",
+	} {
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			return classify(ctx, err, "spread the log over ranges")
+		}
+	}
+	return nil
+}

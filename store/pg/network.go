@@ -59,8 +59,8 @@ func (db *DB) makeNetwork(ctx context.Context, name string, random engine.StoreI
 	var id []byte
 	err := db.read(ctx, "make a network", func(b *pgx.Batch) {
 		b.Queue(`INSERT INTO network (id, name, store, oldest)
-			SELECT (SELECT coalesce(max(id), 0) + 1 FROM network), $1, $2, '0'
-			WHERE NOT EXISTS (SELECT 1 FROM network WHERE name = $1) ON CONFLICT DO NOTHING`, name, random[:]).Exec(ignored)
+			SELECT (SELECT coalesce(max(id), 0) + 1 FROM network), $1::text, $2::bytea, `+db.server.never()+`
+			WHERE NOT EXISTS (SELECT 1 FROM network WHERE name = $1::text) ON CONFLICT DO NOTHING`, name, random[:]).Exec(ignored)
 		b.Queue("SELECT id, store FROM network WHERE name = $1", name).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				if err := rows.Scan(&s.network, &id); err != nil {

@@ -2,6 +2,7 @@ package pg
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -136,6 +138,9 @@ func (db *DB) Close() error {
 func (db *DB) Ping(ctx context.Context) error {
 	return db.read(ctx, "ping", func(b *pgx.Batch) { b.Queue("SELECT one FROM meta").Exec(ignored) })
 }
+
+// database is the pool for those who want database/sql. Closing it leaves the pool.
+func (db *DB) database() *sql.DB { return stdlib.OpenDBFromPool(db.pool) }
 
 // Stats are counts since Open.
 type Stats struct {

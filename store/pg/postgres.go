@@ -98,7 +98,8 @@ func (postgres) parseRaw(text string) (position, error) {
 
 func (postgres) head() string   { return "pg_current_snapshot()::text" }
 func (postgres) now() string    { return "pg_current_xact_id()" }
-func (postgres) living() string { return "'18446744073709551615'" }
+func (postgres) never() string  { return "'0'::xid8" }
+func (postgres) living() string { return "'18446744073709551615'::xid8" }
 
 func (postgres) mark(sure bool) string {
 	if sure {

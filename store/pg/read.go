@@ -78,30 +78,43 @@ func errExpired() error {
 	return errs.New(errs.Expired, "the revision is no longer kept: the history begins later")
 }
 
-// readAt is db.read for statements that read at positions, the oldest first. It asks before them
-// whether the store has come that far, and after them whether the history still
-// reaches back: what was read before a purge declared itself is whole.
+// readAt is db.read for statements that read at positions, the oldest first. It asks
+// before them whether the store has come that far, and after them whether the
+// history still reaches back: what was read before a purge declared itself is whole.
 func (s *Store) readAt(ctx context.Context, doing string, build func(*pgx.Batch), at ...position) error {
-	var oldest, expired, newest string
-	err := s.db.read(ctx, doing, func(b *pgx.Batch) {
-		b.Queue(s.db.sql.newest).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
-		build(b)
-		b.Queue(s.db.sql.kept, append([]any{s.network}, at[0].marks()...)...).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest, &expired) })
+	return s.catchUp(ctx, func() error {
+		var oldest, expired, newest string
+		err := s.db.read(ctx, doing, func(b *pgx.Batch) {
+			b.Queue(s.db.sql.newest).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
+			build(b)
+			b.Queue(s.db.sql.kept, append([]any{s.network}, at[0].marks()...)...).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest, &expired) })
+		})
+		if err != nil {
+			return err
+		}
+		head, err := s.db.server.parseRaw(newest)
+		if err != nil {
+			return err
+		}
+		if expired != "" {
+			return errExpired()
+		}
+		for _, p := range at {
+			if err := p.readable(oldest, head); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	head, err := s.db.server.parseRaw(newest)
-	if err != nil {
-		return err
-	}
-	if expired != "" {
-		return errExpired()
-	}
-	for _, p := range at {
-		if err := p.readable(oldest, head); err != nil {
+}
+
+// catchUp repeats a question that came before the node of the database could know
+// the revision.
+func (s *Store) catchUp(ctx context.Context, ask func() error) error {
+	for try := 0; ; try++ {
+		err := ask()
+		if err != errBehind || try > retries || !pause(ctx, try) {
 			return err
 		}
 	}
-	return nil
 }

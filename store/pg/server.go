@@ -52,6 +52,9 @@ type server interface {
 	// now identifies the running transaction in created and removed.
 	now() string
 
+	// never is a transaction before all others.
+	never() string
+
 	// living is removed of a row that lives.
 	living() string
 

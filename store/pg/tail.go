@@ -17,7 +17,8 @@ type news struct {
 	deleted []engine.Tuple
 	created []engine.Tuple
 	more    bool // some did not fit
-	expired bool // there may be more that was purged
+	oldest  string
+	expired bool // something was purged that the old revision does not show
 }
 
 // tailRows is how many rows of each kind a tail reads at once; if there are more
@@ -70,29 +71,32 @@ func (n *news) each(yield func(engine.Change) error) error {
 
 // tail makes the round trip. The head and the changes come from one statement,
 // and so from one state of the database.
-func (s *Store) tail(ctx context.Context, from position) (news, error) {
-	var n news
-	var oldest string
+func (s *Store) tail(ctx context.Context, from position) (n news, err error) {
 	args := append([]any{s.network, tailRows + 1, from.arg()}, from.marks()...)
-	err := s.db.read(ctx, "read the tail of the log", func(b *pgx.Batch) {
-		b.Queue(s.db.sql.tail, args...).Query(func(rows pgx.Rows) (err error) {
-			n, oldest, err = s.readNews(rows)
-			return err
+	err = s.catchUp(ctx, func() error {
+		err := s.db.read(ctx, "read the tail of the log", func(b *pgx.Batch) {
+			b.Queue(s.db.sql.tail, args...).Query(func(rows pgx.Rows) (err error) {
+				n, err = s.readNews(rows)
+				return err
+			})
 		})
+		switch {
+		case err != nil:
+			return err
+		case n.head == nil:
+			return errs.New(errs.Internal, "the network %s is gone from the database", s.name)
+		case n.expired:
+			return errExpired()
+		}
+		return from.readable(n.oldest, n.head)
 	})
 	if err != nil {
 		return news{}, err
 	}
-	if n.head == nil {
-		return news{}, errs.New(errs.Internal, "the network %s is gone from the database", s.name)
-	}
-	if n.expired {
-		return news{}, errExpired()
-	}
-	return n, from.readable(oldest, n.head)
+	return n, nil
 }
 
-func (s *Store) readNews(rows pgx.Rows) (n news, oldest string, err error) {
+func (s *Store) readNews(rows pgx.Rows) (n news, err error) {
 	counts := map[byte]int{}
 	var last engine.Tuple
 	for rows.Next() {
@@ -103,7 +107,7 @@ func (s *Store) readNews(rows pgx.Rows) (n news, oldest string, err error) {
 		case 'h':
 			n.head, err = s.db.server.parseRaw(string(raw[1]))
 		case 'o':
-			oldest, n.expired = string(raw[1]), len(raw[2]) > 0
+			n.oldest, n.expired = string(raw[1]), len(raw[2]) > 0
 		case 'd':
 			last = tuple(raw[1:], &last)
 			n.deleted = append(n.deleted, last)
@@ -117,12 +121,12 @@ func (s *Store) readNews(rows pgx.Rows) (n news, oldest string, err error) {
 			}
 		}
 		if err != nil {
-			return news{}, "", err
+			return news{}, err
 		}
 		n.more = n.more || counts[kind] > tailRows
 	}
 	s.db.rows.Add(int64(counts['d'] + counts['i'] + counts['m']))
-	return n, oldest, rows.Err()
+	return n, rows.Err()
 }
 
 // model reads number, revision, time and source as text.

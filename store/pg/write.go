@@ -104,7 +104,7 @@ func (j *job) run(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, j.patience())
 	defer cancel()
 	for try, gaveWay := 0, 0; ; {
-		j.done, j.repeated, j.refusal, j.mark = engine.Written{}, false, nil, ""
+		j.reset()
 		unsure, err := j.s.db.server.try(limited, j)
 		switch {
 		case err == nil:
@@ -125,6 +125,11 @@ func (j *job) run(ctx context.Context) error {
 		}
 		try++
 	}
+}
+
+// reset forgets what a try has found.
+func (j *job) reset() {
+	j.done, j.repeated, j.refusal, j.mark = engine.Written{}, false, nil, ""
 }
 
 // unknown says that nobody knows.
