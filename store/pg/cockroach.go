@@ -171,8 +171,6 @@ func (*cockroach) try(ctx context.Context, j *job) (unsure bool, err error) {
 	return errors.As(err, &ambiguous), err
 }
 
-func (*cockroach) watch(ctx context.Context, _ *DB) { <-ctx.Done() }
-
 // leaseTime is how long a lease lasts that its holder does not renew.
 const leaseTime = "1 minute"
 

@@ -90,7 +90,9 @@ func connect(ctx context.Context, kind server, config *pgx.ConnConfig, o Options
 		return nil, errs.Wrap(errs.Internal, err, "the pool has no configuration")
 	}
 	pool.ConnConfig = config.Copy()
-	pool.ConnConfig.Tracer = o.Tracer
+	if o.dial != nil {
+		pool.ConnConfig.DialFunc = o.dial
+	}
 	defaults(pool.ConnConfig, kind.settings())
 	pool.MaxConns = int32(min(o.MaxConns, 10_000))
 	pool.MaxConnIdleTime = 5 * time.Minute

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -36,8 +37,9 @@ type Options struct {
 	// for clusters whose write rate one range does not carry.
 	HashSharded bool
 
-	// Tracer sees every statement, for tests that count. nil: none.
-	Tracer pgx.QueryTracer
+	// For tests.
+	dial pgconn.DialFunc // of the pool, if it is to count or to break
+	deaf bool            // does not watch, nor tell
 }
 
 func (o *Options) defaults() {
@@ -120,8 +122,10 @@ func (db *DB) start(ctx context.Context) error {
 	}
 	watching, stop := context.WithCancel(context.Background())
 	db.stop = stop
-	db.wakeups.init(db.server.tells())
-	db.done.Go(func() { db.server.watch(watching, db) })
+	db.wakeups.init(db.server.tells() && !db.options.deaf)
+	if db.wakeups.hears {
+		db.done.Go(func() { db.watch(watching) })
+	}
 	return nil
 }
 

@@ -89,11 +89,8 @@ type server interface {
 	// dialect is the folder of migrations.
 	dialect() string
 
-	// tells reports whether Wake channels are of use.
+	// tells reports whether the server has LISTEN and NOTIFY.
 	tells() bool
-
-	// watch keeps the Wake channels of db informed until ctx ends.
-	watch(ctx context.Context, db *DB)
 
 	// these selects the rows of tuple with the keys that the query rows returns, as
 	// network and columns, and with the value of removed.

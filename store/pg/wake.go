@@ -98,7 +98,8 @@ func poke(c chan struct{}) {
 	}
 }
 
-func (postgres) watch(ctx context.Context, db *DB) {
+// watch tells and listens until ctx ends.
+func (db *DB) watch(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() { db.tell(ctx) })
 	both.Go(func() { db.listen(ctx) })
@@ -170,7 +171,5 @@ func (db *DB) listenOnce(ctx context.Context) bool {
 func (db *DB) dial(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience(db.options.StatementTimeout))
 	defer cancel()
-	config := db.pool.Config().ConnConfig
-	config.Tracer = nil
-	return pgx.ConnectConfig(ctx, config)
+	return pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
 }
