@@ -29,6 +29,9 @@ func (c *cardeaREST) readRoutes(rs *routes) {
 	rs.handle("POST /v1/check", failCardea, posted(check.Check))
 	rs.handle("POST /v1/batch-check", failCardea, posted(check.BatchCheck))
 	rs.handle("POST /v1/expand", failCardea, posted((&expandService{core: c.core}).Expand))
+	lists := &listService{core: c.core}
+	rs.handle("GET /v1/objects", failCardea, asked(lists.ListObjects))
+	rs.handle("GET /v1/subjects", failCardea, asked(lists.ListSubjects))
 	rs.handle("GET /v1/tuples", failCardea, asked(tuples.List))
 	rs.handle("GET /v1/tuples/watch", failCardea, c.events(rs.draining, rs.sendTime))
 	c.statusRoute(rs)

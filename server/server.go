@@ -142,6 +142,7 @@ func (c *core) doors(at Serve) []door {
 				ketoopl.RegisterSyntaxServiceServer(r, onOPL)
 				cardeav1.RegisterCheckServiceServer(r, &checkService{core: c})
 				cardeav1.RegisterExpandServiceServer(r, &expandService{core: c})
+				cardeav1.RegisterListServiceServer(r, &listService{core: c})
 				cardeav1.RegisterTupleServiceServer(r, &tupleService{core: c})
 				cardeav1.RegisterStatusServiceServer(r, &statusService{core: c})
 			},
