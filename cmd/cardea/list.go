@@ -19,6 +19,10 @@ func (a *app) listsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List what a subject has a relation to, or who has one to an object",
+		Example: `  cardea list objects "User:ann" view Document
+  cardea list subjects view Document:plan User`,
+		Args: knownCommand,
+		RunE: help,
 	}
 	cmd.AddCommand(a.listObjectsCommand(), a.listSubjectsCommand())
 	return cmd
@@ -61,7 +65,7 @@ func (a *app) listObjects(ctx context.Context, who, relation, namespace string) 
 	}
 	var all []string
 	token := ""
-	err = each(stream, func(m *cardeav1.ListObjectsResponse) {
+	err = each(conn, stream, func(m *cardeav1.ListObjectsResponse) {
 		all, token = append(all, m.GetObjects()...), m.GetSnaptoken()
 	})
 	if err != nil {
@@ -121,7 +125,7 @@ func (a *app) listSubjects(ctx context.Context, relation, on, kind string) error
 	}
 	var all []string
 	token := ""
-	err = each(stream, func(m *cardeav1.ListSubjectsResponse) {
+	err = each(conn, stream, func(m *cardeav1.ListSubjectsResponse) {
 		for _, s := range m.GetSubjects() {
 			all = append(all, subjectFrom(s).String())
 		}
@@ -144,14 +148,14 @@ func (a *app) listSubjects(ctx context.Context, relation, on, kind string) error
 }
 
 // each calls do for every message until the stream ends well.
-func each[T any](stream grpc.ServerStreamingClient[T], do func(*T)) error {
+func each[T any](conn *remote, stream grpc.ServerStreamingClient[T], do func(*T)) error {
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return err
+			return conn.explain(err)
 		}
 		do(m)
 	}
