@@ -140,8 +140,7 @@ func peers(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
-	r := &run{options: o, drive: bench.NewDrive(o.tuples, o.seed), database: db, find: find, progress: stderr}
-	report, failed := r.all(ctx)
+	report, failed := startRun(o, db, find, stderr).all(ctx)
 	report.compare()
 	if err := report.print(stdout); err != nil {
 		return err

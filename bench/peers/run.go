@@ -31,6 +31,10 @@ type run struct {
 	written  atomic.Int64 // tuples that are not of the workload
 }
 
+func startRun(o options, db *database, find binaries, progress io.Writer) *run {
+	return &run{options: o, drive: bench.NewDrive(o.tuples, o.seed), database: db, find: find, progress: progress}
+}
+
 // engine measures one engine.
 func (r *run) engine(ctx context.Context, p program, binary string) (report EngineReport, err error) {
 	folder, err := os.MkdirTemp("", "cardea-peers-")
