@@ -63,6 +63,10 @@ func (*cockroach) never() string    { return "0::DECIMAL" }
 func (*cockroach) guard() string    { return "" }
 func (*cockroach) stop() string     { return "'1'" }
 
+func (c *cockroach) lives(column string) string { return column + " = " + c.living() }
+
+func (*cockroach) analyze() string { return "" }
+
 func (*cockroach) seen(column, param string) string { return column + " <= " + param + "::DECIMAL" }
 
 func (*cockroach) older(column, param string) string { return column + " <= " + param + "::DECIMAL" }
@@ -79,10 +83,9 @@ func (*cockroach) these(rows, removed string) string {
 	return "(network, " + list + ") IN (SELECT " + rows + ") AND removed = " + removed
 }
 
-func (*cockroach) key() string    { return "network, " + list + ", removed" }
-func (*cockroach) beside() string { return "network, removed" }
-
-func (c *cockroach) oneOf(query string) string { return "(" + c.key() + ") IN (" + query + ")" }
+func (*cockroach) key(primary string) string          { return primary }
+func (*cockroach) beside() string                     { return "network, removed" }
+func (*cockroach) oneOf(primary, query string) string { return "(" + primary + ") IN (" + query + ")" }
 
 // openFor is longer than any transaction stays open that could still commit at its
 // old time; the database pushes such transactions forward after seconds.

@@ -71,6 +71,7 @@ type DB struct {
 	networks map[string]*Store
 
 	wakeups wakeups
+	counted counter
 }
 
 // Open connects to the database that dsn names: a URL with the scheme postgres,
@@ -125,6 +126,10 @@ func (db *DB) start(ctx context.Context) error {
 	db.wakeups.init(db.server.tells() && !db.options.deaf)
 	if db.wakeups.hears {
 		db.done.Go(func() { db.watch(watching) })
+	}
+	if text := db.server.analyze(); text != "" && !db.options.deaf {
+		db.counted.full = make(chan struct{}, 1)
+		db.done.Go(func() { db.analyze(watching, text) })
 	}
 	return nil
 }

@@ -119,6 +119,12 @@ func (p postgres) ask(ctx context.Context, s *Store) (position, error) {
 	return p.parseRaw(head)
 }
 
+func (postgres) lives(column string) string {
+	return "NOT pg_visible_in_snapshot(" + column + ", pg_current_snapshot())"
+}
+
+func (postgres) analyze() string { return "ANALYZE tuple" }
+
 func (postgres) seen(column, param string) string {
 	return "pg_visible_in_snapshot(" + column + ", " + param + "::pg_snapshot)"
 }
@@ -136,31 +142,31 @@ func (postgres) older(column, param string) string {
 
 // everyNamespace walks from one namespace to the next by index.
 func (postgres) everyNamespace(network string) string {
-	return `namespace IN (
+	return `namespace = ANY(ARRAY(
 	WITH RECURSIVE n (name) AS (
 		(SELECT namespace FROM tuple WHERE network = ` + network + ` ORDER BY namespace LIMIT 1)
 		UNION ALL
 		SELECT (SELECT namespace FROM tuple WHERE network = ` + network + ` AND namespace > n.name ORDER BY namespace LIMIT 1) FROM n WHERE n.name IS NOT NULL
-	) SELECT name FROM n WHERE name IS NOT NULL)`
+	) SELECT name FROM n WHERE name IS NOT NULL))`
 }
 
 // The planner cannot know how many keys come, so the look-up of each is spelled out,
 // and leads to the places of the rows. Who uses them asks for removed again, since a
 // row that another transaction has just removed moves to a new place.
 func (p postgres) these(rows, removed string) string {
-	return p.oneOf("SELECT x.place FROM (SELECT "+rows+") AS k (network, "+list+`)
+	return p.oneOf(tupleKey, "SELECT x.place FROM (SELECT "+rows+") AS k (network, "+list+`)
 	CROSS JOIN LATERAL (SELECT ctid AS place FROM tuple WHERE network = k.network AND namespace = k.namespace AND object = k.object
 	AND relation = k.relation AND subject_namespace = k.subject_namespace AND subject_id = k.subject_id
 	AND subject_relation = k.subject_relation AND removed = `+removed+" LIMIT 1) AS x") + " AND removed = " + removed
 }
 
-func (postgres) key() string               { return "ctid" }
-func (postgres) beside() string            { return "ctid" }
-func (postgres) oneOf(query string) string { return "ctid = ANY(ARRAY(" + query + "))" }
+func (postgres) key(string) string            { return "ctid" }
+func (postgres) beside() string               { return "ctid" }
+func (postgres) oneOf(_, query string) string { return "ctid = ANY(ARRAY(" + query + "))" }
 
-// settings keep the planner from choosing: every statement is written for the one
-// plan that seeks by index, and a plan by old statistics, or by none after an
-// import, may read the whole table. Preparing once saves planning each time.
+// settings keep the planner from plans that are better for some arguments only, and
+// from planning each time: every statement is written for the one plan that seeks by
+// index.
 func (postgres) settings() map[string]string {
 	return map[string]string{
 		"default_transaction_isolation":       "read committed",
@@ -169,7 +175,6 @@ func (postgres) settings() map[string]string {
 		"enable_bitmapscan":                   "off",
 		"enable_hashjoin":                     "off",
 		"enable_mergejoin":                    "off",
-		"enable_sort":                         "off",
 		"max_parallel_workers_per_gather":     "0",
 		"jit":                                 "off",
 		"idle_in_transaction_session_timeout": "60000",

@@ -18,6 +18,10 @@ const (
 	keptPurges = 100_000
 )
 
+// trimOldest gives up on the transactions before the newest ones.
+const trimOldest = `UPDATE network SET oldest = (SELECT removed FROM purged WHERE network = $1 ORDER BY removed DESC LIMIT 1 OFFSET $2)
+	WHERE id = $1 AND EXISTS (SELECT 1 FROM purged WHERE network = $1 ORDER BY removed DESC LIMIT 1 OFFSET $2)`
+
 // Purge forgets, in all networks, tuples that were removed before t, the
 // revisions that only they tell apart, and the keys of writes from before t. It
 // returns how many tuples went. What a transaction may look at that is open stays
@@ -82,12 +86,9 @@ func (db *DB) purgeNetwork(ctx context.Context, network int64, t time.Time) (int
 // horizon returns the newest transaction of the next batch, "" if there is none, as
 // text, and whether there may be a batch behind it.
 func (db *DB) horizon(ctx context.Context, network int64, t time.Time) (horizon string, more bool, err error) {
-	on := db.server
-	text := "SELECT removed::text AS mark, removed_at < $2 FROM tuple WHERE network = $1 AND removed < " + on.living() + " AND " + on.settled("removed") +
-		" ORDER BY removed LIMIT $3"
 	err = db.read(ctx, "look for removed tuples", func(b *pgx.Batch) {
 		horizon, more = "", false
-		b.Queue(text, network, t, purgeRows).Query(func(rows pgx.Rows) error {
+		b.Queue(db.sql.horizon, network, t, purgeRows).Query(func(rows pgx.Rows) error {
 			n := 0
 			for old := true; rows.Next(); n++ {
 				var removed string
@@ -108,36 +109,30 @@ func (db *DB) horizon(ctx context.Context, network int64, t time.Time) (horizon 
 // forget deletes what was removed up to the horizon. Readers learn of it before the
 // first row goes.
 func (db *DB) forget(ctx context.Context, network int64, horizon string) (int64, error) {
-	on := db.server
-	old := " FROM tuple WHERE network = $1 AND removed < " + on.living() + " AND removed <= $2"
 	err := db.read(ctx, "declare revisions expired", func(b *pgx.Batch) {
-		b.Queue("INSERT INTO purged (network, removed) SELECT DISTINCT network, removed"+old+" ON CONFLICT DO NOTHING", network, horizon).Exec(ignored)
+		b.Queue(db.sql.declare, network, horizon).Exec(ignored)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return db.drain(ctx, "delete removed tuples", "DELETE FROM tuple WHERE "+
-		on.oneOf("SELECT "+on.key()+old+" ORDER BY removed LIMIT $3"), network, horizon, purgeRows)
+	return db.drain(ctx, "delete removed tuples", db.sql.forget, network, horizon, purgeRows)
 }
 
 // trimPurges keeps the table purged short.
 func (db *DB) trimPurges(ctx context.Context, network int64) error {
 	err := db.read(ctx, "move the start of the history", func(b *pgx.Batch) {
-		b.Queue(`UPDATE network SET oldest = (SELECT removed FROM purged WHERE network = $1 ORDER BY removed DESC LIMIT 1 OFFSET $2)
-			WHERE id = $1 AND EXISTS (SELECT 1 FROM purged WHERE network = $1 ORDER BY removed DESC LIMIT 1 OFFSET $2)`, network, keptPurges).Exec(ignored)
+		b.Queue(trimOldest, network, keptPurges).Exec(ignored)
 	})
 	if err != nil {
 		return err
 	}
-	_, err = db.drain(ctx, "trim the start of the history", `DELETE FROM purged WHERE network = $1 AND removed IN (SELECT removed FROM purged
-		WHERE network = $1 AND removed <= (SELECT oldest FROM network WHERE id = $1) ORDER BY removed LIMIT $2)`, network, purgeRows)
+	_, err = db.drain(ctx, "trim the start of the history", db.sql.trim, network, purgeRows)
 	return err
 }
 
 // purgeRequests forgets the keys of old writes.
 func (db *DB) purgeRequests(ctx context.Context, t time.Time) error {
-	_, err := db.drain(ctx, "delete old keys", "DELETE FROM request WHERE (network, key) IN (SELECT network, key FROM request WHERE at < $1 ORDER BY at LIMIT $2)",
-		t, purgeRows)
+	_, err := db.drain(ctx, "delete old keys", db.sql.requests, t, purgeRows)
 	return err
 }
 

@@ -58,6 +58,14 @@ type server interface {
 	// living is removed of a row that lives.
 	living() string
 
+	// lives says of a row whether it lives now. Unlike a comparison with living, it
+	// does not lead to an index of column.
+	lives(column string) string
+
+	// analyze is a statement that lets the server count what a table holds, if it
+	// does not do so soon enough by itself.
+	analyze() string
+
 	// seen says whether the transaction in column is visible at param.
 	seen(column, param string) string
 
@@ -96,10 +104,11 @@ type server interface {
 	// network and columns, and with the value of removed.
 	these(rows, removed string) string
 
-	// key names a row of tuple, oneOf selects those whose keys the query returns,
-	// and beside are the columns that key needs beside those of list.
-	key() string
-	oneOf(query string) string
+	// key names a row of a table with a primary key, and oneOf selects those whose
+	// keys the query returns. beside are the columns that a key of tuple needs beside
+	// those of list.
+	key(primary string) string
+	oneOf(primary, query string) string
 	beside() string
 
 	// settled says that whoever asks for a new revision sees the transaction in

@@ -12,6 +12,8 @@ type texts struct {
 	newest, kept string
 	tail         string
 	sets, whole  string
+
+	horizon, declare, forget, trim, requests string // of Purge
 }
 
 func newTexts(on server) texts {
@@ -21,6 +23,13 @@ func newTexts(on server) texts {
 	t.tail = t.tailText()
 	t.sets = t.setsText()
 	t.whole = t.wholeText()
+	old := " FROM tuple WHERE network = $1 AND removed < " + on.living()
+	t.horizon = "SELECT removed::text AS mark, removed_at < $2" + old + " AND " + on.settled("removed") + " ORDER BY removed LIMIT $3"
+	t.declare = "INSERT INTO purged (network, removed) SELECT DISTINCT network, removed" + old + " AND removed <= $2 ON CONFLICT DO NOTHING"
+	t.forget = "DELETE FROM tuple WHERE " + on.oneOf(tupleKey, "SELECT "+on.key(tupleKey)+old+" AND removed <= $2 ORDER BY removed LIMIT $3")
+	t.trim = "DELETE FROM purged WHERE " + on.oneOf("network, removed", "SELECT "+on.key("network, removed")+
+		" FROM purged WHERE network = $1 AND removed <= (SELECT oldest FROM network WHERE id = $1) ORDER BY removed LIMIT $2")
+	t.requests = "DELETE FROM request WHERE " + on.oneOf("network, key", "SELECT "+on.key("network, key")+" FROM request WHERE at < $1 ORDER BY at LIMIT $2")
 	return t
 }
 
@@ -98,13 +107,13 @@ func (t *texts) tailText() string {
 	const none = ", '', '', '', '', ''"
 	parts := []string{"SELECT 'h', " + t.server.head() + none + " FROM network WHERE id = $1",
 		"SELECT 'o', " + t.keptText(4) + none[4:]}
-	living := "removed = " + t.server.living()
+	lives := t.server.lives("removed")
 	for _, newer := range t.server.newer("removed", 4) {
 		parts = append(parts, "(SELECT 'd', "+list+" FROM tuple WHERE network = $1 AND removed < "+t.server.living()+
 			" AND "+newer+" AND "+t.server.seen("created", "$3")+" LIMIT $2)")
 	}
 	for _, newer := range t.server.newer("created", 4) {
-		parts = append(parts, "(SELECT 'i', "+list+" FROM tuple WHERE network = $1 AND "+living+" AND "+newer+" LIMIT $2)")
+		parts = append(parts, "(SELECT 'i', "+list+" FROM tuple WHERE network = $1 AND "+lives+" AND "+newer+" LIMIT $2)")
 	}
 	for _, newer := range t.server.newer("created", 4) {
 		parts = append(parts, "(SELECT 'm', number::text AS digits, revision, "+micros+", source, '', '' FROM model WHERE network = $1 AND "+newer+" ORDER BY number LIMIT $2)")

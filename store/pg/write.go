@@ -153,6 +153,7 @@ func (j *job) finish(ctx context.Context) error {
 	j.done.Revision = at.revision()
 	if !j.repeated && (j.put || j.done.Inserted+j.done.Deleted > 0) {
 		j.s.db.wakeups.wrote(j.s.network)
+		j.s.db.counted.add(j.done.Inserted + j.done.Deleted)
 	}
 	return nil
 }

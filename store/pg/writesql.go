@@ -209,7 +209,8 @@ func (j *job) queueRestore(b *pgx.Batch, ts []engine.Tuple) {
 func (j *job) queueRequest(b *pgx.Batch, guard string) {
 	on := j.s.db.server
 	count := func(column string) string {
-		return fmt.Sprintf("(SELECT count(*) FROM tuple WHERE network = $1::int AND %s = %s)", column, on.now())
+		// That removed is small names the partial index.
+		return fmt.Sprintf("(SELECT count(*) FROM tuple WHERE network = $1::int AND %s = %s AND %s < %s)", column, on.now(), column, on.living())
 	}
 	if len(j.inserts)+len(j.deletes)+len(j.w.Delete) == 0 {
 		count = func(string) string { return "0" }
@@ -238,7 +239,7 @@ func (j *job) deletePage(q engine.Query, after *engine.Tuple) (*statement, bool)
 		return nil, false
 	}
 	st.sql(" AND removed = ", on.living(), " ORDER BY ", list, " LIMIT ", st.arg(chunk), "), gone AS (UPDATE tuple SET removed = ", on.now(),
-		", removed_at = now() WHERE removed = ", on.living(), " AND ", on.oneOf("SELECT "+on.key()+" FROM page"),
+		", removed_at = now() WHERE removed = ", on.living(), " AND ", on.oneOf(tupleKey, "SELECT "+on.key(tupleKey)+" FROM page"),
 		" RETURNING 1) SELECT (SELECT count(*) FROM gone), ", list, " FROM page ORDER BY ", strings.ReplaceAll(list, ",", " DESC,"), " DESC LIMIT 1")
 	return st, true
 }
