@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // parallel runs do n times at once, waits, and fails the test with what failed.
@@ -246,6 +247,78 @@ func revisionsShowWhatCameBefore(h *harness) {
 		}
 		return nil
 	})
+}
+
+// revisionsOfParallelWriters compares pairs of revisions that were made at the same
+// time. Of two that cover each other the log leads from one to the other, and
+// from each to the head; two that do not have no changes between them.
+func revisionsOfParallelWriters(h *harness) {
+	seed := h.random().Uint64()
+	var mu sync.Mutex
+	var revs []engine.Revision // in about the order of the writes
+	states := map[engine.Revision]state{}
+	ts := numbered(0, 100)
+	h.insert(ts[:50]...)
+	shown := func(h *harness, rev engine.Revision) (state, error) {
+		got, err := collect(h, rev, engine.Query{})
+		return newState(got...), err
+	}
+	parallel(h, 6, func(i int) error {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		for n := range 20 {
+			node := h.at(i)
+			// Few writes meet, so that none waits for another.
+			ups := updates(engine.Insert+engine.Op(r.IntN(2)), ts[r.IntN(len(ts)):][:1])
+			done, err := node.Write(h.ctx, engine.Write{Updates: ups})
+			if err != nil {
+				return err
+			}
+			now, err := shown(h.at(n), done.Revision)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			revs = append(revs, done.Revision)
+			states[done.Revision] = now
+			mu.Unlock()
+			// The tail of a revision that others overtook on their way.
+			head, changes, err := node.tryTail(done.Revision)
+			if err != nil {
+				return err
+			}
+			end, err := shown(h.at(n), head)
+			if err != nil {
+				return err
+			}
+			if now = now.clone(); now.apply(changes) != nil || !now.equal(end) {
+				return fmt.Errorf("the tail from %q to %q does not lead there: %v", done.Revision, head, changes)
+			}
+		}
+		return nil
+	})
+	r := rand.New(rand.NewPCG(seed, 99))
+	apart := 0
+	for range 400 {
+		i := r.IntN(len(revs))
+		a, b := revs[i], revs[max(0, min(len(revs)-1, i+r.IntN(12)-4))]
+		ok, err := h.Covers(b, a)
+		h.must(err)
+		changes, err := h.tryChanges(a, b)
+		if !ok {
+			h.fails(err, errs.Invalid)
+			if back, err := h.Covers(a, b); err != nil || !back {
+				apart++
+			}
+			continue
+		}
+		h.must(err)
+		replayed := states[a].clone()
+		h.must(replayed.apply(changes))
+		if !replayed.equal(states[b]) {
+			h.Fatalf("the changes from %q to %q do not lead there: %v", a, b, changes)
+		}
+	}
+	h.Logf("%d of 400 pairs do not cover each other", apart)
 }
 
 func ping(h *harness) {

@@ -137,6 +137,7 @@ var suite = []test{
 	{"FollowerStaysExact", followerStaysExact, true},
 	{"HeadCoversAcknowledged", headCoversAcknowledged, true},
 	{"RevisionsShowWhatCameBefore", revisionsShowWhatCameBefore, true},
+	{"RevisionsOfParallelWriters", revisionsOfParallelWriters, true},
 	{"CancelledBefore", cancelledBefore, false},
 	{"CancelledMeanwhile", cancelledMeanwhile, true},
 	{"CancelledWithAKey", cancelledWithAKey, true},
