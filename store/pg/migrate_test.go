@@ -1,0 +1,126 @@
+package pg
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/testdb"
+)
+
+// TestMigrateAtOnce has several nodes begin on an empty database at the same time.
+// One of them takes the steps, and all find the schema complete.
+func TestMigrateAtOnce(t *testing.T) {
+	for name, database := range map[string]func(testing.TB) string{"PostgreSQL": testdb.Postgres, "CockroachDB": testdb.Cockroach} {
+		t.Run(name, func(t *testing.T) {
+			dsn := database(t)
+			var mu sync.Mutex
+			steps := 0
+			var nodes sync.WaitGroup
+			for i := range 6 {
+				nodes.Go(func() {
+					if i%2 == 0 {
+						db, err := Open(t.Context(), dsn, Options{Migrate: true, MaxConns: 2})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if err := db.Close(); err != nil {
+							t.Error(err)
+						}
+						return
+					}
+					taken, err := Migrate(t.Context(), dsn, Options{})
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					steps += len(taken)
+				})
+			}
+			nodes.Wait()
+			all, err := Status(t.Context(), dsn, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range all {
+				if m.Applied.IsZero() {
+					t.Errorf("%s is pending", m.Name)
+				}
+			}
+			if steps > len(all) {
+				t.Errorf("%d steps were taken of %d", steps, len(all))
+			}
+			if again, err := Migrate(t.Context(), dsn, Options{}); err != nil || len(again) != 0 {
+				t.Errorf("steps %v, error %v: expected none", again, err)
+			}
+		})
+	}
+}
+
+// TestSchema opens databases whose schema is another one than this build has.
+func TestSchema(t *testing.T) {
+	dsn := testdb.Postgres(t)
+	if _, err := Open(t.Context(), dsn, Options{}); errs.KindOf(err) != errs.Refused || !strings.Contains(err.Error(), "cardea migrate up") {
+		t.Errorf("without a schema: error %v (%s)", err, errs.KindOf(err))
+	}
+	all, err := Status(t.Context(), dsn, Options{})
+	if err != nil || len(all) == 0 || !all[0].Applied.IsZero() || all[0].Version != 1 || all[0].Name == "" {
+		t.Fatalf("status %+v, error %v: expected one that is pending", all, err)
+	}
+	taken, err := Migrate(t.Context(), dsn, Options{})
+	if err != nil || len(taken) != len(all) || taken[0].Applied.IsZero() {
+		t.Fatalf("steps %+v, error %v: expected all", taken, err)
+	}
+	db, err := Open(t.Context(), dsn, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+
+	conn := connectTo(t, dsn)
+	exec(t, conn, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
+	_, errOpen := Open(t.Context(), dsn, Options{})
+	_, errMigrate := Migrate(t.Context(), dsn, Options{})
+	_, errStatus := Status(t.Context(), dsn, Options{})
+	for _, err := range []error{errOpen, errMigrate, errStatus} {
+		if errs.KindOf(err) != errs.Refused || !strings.Contains(err.Error(), "run a newer cardea") {
+			t.Errorf("with a newer schema: error %v (%s)", err, errs.KindOf(err))
+		}
+	}
+}
+
+// TestDSN tries what is no database.
+func TestDSN(t *testing.T) {
+	for dsn, kind := range map[string]errs.Kind{
+		"":                               errs.Invalid,
+		"mysql://h/db":                   errs.Invalid,
+		"postgres:h":                     errs.Invalid,
+		"postgres://h:secret/db":         errs.Invalid,
+		"cockroach://u:secret@h:x/db":    errs.Invalid,
+		"postgres://u:secret@[::1/db":    errs.Invalid,
+		"postgres://u:secret@h/db?%zz=1": errs.Invalid,
+		"postgres://u:secret@127.0.0.1:1/db?connect_timeout=2":    errs.Unavailable,
+		"cockroachdb://u:secret@127.0.0.1:1/db?connect_timeout=2": errs.Unavailable,
+	} {
+		db, err := Open(t.Context(), dsn, Options{})
+		if errs.KindOf(err) != kind {
+			t.Errorf("%q: error %v (%s), expected %s", dsn, err, errs.KindOf(err), kind)
+		}
+		var e *errs.Error
+		if db != nil || errors.As(err, &e) && strings.Contains(e.Msg, "secret") {
+			t.Errorf("%q: a database, or a message that tells too much: %v", dsn, err)
+		}
+	}
+	dsn := testdb.Postgres(t)
+	for _, bad := range []string{strings.Replace(dsn, "://cardea@", "://nobody@", 1), strings.Replace(dsn, "?", "-there-is-none?", 1)} {
+		if _, err := Open(t.Context(), bad, Options{}); errs.KindOf(err) != errs.Refused {
+			t.Errorf("%s: error %v (%s), expected refused", bad, err, errs.KindOf(err))
+		}
+	}
+}
