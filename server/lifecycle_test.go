@@ -27,7 +27,7 @@ import (
 func doors(n *node) map[string][]string {
 	const k = "ory.keto.relation_tuples.v1alpha2."
 	return map[string][]string{
-		n.read: {"cardea.v1.CheckService", "cardea.v1.ExpandService", "cardea.v1.StatusService", "cardea.v1.TupleService",
+		n.read: {"cardea.v1.CheckService", "cardea.v1.ExpandService", "cardea.v1.ListService", "cardea.v1.StatusService", "cardea.v1.TupleService",
 			"ory.keto.opl.v1alpha1.SyntaxService", k + "CheckService", k + "ExpandService", k + "NamespacesService", k + "ReadService", k + "VersionService"},
 		n.write: {"cardea.v1.ModelService", "cardea.v1.StatusService", "cardea.v1.TupleWriteService", k + "VersionService", k + "WriteService"},
 		n.opl:   {"ory.keto.opl.v1alpha1.SyntaxService", k + "VersionService"},

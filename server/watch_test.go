@@ -206,6 +206,21 @@ func (r receiver) must(t *testing.T) *cardeav1.WatchTuplesResponse {
 	}
 }
 
+// expect reads messages until they say as much as want, in whatever pieces they
+// come.
+func (r receiver) expect(t *testing.T, want []string) {
+	t.Helper()
+	all, got, token := strings.Join(want, " "), "", ""
+	for len(got) < len(all) {
+		m := r.must(t)
+		got = strings.TrimSpace(got + " " + describe(m))
+		token = m.Snaptoken
+	}
+	if got != all || token == "" {
+		t.Errorf("got %q up to %q, want %q", got, token, all)
+	}
+}
+
 // TestWatch follows a few writes by every protocol, resumes at the token of each,
 // and filters.
 func TestWatch(t *testing.T) {
@@ -216,21 +231,10 @@ func TestWatch(t *testing.T) {
 			written := []string{n.insert("Doc:a#owners@User:ann", "Group:g#members@User:ann"), n.insert("Doc:b#owners@User:bob")}
 			n.apply(testModel + "class More implements Namespace {}")
 			want := []string{"+Doc:a#owners@User:ann +Group:g#members@User:ann", "+Doc:b#owners@User:bob", "model 2"}
-			for i, want := range want {
-				m := next.must(t)
-				if got := describe(m); got != want || i < len(written) && m.Snaptoken != written[i] {
-					t.Errorf("message %d is %q at %s, want %q at %v", i, got, m.Snaptoken, want, written)
-				}
-			}
+			next.expect(t, want)
 			for i, token := range []string{from, written[0], written[1]} {
 				next, stop, _ := p.open(t, n, &cardeav1.WatchTuplesRequest{Snaptoken: token})
-				rest, got := strings.Join(want[i:], " "), ""
-				for len(got) < len(rest) {
-					got = strings.TrimSpace(got + " " + describe(next.must(t)))
-				}
-				if got != rest {
-					t.Errorf("from token %d on: %q, want %q", i, got, rest)
-				}
+				next.expect(t, want[i:])
 				stop()
 			}
 			group, b := "Group", "b"
