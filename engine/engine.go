@@ -322,6 +322,9 @@ func (e *Engine) Head(ctx context.Context) (Token, error) {
 	return s.token, nil
 }
 
+// Applied returns the token of the revision that MinimizeLatency answers at.
+func (e *Engine) Applied() Token { return e.live.now.Load().token }
+
 // Ready returns why the engine cannot answer with full consistency at present.
 func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.store.Ping(ctx); err != nil {

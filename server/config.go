@@ -94,7 +94,14 @@ type Limits struct {
 
 // A MemoryConfig bounds memory.
 type MemoryConfig struct {
-	Budget int64 // bytes that the tuples of all networks may take together; 0: no limit
+	Budget     int64 // bytes that the tuples of all networks may take together; 0: no limit
+	Checkpoint CheckpointConfig
+}
+
+// A CheckpointConfig says where memory is written to, so that a start is quick.
+type CheckpointConfig struct {
+	Dir      string        // "": nowhere
+	Interval time.Duration // between two
 }
 
 // A LogConfig says what is logged and how.

@@ -92,7 +92,7 @@ func (s *Server) openNetworks(ctx context.Context, c Config) error {
 		o.OnBounded = func() {
 			s.log.Warn("the tuples take more memory than memory.budget allows: from now on only what is asked for most stays there", "network", name)
 		}
-		e, err := engine.New(ctx, tuples, o)
+		e, err := s.openEngine(ctx, name, tuples, o)
 		if err != nil {
 			return err
 		}
@@ -214,6 +214,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		s.purge(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		s.checkpoint(ctx)
 		return nil
 	})
 	g.Go(func() error {
