@@ -151,9 +151,7 @@ func Run(t *testing.T, open func(tb testing.TB) DB) {
 	for _, c := range suite {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHarness(t, open(t))
-			defer h.close()
-			c.run(h)
+			c.on(t, open(t))
 		})
 	}
 }
@@ -169,9 +167,26 @@ func RunShared(t *testing.T, create func(tb testing.TB) (open func() DB)) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			open := create(t)
-			h := newHarness(t, open(), open(), open())
-			defer h.close()
-			c.run(h)
+			c.on(t, open(), open(), open())
 		})
 	}
+}
+
+// on runs the test and closes the handles, after all that the test has started has
+// ended.
+func (c test) on(t *testing.T, dbs ...DB) {
+	h := newHarness(t, dbs...)
+	panicked := false
+	t.Cleanup(func() {
+		if !panicked {
+			h.close()
+		}
+	})
+	defer func() {
+		if p := recover(); p != nil {
+			panicked = true // to close might be to wait for what was left half done
+			panic(p)
+		}
+	}()
+	c.run(h)
 }
