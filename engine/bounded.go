@@ -350,9 +350,7 @@ func (s *state) keep(b *graph.Builder, changes []Change) {
 // the shelf has dropped. When names that nothing uses any more fill the memory,
 // the graph is built anew.
 func (e *Engine) settled(s *state, b *graph.Builder) (*state, error) {
-	for _, ref := range s.shelf.takeDropped() {
-		b.Drop(ref)
-	}
+	b.Drop(s.shelf.takeDropped())
 	next := *s
 	next.snap = b.Publish()
 	if e.fits(next.snap.Bytes()) || next.snap.Bytes() < s.shelf.floor {

@@ -523,6 +523,22 @@ func TestCancelledCheckIsNoAnswer(t *testing.T) {
 	}
 }
 
+// TestWriteUnderNewModel: a node whose model is older than that of another takes a
+// write that only the new one allows.
+func TestWriteUnderNewModel(t *testing.T) {
+	s := newStore(t)
+	a, b := newEngine(t, s, engine.Options{}), newEngine(t, s, engine.Options{})
+	if _, _, err := a.ApplyModel(t.Context(), docs, engine.ApplyModel{}); err != nil {
+		t.Fatal(err)
+	}
+	token := write(t, b, "Doc:1#viewers@User:ann")
+	if !check(t, a, "Doc:1#view@User:ann", atLeast(token)) {
+		t.Error("the write is lost")
+	}
+	_, err := b.Write(t.Context(), engine.Write{Updates: updates(t, "Nope:1#viewers@User:ann")})
+	wantKind(t, err, errs.NotFound, "Nope")
+}
+
 // A faulty store fails when told to.
 type faulty struct {
 	engine.Store

@@ -32,12 +32,15 @@ func (e *Engine) Write(ctx context.Context, w Write) (Receipt, error) {
 	if err := validQueries(w); err != nil {
 		return Receipt{}, err
 	}
-	for try := 1; ; try++ {
+	for try, synced := 1, false; ; try++ {
 		s := e.live.now.Load()
-		for i, up := range w.Updates {
-			if err := e.allows(ctx, s, up); err != nil {
-				return Receipt{}, atIndex(err, "update", i, len(w.Updates))
+		if err := e.allowsAll(ctx, s, w.Updates); err != nil {
+			// Another node may just have applied a model that allows it.
+			if synced || e.sync(ctx) != nil || e.live.now.Load().model == s.model {
+				return Receipt{}, err
 			}
+			synced = true
+			continue
 		}
 		if len(w.Updates) == 0 && len(w.Delete) == 0 && len(w.If) == 0 && w.Key == "" {
 			return Receipt{Token: s.token}, nil
@@ -91,6 +94,16 @@ func atIndex(err error, what string, i, n int) error {
 		return err
 	}
 	return &errs.Error{Kind: errs.KindOf(err), Msg: fmt.Sprintf("%s %d: %v", what, i, err)}
+}
+
+// allowsAll checks updates against the model.
+func (e *Engine) allowsAll(ctx context.Context, s *state, ups []Update) error {
+	for i, up := range ups {
+		if err := e.allows(ctx, s, up); err != nil {
+			return atIndex(err, "update", i, len(ups))
+		}
+	}
+	return nil
 }
 
 // allows checks one update against the model.

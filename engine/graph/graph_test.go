@@ -298,6 +298,63 @@ func BenchmarkCheckpoint(b *testing.B) {
 	}
 }
 
+// TestPartial applies random loads, changes and drops in batches, and compares what
+// the graph knows with a map.
+func TestPartial(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	type pair struct{ on, subject Ref }
+	now := Unknown()
+	for i := range 60 {
+		now.objects.intern(0, fmt.Sprint("object", i))
+	}
+	random := func() Ref { return MakeRef(uint32(1+r.IntN(60)), uint32(r.IntN(2))) }
+	truth, loaded := map[pair]bool{}, map[Ref]bool{} // truth is of all sets, loaded or not
+	for range 400 {
+		b := now.Build()
+		for range r.IntN(20) {
+			p := pair{random(), random()}
+			if truth[p] = r.IntN(2) == 0; truth[p] {
+				b.Insert(p.on, p.subject)
+			} else {
+				b.Delete(p.on, p.subject)
+			}
+		}
+		for range r.IntN(6) {
+			on := random()
+			if loaded[on] {
+				continue
+			}
+			var members []Ref
+			for p, there := range truth {
+				if there && p.on == on {
+					members = append(members, p.subject)
+				}
+			}
+			loaded[on] = true
+			b.Load(on, &Loaded{}, members)
+		}
+		var drop []Ref
+		for on := range loaded {
+			if r.IntN(12) == 0 {
+				drop = append(drop, on)
+				delete(loaded, on)
+			}
+		}
+		b.Drop(drop)
+		now = b.Publish()
+		for range 100 {
+			p := pair{random(), random()}
+			if known := now.Loaded(p.on) != nil; known != loaded[p.on] {
+				t.Fatalf("%x is known: %v", p.on, known)
+			}
+			want := loaded[p.on] && truth[p]
+			if now.Set(p.on).Contains(p.subject) != want {
+				t.Fatalf("%x in %x: expected %v", p.subject, p.on, want)
+			}
+		}
+	}
+}
+
 // BenchmarkSet looks for one subject in the set of one of n objects.
 func BenchmarkSet(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 10_000_000} {

@@ -48,12 +48,18 @@ func (b *Builder) Load(r Ref, l *Loaded, members []Ref) {
 	}
 }
 
-// Drop makes r unknown in a partial graph.
-func (b *Builder) Drop(r Ref) {
-	for m := range b.next.Set(r).All {
-		b.edit(r, m, false)
+// Drop makes Refs unknown in a partial graph.
+func (b *Builder) Drop(refs []Ref) {
+	if len(refs) == 0 {
+		return
 	}
-	b.setLoaded(r, nil)
+	b.apply() // else what is pending for them would bring subjects back
+	for _, r := range refs {
+		for m := range b.next.Set(r).All {
+			b.edit(r, m, false)
+		}
+		b.setLoaded(r, nil)
+	}
 }
 
 // Suspect makes a partial graph say that tuples with the empty relation exist.
