@@ -175,16 +175,7 @@ func BenchmarkImport(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	const n = 300_000
 	b.Run("cardea", func(b *testing.B) {
-		s := store(b, pg.Options{})
-		for k := range n / 10_000 {
-			var ts []engine.Tuple
-			for i := range 10_000 {
-				ts = append(ts, document(int64(k*10_000+i)))
-			}
-			if _, err := s.Write(b.Context(), inserting(ts...)); err != nil {
-				b.Fatal(err)
-			}
-		}
+		s := filled(b, n)
 		head, err := s.Head(b.Context())
 		if err != nil {
 			b.Fatal(err)
@@ -229,4 +220,72 @@ func BenchmarkRead(b *testing.B) {
 		}
 		b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "rows/s")
 	})
+}
+
+// filled makes a store of n tuples.
+func filled(b *testing.B, n int) *pg.Store {
+	s := store(b, pg.Options{})
+	for k := range n / 10_000 {
+		var ts []engine.Tuple
+		for i := range 10_000 {
+			ts = append(ts, document(int64(k*10_000+i)))
+		}
+		if _, err := s.Write(b.Context(), inserting(ts...)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return s
+}
+
+// BenchmarkTail reads the tail of a store of 300000 tuples where there is nothing,
+// and behind one write.
+func BenchmarkTail(b *testing.B) {
+	s := filled(b, 300_000)
+	head, err := s.Head(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	none := func(engine.Change) error { return nil }
+	b.Run("nothing", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Tail(b.Context(), head, none); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if _, err := s.Write(b.Context(), inserting(document(1_000_000))); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("one", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Tail(b.Context(), head, none); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkReadSets reads one set, and a hundred, of a store of 300000 tuples.
+func BenchmarkReadSets(b *testing.B) {
+	s := filled(b, 300_000)
+	head, err := s.Head(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for k := int64(0); b.Loop(); k++ {
+				var sets []engine.SetRead
+				for i := range int64(n) {
+					t := document((k*int64(n) + i*7919) % 300_000)
+					sets = append(sets, engine.SetRead{Object: t.Object, Relation: t.Relation, Member: t.Subject})
+				}
+				for _, err := range s.ReadSets(b.Context(), head, sets, 1000) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
 }

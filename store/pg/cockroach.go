@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -55,13 +56,14 @@ func (*cockroach) parseRaw(text string) (position, error) {
 	return t, nil
 }
 
-func (*cockroach) head() string     { return "cluster_logical_timestamp()::text" }
-func (*cockroach) mark(bool) string { return "cluster_logical_timestamp()::text" }
-func (*cockroach) now() string      { return "cluster_logical_timestamp()" }
-func (*cockroach) living() string   { return "9223372036854775807::DECIMAL" }
-func (*cockroach) never() string    { return "0::DECIMAL" }
-func (*cockroach) guard() string    { return "" }
-func (*cockroach) stop() string     { return "'1'" }
+func (*cockroach) head(string) string       { return "cluster_logical_timestamp()::text" }
+func (*cockroach) mark(string, bool) string { return "cluster_logical_timestamp()::text" }
+func (*cockroach) newestArgs(int64) []any   { return nil }
+func (*cockroach) now() string              { return "cluster_logical_timestamp()" }
+func (*cockroach) living() string           { return "9223372036854775807::DECIMAL" }
+func (*cockroach) never() string            { return "0::DECIMAL" }
+func (*cockroach) guard() string            { return "" }
+func (*cockroach) stop() string             { return "'1'" }
 
 func (c *cockroach) lives(column string) string { return column + " = " + c.living() }
 
@@ -73,6 +75,11 @@ func (*cockroach) older(column, param string) string { return column + " <= " + 
 
 func (*cockroach) newer(column string, first int) []string {
 	return []string{column + " > " + placeholder(first) + "::DECIMAL"}
+}
+
+// foreign leaves room for the clocks of nodes to differ.
+func (*cockroach) foreign(column string) string {
+	return fmt.Sprintf("%s > cluster_logical_timestamp() + %d", column, maxAhead)
 }
 
 func (*cockroach) settled(column string) string { return column + " < cluster_logical_timestamp()" }
@@ -100,7 +107,7 @@ func (c *cockroach) ask(ctx context.Context, s *Store) (position, error) {
 	if !known {
 		var now string
 		err := s.db.read(ctx, "read the time", func(b *pgx.Batch) {
-			b.Queue("SELECT " + c.head()).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+			b.Queue("SELECT " + c.head("$1")).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
 		})
 		if err != nil {
 			return nil, err
@@ -114,7 +121,7 @@ func (c *cockroach) ask(ctx context.Context, s *Store) (position, error) {
 	count := func(table, column, and string) string {
 		return "(SELECT count(*) FROM " + table + " WHERE network = $1 AND " + column + " > $2::DECIMAL" + and + ")"
 	}
-	text := "SELECT " + c.head() + ", " + count("tuple", "created", "") + ", " + count("tuple", "removed", " AND removed < "+c.living()) + ", " +
+	text := "SELECT " + c.head("$1") + ", " + count("tuple", "created", "") + ", " + count("tuple", "removed", " AND removed < "+c.living()) + ", " +
 		count("model", "created", "")
 	var head string
 	err := s.db.read(ctx, "read the newest revision", func(b *pgx.Batch) {

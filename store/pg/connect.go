@@ -2,6 +2,7 @@ package pg
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -15,6 +16,10 @@ import (
 )
 
 const connectTimeout = 5 * time.Second
+
+// keepAlive is how soon the system asks whether the peer of a silent connection, such
+// as the one that listens, is still there.
+const keepAlive = 15 * time.Second
 
 func defaultConns() int { return max(16, 4*runtime.GOMAXPROCS(0)) }
 
@@ -49,6 +54,7 @@ func probe(ctx context.Context, dsn string, o Options) (server, *pgx.ConnConfig,
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
+	config.DialFunc = (&net.Dialer{KeepAlive: keepAlive}).DialContext
 	defaults(config, map[string]string{
 		"application_name":  o.ApplicationName,
 		"statement_timeout": strconv.FormatInt(o.StatementTimeout.Milliseconds(), 10),

@@ -23,7 +23,8 @@
 //	P9  Every statement on tuples, models and requests names the network first,
 //	    and every index on them begins with it.
 //
-// What a token of PostgreSQL does not survive is another history of transaction
-// ids: a database that was restored from a dump, or a standby that was promoted
-// before it had everything. Such a database needs a new epoch.
+// What tokens and rows do not survive is another history of transactions: a database
+// that was restored from a dump, or a standby that was promoted before it had
+// everything. Such a database needs a new epoch, see Restored; Network
+// refuses it where it can tell.
 package pg

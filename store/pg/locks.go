@@ -1,8 +1,8 @@
 package pg
 
 import (
-	"encoding/binary"
 	"hash/fnv"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -78,14 +78,9 @@ func (j *job) lockNames() (names []int64, alone []bool) {
 		h.Write([]byte(j.w.Key))
 		lock(keySlots|h.Sum32()%keySlots, true)
 	}
-	for slot := range slots {
+	for _, slot := range slices.Sorted(maps.Keys(slots)) {
 		names = append(names, lockName(j.s.network, slot))
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		var b [8]byte
-		binary.BigEndian.PutUint64(b[:], uint64(name))
-		alone = append(alone, slots[binary.BigEndian.Uint32(b[4:])&0xffffff])
+		alone = append(alone, slots[slot])
 	}
 	return names, alone
 }

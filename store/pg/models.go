@@ -81,7 +81,7 @@ func (s *Store) PutModel(ctx context.Context, source string, after int64) (engin
 // queueModel inserts the model of j.
 func (j *job) queueModel(b *pgx.Batch, guard string) {
 	text := "INSERT INTO model (network, number, created, revision, at, source) SELECT $1::int, $2::int8, " +
-		j.s.db.server.now() + ", " + j.s.db.server.mark(true) + ", now(), $3::text" + where(guard) + " RETURNING " + micros + ", revision"
+		j.s.db.server.now() + ", " + j.s.db.server.mark("$1::int", true) + ", now(), $3::text" + where(guard) + " RETURNING " + micros + ", revision"
 	b.Queue(text, j.s.network, j.model.Number, j.model.Source).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			raw := rows.RawValues()

@@ -28,7 +28,8 @@ var networkName = regexp.MustCompile(`^[a-z0-9_-]{1,63}$`)
 // Network returns the store of the network name, which is made if it is new. The
 // same name gives the same Store.
 //
-// Invalid: name is not 1 to 63 of a-z, 0-9, - and _.
+// Invalid: name is not 1 to 63 of a-z, 0-9, - and _. Refused: the network's rows are
+// of another server, see Restored.
 func (db *DB) Network(ctx context.Context, name string) (*Store, error) {
 	if !networkName.MatchString(name) {
 		return nil, errs.New(errs.Invalid, "network %.80q: expected 1 to 63 of a-z, 0-9, - and _", name)
@@ -80,6 +81,9 @@ func (db *DB) makeNetwork(ctx context.Context, name string, random engine.StoreI
 	s.id = engine.StoreID(id)
 	tail := s.id[len(s.id)-8:]
 	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^uint64(db.epoch))
+	if err := s.belongs(ctx); err != nil {
+		return nil, err
+	}
 	s.wake = db.wakeups.subscribe(s.network)
 	return s, nil
 }

@@ -197,6 +197,7 @@ func checkTexts(t *testing.T, s *Store) {
 	start := []string{"network_pkey(id", "purged_pkey(network removed"}
 	texts := &s.db.sql
 	checkPlan(t, s, "start of the history", texts.kept, nil, false, start...)
+	checkPlan(t, s, "rows of another server", texts.strange, nil, false, byCreated, byRemoved, "model_by_created(network created", "model_pkey(network")
 	checkPlan(t, s, "tail", texts.tail, nil, true, append(start, byCreated, byRemoved, "model_pkey(network", "model_by_created(network created")...)
 	checkPlan(t, s, "sets", texts.sets, nil, false, pkey+" namespace object relation", "tuple_of_sets(network namespace object relation subject_relation",
 		bySubject+" namespace object relation")

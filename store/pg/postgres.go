@@ -77,8 +77,15 @@ const maxGap = 10_000
 // errWide says that the exact revision of a write would be too long to hand out.
 var errWide = errors.New("the revision has too many running transactions")
 
-// parseRaw reads a snapshot, or a snapshot, +, and a transaction that it must show.
+// parseRaw reads a snapshot, perhaps + and a transaction that it must show, and ^
+// and the newest transaction that left something, above which the revision ends.
+//
+// The server reuses transaction ids after a crash: those of transactions that were
+// rolled back, or changed nothing, are not on the disk when a snapshot counts them
+// as ended. A revision that mentioned one would take the next transaction with the
+// same id for known. What left a row is on the disk, and all ids up to it are spent.
 func (postgres) parseRaw(text string) (position, error) {
+	text, newest, _ := strings.Cut(text, "^")
 	text, own, _ := strings.Cut(text, "+")
 	s, err := parseSnapshot(text)
 	if err == nil && own != "" {
@@ -90,28 +97,48 @@ func (postgres) parseRaw(text string) (position, error) {
 			s = s.with(x)
 		}
 	}
+	last := uint64(0)
+	if err == nil && newest != "0" {
+		last, err = parseXID(newest)
+	}
 	if err != nil {
 		return nil, errs.Wrap(errs.Internal, err, "the database returned a malformed snapshot")
 	}
-	return s, nil
+	return s.until(last), nil
 }
 
-func (postgres) head() string   { return "pg_current_snapshot()::text" }
+func (p postgres) head(network string) string {
+	return "pg_current_snapshot()::text || '^' || " + p.newest(network, "")
+}
+
+func (postgres) newestArgs(network int64) []any { return []any{network} }
+
+// newest is the newest transaction that is visible and left something in a network,
+// or the one that is given if that is newer still.
+func (p postgres) newest(network, own string) string {
+	last := func(table, column, where string) string {
+		return "(SELECT x." + column + " FROM " + table + " AS x WHERE x.network = " + network + where +
+			" ORDER BY x.network DESC, x." + column + " DESC LIMIT 1)"
+	}
+	return "greatest(" + last("tuple", "created", "") + ", " + last("tuple", "removed", " AND x.removed < "+p.living()) + ", " +
+		last("model", "created", "") + ", " + last("purged", "removed", "") +
+		", (SELECT x.oldest FROM network AS x WHERE x.id = " + network + ")" + own + ")::text"
+}
 func (postgres) now() string    { return "pg_current_xact_id()" }
 func (postgres) never() string  { return "'0'::xid8" }
 func (postgres) living() string { return "'18446744073709551615'::xid8" }
 
-func (postgres) mark(sure bool) string {
+func (p postgres) mark(network string, sure bool) string {
 	if sure {
-		return "pg_current_snapshot()::text || '+' || pg_current_xact_id()::text"
+		return "pg_current_snapshot()::text || '+' || pg_current_xact_id()::text || '^' || " + p.newest(network, ", pg_current_xact_id()")
 	}
-	return "pg_current_snapshot()::text || '+' || coalesce(pg_current_xact_id_if_assigned()::text, '')"
+	return "pg_current_snapshot()::text || '+' || coalesce(pg_current_xact_id_if_assigned()::text, '') || '^' || " + p.newest(network, "")
 }
 
 func (p postgres) ask(ctx context.Context, s *Store) (position, error) {
 	var head string
 	err := s.db.read(ctx, "read the newest revision", func(b *pgx.Batch) {
-		b.Queue(s.db.sql.newest).QueryRow(func(row pgx.Row) error { return row.Scan(&head) })
+		b.Queue(s.db.sql.newest, s.db.server.newestArgs(s.network)...).QueryRow(func(row pgx.Row) error { return row.Scan(&head) })
 	})
 	if err != nil {
 		return nil, err
@@ -170,6 +197,7 @@ func (postgres) oneOf(_, query string) string { return "ctid = ANY(ARRAY(" + que
 func (postgres) settings() map[string]string {
 	return map[string]string{
 		"default_transaction_isolation":       "read committed",
+		"synchronous_commit":                  "on", // what is visible is on the disk
 		"plan_cache_mode":                     "force_generic_plan",
 		"enable_seqscan":                      "off",
 		"enable_bitmapscan":                   "off",
@@ -241,6 +269,10 @@ func (p postgres) tryPages(ctx context.Context, conn sender, j *job) (unsure boo
 		return !sureOf(err), err
 	}
 	return false, nil
+}
+
+func (postgres) foreign(column string) string {
+	return column + " >= pg_snapshot_xmax(pg_current_snapshot())"
 }
 
 // settled says that whoever asks for a new revision sees the transaction in column.

@@ -85,7 +85,7 @@ func (s *Store) readAt(ctx context.Context, doing string, build func(*pgx.Batch)
 	return s.catchUp(ctx, func() error {
 		var oldest, expired, newest string
 		err := s.db.read(ctx, doing, func(b *pgx.Batch) {
-			b.Queue(s.db.sql.newest).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
+			b.Queue(s.db.sql.newest, s.db.server.newestArgs(s.network)...).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
 			build(b)
 			b.Queue(s.db.sql.kept, append([]any{s.network}, at[0].marks()...)...).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest, &expired) })
 		})

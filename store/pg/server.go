@@ -37,9 +37,13 @@ type server interface {
 	// parseRaw reads what the SQL of head or mark returned.
 	parseRaw(text string) (position, error)
 
-	// head is the newest revision, as raw text. It is one only together with what
-	// its statement reads, see ask.
-	head() string
+	// head is the newest revision of a network, as raw text. It is one only together
+	// with what its statement reads, see ask.
+	head(network string) string
+
+	// newestArgs are the arguments of a statement that has head or mark for the
+	// network $1 and no other parameter.
+	newestArgs(network int64) []any
 
 	// ask finds the newest revision in one round trip, without its changes.
 	ask(ctx context.Context, s *Store) (position, error)
@@ -47,7 +51,7 @@ type server interface {
 	// mark is the first revision that shows what the running transaction did, as
 	// raw text. It belongs into the last statement of the transaction. sure says
 	// that the transaction writes something.
-	mark(sure bool) string
+	mark(network string, sure bool) string
 
 	// now identifies the running transaction in created and removed.
 	now() string
@@ -110,6 +114,10 @@ type server interface {
 	key(primary string) string
 	oneOf(primary, query string) string
 	beside() string
+
+	// foreign says that the transaction in column lies ahead of all that the server
+	// has begun.
+	foreign(column string) string
 
 	// settled says that whoever asks for a new revision sees the transaction in
 	// column, and what came before it.

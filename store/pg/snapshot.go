@@ -87,6 +87,17 @@ func (s snapshot) with(x uint64) snapshot {
 	return newSnapshot(x+1, xip)
 }
 
+// until returns what s sees up to transaction x.
+func (s snapshot) until(x uint64) snapshot {
+	switch {
+	case x == 0:
+		return snapshot{}
+	case x+1 >= s.xmax:
+		return s
+	}
+	return newSnapshot(x+1, slices.Clone(s.xip))
+}
+
 // String writes s as the server does, xmin:xmax:xip, or "" if it sees nothing.
 func (s snapshot) String() string {
 	if s.xmin() == 0 {

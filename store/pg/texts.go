@@ -10,6 +10,7 @@ type texts struct {
 	server server
 
 	newest, kept string
+	strange      string // for belongs
 	tail         string
 	sets, whole  string
 
@@ -18,11 +19,15 @@ type texts struct {
 
 func newTexts(on server) texts {
 	t := texts{server: on}
-	t.newest = "SELECT " + on.head()
+	t.newest = "SELECT " + on.head("$1")
 	t.kept = "SELECT " + t.keptText(2)
 	t.tail = t.tailText()
 	t.sets = t.setsText()
 	t.whole = t.wholeText()
+	ahead := func(table, column string) string {
+		return "EXISTS (SELECT 1 FROM " + table + " WHERE network = $1 AND " + on.foreign(column) + " AND " + column + " < " + on.living() + ")"
+	}
+	t.strange = "SELECT " + ahead("tuple", "created") + " OR " + ahead("tuple", "removed") + " OR " + ahead("model", "created")
 	old := " FROM tuple WHERE network = $1 AND removed < " + on.living()
 	t.horizon = "SELECT removed::text AS mark, removed_at < $2" + old + " AND " + on.settled("removed") + " ORDER BY removed LIMIT $3"
 	t.declare = "INSERT INTO purged (network, removed) SELECT DISTINCT network, removed" + old + " AND removed <= $2 ON CONFLICT DO NOTHING"
@@ -105,7 +110,7 @@ func casts(first, last int) string {
 //	$1 network, $2 the limit of each part, $3 the old revision, $4 on its marks
 func (t *texts) tailText() string {
 	const none = ", '', '', '', '', ''"
-	parts := []string{"SELECT 'h', " + t.server.head() + none + " FROM network WHERE id = $1",
+	parts := []string{"SELECT 'h', " + t.server.head("$1") + none + " FROM network WHERE id = $1",
 		"SELECT 'o', " + t.keptText(4) + none[4:]}
 	lives := t.server.lives("removed")
 	for _, newer := range t.server.newer("removed", 4) {

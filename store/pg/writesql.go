@@ -107,7 +107,7 @@ func (j *job) queueChanges(b *pgx.Batch, guard string) {
 		j.queueRequest(b, guard)
 		return
 	}
-	b.Queue("SELECT " + j.s.db.server.mark(false)).QueryRow(func(row pgx.Row) error { return row.Scan(j.unlessRepeated(&j.mark)) })
+	b.Queue("SELECT "+j.s.db.server.mark("$1", false), j.s.db.server.newestArgs(j.s.network)...).QueryRow(func(row pgx.Row) error { return row.Scan(j.unlessRepeated(&j.mark)) })
 }
 
 // unlessRepeated returns p, or nothing if the job's key was used before.
@@ -216,7 +216,7 @@ func (j *job) queueRequest(b *pgx.Batch, guard string) {
 		count = func(string) string { return "0" }
 	}
 	text := "INSERT INTO request (network, key, hash, revision, inserted, deleted, at) SELECT $1::int, $2::bytea, $3::bytea, " +
-		on.mark(false) + ", " + count("created") + ", " + count("removed") + ", now()" + where(guard) + " RETURNING revision"
+		on.mark("$1::int", false) + ", " + count("created") + ", " + count("removed") + ", now()" + where(guard) + " RETURNING revision"
 	b.Queue(text, j.s.network, []byte(j.w.Key), j.hash[:]).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			if err := rows.Scan(j.unlessRepeated(&j.mark)); err != nil {
