@@ -195,7 +195,7 @@ type lease struct {
 
 func newLease(ctx context.Context, db *sql.DB, name string) (*lease, error) {
 	l := &lease{db: db, name: name, holder: rand.Text()}
-	const table = "CREATE TABLE IF NOT EXISTS lease (name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until TIMESTAMPTZ NOT NULL)"
+	const table = "CREATE TABLE IF NOT EXISTS node_lease (name TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, expires TIMESTAMPTZ NOT NULL)"
 	for try := 0; ; try++ {
 		_, err := db.ExecContext(ctx, table)
 		if err == nil {
@@ -210,9 +210,9 @@ func newLease(ctx context.Context, db *sql.DB, name string) (*lease, error) {
 
 // take takes or renews the lease, and reports whether it is ours.
 func (l *lease) take(ctx context.Context) (bool, error) {
-	const text = `INSERT INTO lease (name, holder, until) VALUES ($1, $2, now() + '` + leaseTime + `'::interval)
-		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-		WHERE lease.until < now() OR lease.holder = excluded.holder RETURNING holder`
+	const text = `INSERT INTO node_lease (name, holder, expires) VALUES ($1, $2, now() + '` + leaseTime + `'::interval)
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires = excluded.expires
+		WHERE node_lease.expires < now() OR node_lease.holder = excluded.holder RETURNING holder`
 	var holder string
 	err := l.db.QueryRowContext(ctx, text, l.name, l.holder).Scan(&holder)
 	if errors.Is(err, sql.ErrNoRows) || restart(err) {
@@ -247,7 +247,7 @@ func (l *lease) hold(ctx context.Context, do func(context.Context) error) error 
 	renewing.Wait()
 	returning, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
-	_, _ = l.db.ExecContext(returning, "DELETE FROM lease WHERE name = $1 AND holder = $2", l.name, l.holder) // else it runs out
+	_, _ = l.db.ExecContext(returning, "DELETE FROM node_lease WHERE name = $1 AND holder = $2", l.name, l.holder) // else it runs out
 	return err
 }
 

@@ -193,12 +193,16 @@ func checkPages(t *testing.T, s *Store) {
 	}
 }
 
+// newest are the seeks for the last row of each index of a network.
+var newest = []string{"tuple_by_created(network)", "tuple_by_removed(network)", "model_by_created(network)", "purged_pkey(network)", "network_pkey(id"}
+
 func checkTexts(t *testing.T, s *Store) {
 	start := []string{"network_pkey(id", "purged_pkey(network removed"}
 	texts := &s.db.sql
 	checkPlan(t, s, "start of the history", texts.kept, nil, false, start...)
+	checkPlan(t, s, "newest", texts.newest, nil, false, newest...)
 	checkPlan(t, s, "rows of another server", texts.strange, nil, false, byCreated, byRemoved, "model_by_created(network created", "model_pkey(network")
-	checkPlan(t, s, "tail", texts.tail, nil, true, append(start, byCreated, byRemoved, "model_pkey(network", "model_by_created(network created")...)
+	checkPlan(t, s, "tail", texts.tail, nil, true, append(newest, append(start, byCreated, byRemoved, "model_pkey(network", "model_by_created(network created")...)...)
 	checkPlan(t, s, "sets", texts.sets, nil, false, pkey+" namespace object relation", "tuple_of_sets(network namespace object relation subject_relation",
 		bySubject+" namespace object relation")
 	checkPlan(t, s, "whole sets", texts.whole, nil, false, pkey+" namespace object relation")
@@ -235,6 +239,7 @@ func checkWrites(t *testing.T, s *Store) {
 	x, y := tupleOf(t, "doc:1#view@User:ann"), tupleOf(t, "doc:2#view@User:ann")
 	allowed := []string{"request_pkey(network key", "model_pkey(network", byCreated, byRemoved, bySubject,
 		pkey + " namespace object relation subject_namespace subject_id subject_relation removed"}
+	allowed = append(allowed, newest...)
 	for i, w := range []engine.Write{adding(x), adding(x, y), removing(x), removing(x, y), {Delete: []engine.Query{{Subject: &x.Subject}}, Updates: adding(x, y).Updates}} {
 		w.Key = "k"
 		w.If = []engine.Precondition{{Query: engine.Query{Subject: &x.Subject}, Exists: true}}
