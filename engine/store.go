@@ -149,8 +149,8 @@ type ModelVersion struct {
 // A Store keeps the tuples, models and their history of one network. It is all
 // the engine asks of a database; store/storetest says in tests what these
 // comments say in words. A database may hold several networks: nothing that is
-// written to one shows in another, but for its revisions, which move with the
-// writes of all.
+// written to one shows in another, and a revision is of the network whose store
+// gave it.
 //
 // Methods may be called from many goroutines at once. Every error has a kind
 // from package errs. Unavailable, which means that a retry may help, can come
