@@ -97,7 +97,11 @@ func nodes(t *testing.T, dsn string, n int) []*engine.Engine {
 		if i > 0 && !isSQLite(dsn) {
 			db = open(t, dsn)
 		}
-		list = append(list, join(t, db, engine.Options{}))
+		o := engine.Options{}
+		if i == n-1 {
+			o.Memory = 1 // keeps hardly anything in memory
+		}
+		list = append(list, join(t, db, o))
 	}
 	_, token, err := list[0].ApplyModel(t.Context(), opl, engine.ApplyModel{})
 	if err != nil {
