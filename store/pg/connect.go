@@ -77,7 +77,21 @@ func probe(ctx context.Context, dsn string, o Options) (server, *pgx.ConnConfig,
 	if major, err := strconv.Atoi(number); err == nil && major < oldestPostgres {
 		return nil, nil, errs.New(errs.Refused, "the server is PostgreSQL %d: expected %d or newer", major, oldestPostgres)
 	}
-	return &postgres{}, config, nil
+	return &postgres{}, config, durable(ctx, conn, config)
+}
+
+// durable sees that a commit waits for the disk, whatever the server or the DSN has
+// been told. Without that, what was acknowledged may be lost, and after a crash the
+// server would give the ids of transactions that were seen to new ones.
+func durable(ctx context.Context, conn *pgx.Conn, config *pgx.ConnConfig) error {
+	var waits string
+	if err := conn.QueryRow(ctx, "SHOW synchronous_commit").Scan(&waits); err != nil {
+		return classify(ctx, err, "read the settings of the server")
+	}
+	if waits == "off" {
+		config.RuntimeParams["synchronous_commit"] = "on"
+	}
+	return nil
 }
 
 // defaults sets parameters of the connection that the DSN does not set.

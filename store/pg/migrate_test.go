@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/testdb"
 )
@@ -91,6 +93,24 @@ func TestSchema(t *testing.T) {
 	for _, err := range []error{errOpen, errMigrate, errStatus} {
 		if errs.KindOf(err) != errs.Refused || !strings.Contains(err.Error(), "run a newer cardea") {
 			t.Errorf("with a newer schema: error %v (%s)", err, errs.KindOf(err))
+		}
+	}
+}
+
+// TestDurableCommits opens a database that is told to acknowledge what it may lose.
+func TestDurableCommits(t *testing.T) {
+	dsn := testdb.Postgres(t)
+	conn := connectTo(t, dsn)
+	var name string
+	if err := conn.QueryRow(t.Context(), "SELECT current_database()").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, "ALTER DATABASE "+pgx.Identifier{name}.Sanitize()+" SET synchronous_commit = off")
+	for _, dsn := range []string{dsn, dsn + "&synchronous_commit=off"} {
+		db := openTest(t, dsn, Options{})
+		var waits string
+		if err := db.pool.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&waits); err != nil || waits != "on" {
+			t.Errorf("synchronous_commit is %s, error %v", waits, err)
 		}
 	}
 }

@@ -28,8 +28,9 @@ type position interface {
 	marks() []any
 }
 
-// A server is what differs between PostgreSQL and CockroachDB. Its methods that
-// return a string return SQL; param is a placeholder such as $1.
+// A server is what differs between PostgreSQL and CockroachDB. It has many methods,
+// since it is the list of all that differs, and most are a piece of SQL: those that
+// return a string. param is a placeholder such as $1.
 type server interface {
 	// parse reads a revision that a caller holds. Invalid: it is none.
 	parse(rev engine.Revision) (position, error)
@@ -74,8 +75,8 @@ type server interface {
 	seen(column, param string) string
 
 	// newer lists conditions of which each finds by index some of the
-	// transactions in column that are not visible at a position; it has the
-	// position's marks from parameter first on. together they find all.
+	// transactions in column that are not visible at a position, whose marks are
+	// the parameters from first on. Together they find all.
 	newer(column string, first int) []string
 
 	// older bounds column for the sake of an index by what can be visible at param.
