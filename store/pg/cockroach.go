@@ -58,6 +58,7 @@ func (*cockroach) parseRaw(text string) (position, error) {
 
 func (*cockroach) head(string) string       { return "cluster_logical_timestamp()::text" }
 func (*cockroach) mark(string, bool) string { return "cluster_logical_timestamp()::text" }
+func (*cockroach) groups() bool             { return false }
 func (*cockroach) newestArgs(int64) []any   { return nil }
 func (*cockroach) now() string              { return "cluster_logical_timestamp()" }
 func (*cockroach) living() string           { return "9223372036854775807::DECIMAL" }

@@ -58,7 +58,7 @@ func (j *job) lockNames() (names []int64, alone []bool) {
 			lock(b, true)
 		}
 	}
-	several := len(j.inserts)+len(j.deletes) > 1
+	several := len(j.inserts)+len(j.deletes) > 1 && j.members == nil // a group is many writes of one tuple
 	for _, ts := range [...][]engine.Tuple{j.inserts, j.deletes} {
 		for _, t := range ts {
 			lock(bucket(t.Object), several)

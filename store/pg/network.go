@@ -19,6 +19,7 @@ type Store struct {
 	name    string
 	id      engine.StoreID
 	wake    chan struct{} // nil if the server cannot tell
+	group   group
 }
 
 var _ engine.Store = (*Store)(nil)

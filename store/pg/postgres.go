@@ -111,6 +111,8 @@ func (p postgres) head(network string) string {
 	return "pg_current_snapshot()::text || '^' || " + p.newest(network, "")
 }
 
+func (postgres) groups() bool { return true }
+
 func (postgres) newestArgs(network int64) []any { return []any{network} }
 
 // newest is the newest transaction that is visible and left something in a network,

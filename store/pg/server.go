@@ -54,6 +54,10 @@ type server interface {
 	// that the transaction writes something.
 	mark(network string, sure bool) string
 
+	// groups says whether writes of one tuple shall share transactions. Where those
+	// of different tuples can be in each other's way they had better not.
+	groups() bool
+
 	// now identifies the running transaction in created and removed.
 	now() string
 

@@ -25,6 +25,9 @@ type job struct {
 	model    engine.ModelVersion
 	expected int64 // the number of the model that must be active, if put or not 0
 
+	// In a group, whose each tuple is.
+	members map[engine.Tuple]*job
+
 	// What a try found.
 	done     engine.Written
 	repeated bool   // the key was used before, and done is of then
@@ -42,7 +45,11 @@ func (s *Store) Write(ctx context.Context, w engine.Write) (engine.Written, erro
 		j.hash = contents(w)
 	}
 	j.inserts, j.deletes = lasting(w.Updates)
-	if err := j.run(ctx); err != nil {
+	run := j.run
+	if j.single() && s.db.server.groups() {
+		run = func(ctx context.Context) error { return s.group.join(ctx, j) }
+	}
+	if err := run(ctx); err != nil {
 		return engine.Written{}, err
 	}
 	return j.done, nil
@@ -130,6 +137,9 @@ func (j *job) run(ctx context.Context) error {
 // reset forgets what a try has found.
 func (j *job) reset() {
 	j.done, j.repeated, j.refusal, j.mark = engine.Written{}, false, nil, ""
+	for _, m := range j.members {
+		m.done = engine.Written{}
+	}
 }
 
 // unknown says that nobody knows.

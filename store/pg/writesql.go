@@ -168,8 +168,12 @@ func (s *Store) source(ts []engine.Tuple) (string, []any) {
 func (j *job) queueInsert(b *pgx.Batch, ts []engine.Tuple, guard string) {
 	on := j.s.db.server
 	rows, args := j.s.source(ts)
-	b.Queue("INSERT INTO tuple (network, "+list+", created, removed) SELECT "+rows+", "+on.now()+", "+on.living()+where(guard)+" ON CONFLICT DO NOTHING",
-		args...).Exec(func(tag pgconn.CommandTag) error {
+	text := "INSERT INTO tuple (network, " + list + ", created, removed) SELECT " + rows + ", " + on.now() + ", " + on.living() + where(guard) + " ON CONFLICT DO NOTHING"
+	if j.members != nil {
+		j.queueFor(b, text, args, func(w *engine.Written) { w.Inserted++ })
+		return
+	}
+	b.Queue(text, args...).Exec(func(tag pgconn.CommandTag) error {
 		j.done.Inserted += tag.RowsAffected()
 		return nil
 	})
@@ -186,8 +190,12 @@ func (s *Store) these(rows string, n int, removed string) string {
 func (j *job) queueDelete(b *pgx.Batch, ts []engine.Tuple, guard string) {
 	on := j.s.db.server
 	rows, args := j.s.source(ts)
-	b.Queue("UPDATE tuple SET removed = "+on.now()+", removed_at = now() WHERE "+j.s.these(rows, len(ts), on.living())+and(guard),
-		args...).Exec(func(tag pgconn.CommandTag) error {
+	text := "UPDATE tuple SET removed = " + on.now() + ", removed_at = now() WHERE " + j.s.these(rows, len(ts), on.living()) + and(guard)
+	if j.members != nil {
+		j.queueFor(b, text, args, func(w *engine.Written) { w.Deleted++ })
+		return
+	}
+	b.Queue(text, args...).Exec(func(tag pgconn.CommandTag) error {
 		j.done.Deleted += tag.RowsAffected()
 		return nil
 	})
