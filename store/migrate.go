@@ -50,6 +50,24 @@ func Status(ctx context.Context, dsn string) ([]Migration, error) {
 	}
 }
 
+// Restored begins a new epoch of the database that dsn names, which was restored
+// from a copy or has lost its newest writes: tokens from before are refused from
+// then on. No process may have it open. On a server it writes all tuples anew.
+//
+// Invalid, Unavailable: as for Open. Refused: as for Migrate, or the schema is too
+// old.
+func Restored(ctx context.Context, dsn string) error {
+	at, err := locate(dsn)
+	switch {
+	case err != nil:
+		return err
+	case at.server:
+		return pg.Restored(ctx, dsn, pg.Options{})
+	default:
+		return sqlite.Restored(ctx, at.path)
+	}
+}
+
 func convert[M pg.Migration | sqlite.Migration](steps []M, err error) ([]Migration, error) {
 	if err != nil {
 		return nil, err

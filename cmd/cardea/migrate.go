@@ -54,6 +54,23 @@ cardea migrate up first. Several at once do no harm.`,
 			}
 			return nil
 		}),
+		a.migration(&cobra.Command{
+			Use:   "restored",
+			Short: "Begin a new epoch of a database that was restored from a copy",
+			Long: `A database that was restored from a backup, or has lost its newest writes, lacks
+what snaptokens given out since speak of. After this all of them are refused, so
+that none is misread. Stop all servers before, and start them after it. On
+PostgreSQL and CockroachDB it writes all tuples anew and forgets what was
+deleted, which takes about as long as the restoration.`,
+			Example: "  cardea migrate restored --dsn postgres://cardea@db.example.com/cardea",
+		}, func(cmd *cobra.Command, dsn string) error {
+			if err := store.Restored(cmd.Context(), dsn); err != nil {
+				return err
+			}
+			return a.print(struct {
+				Restored bool `json:"restored"`
+			}{true}, "a new epoch has begun\n")
+		}),
 	)
 	return cmd
 }
