@@ -69,8 +69,10 @@ func TestTokenNeedsOneTail(t *testing.T) {
 	e := newEngine(t, s, engine.Options{})
 	token := write(t, writer, "Doc:1#viewers@User:ann")
 	before := e.Stats()
-	if !check(t, e, "Doc:1#view@User:ann", atLeast(token)) || !check(t, e, "Doc:1#view@User:ann", atLeast(token)) {
-		t.Error("ann cannot view")
+	for range 2 {
+		if !check(t, e, "Doc:1#view@User:ann", atLeast(token)) {
+			t.Error("ann cannot view")
+		}
 	}
 	if got := e.Stats().StoreRounds - before.StoreRounds; got != 1 {
 		t.Errorf("two checks with the token took %d round trips: expected 1", got)
