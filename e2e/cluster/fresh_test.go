@@ -67,21 +67,18 @@ func (d deaf) Tail(ctx context.Context, from engine.Revision, yield func(engine.
 // one read of the log's tail, the next with that token none, and many that ask
 // while a read is under way share the one that comes after it.
 //
-// The clock of the test stands still, so that no node reads by the clock.
+// The clock of the test stands still, so that no node reads by the clock. With a
+// connection open it would never move, and who waits for it would for ever, so the
+// store is one in memory. That Tail is one round trip on a server is for store/pg.
 func TestOneTailRead(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
-		synctest.Test(t, func(t *testing.T) { oneTailRead(t, dsn) })
-	})
+	synctest.Test(t, oneTailRead)
 }
 
-func oneTailRead(t *testing.T, dsn string) {
-	db := open(t, dsn)
+func oneTailRead(t *testing.T) {
+	db := open(t, "mem:")
 	writer := join(t, db, engine.Options{})
 	if _, _, err := writer.ApplyModel(t.Context(), opl, engine.ApplyModel{}); err != nil {
 		t.Fatal(err)
-	}
-	if !isSQLite(dsn) {
-		db = open(t, dsn)
 	}
 	s, err := db.Network(t.Context(), "default")
 	if err != nil {
