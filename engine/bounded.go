@@ -72,18 +72,36 @@ func (l *line) since(from Revision) ([]Change, bool) {
 // bounded returns the first state of a line in bounded mode, without tuples. The
 // line must not be in use yet, or its mutex be held.
 func (e *Engine) bounded(ctx context.Context, l *line, rev Revision, m *model, shelf *shelf) (*state, error) {
-	none := ""
 	b := graph.Unknown().Build()
-	e.counters.storeRounds.Add(1)
-	for _, err := range e.store.Read(ctx, rev, Query{Relation: &none}, Page{Limit: 1}) {
-		if err != nil {
-			return nil, err
-		}
+	bare, err := e.mayHaveBare(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	if bare {
 		b.Suspect()
 	}
 	s := e.newState(rev, b, m)
 	s.line, s.shelf = l, shelf
 	return s, nil
+}
+
+// mayHaveBare reports whether tuples with the empty relation may exist at rev. No
+// index finds them, so where the live state knows of some, or looking through the
+// whole store takes longer than the store allows, the answer is yes: it makes walks
+// longer, and no answer wrong.
+func (e *Engine) mayHaveBare(ctx context.Context, rev Revision) (bool, error) {
+	if now := e.live.now.Load(); now != nil && now.snap.HasBare() {
+		return true, nil
+	}
+	none := ""
+	e.counters.storeRounds.Add(1)
+	for _, err := range e.store.Read(ctx, rev, Query{Relation: &none}, Page{Limit: 1}) {
+		if err != nil && (ctx.Err() != nil || errs.KindOf(err) != errs.Unavailable) {
+			return false, err
+		}
+		return true, nil
+	}
+	return false, nil
 }
 
 // goBounded makes the live line begin anew in bounded mode. Its mutex is held.

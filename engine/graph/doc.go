@@ -30,8 +30,8 @@
 //	    known are not remembered, and memberships are not kept.
 //	G6  What is said of an object is the same in both directions.
 //
-// Designs that were tried before, with numbers from the machine of
-// docs/performance.md: Go maps copied on every batch of writes took 8 to 16 ms for
+// Designs that were tried before, with numbers from a shared machine with two
+// cores: Go maps copied on every batch of writes took 8 to 16 ms for
 // a million keys, however small the batch. Persistent hash tries (Bagwell, Ideal
 // Hash Trees, 2001) took 25 µs for a write, 68 bytes for a tuple beside its names,
 // in one direction, and 50 ns for a step of a walk through a wide graph, most of

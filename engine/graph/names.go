@@ -45,6 +45,7 @@ const (
 	pageBits   = 8
 	blockBits  = 14
 	blockBytes = 1 << blockBits
+	maxBlocks  = blockUnit << (32 - blockBits)
 	blockUnit  = 4 // texts begin at multiples of it, so that a uint32 reaches 16 GiB
 )
 
@@ -153,6 +154,9 @@ func (t *names) store(text string) uint32 {
 	}
 	blocks := *t.blocks.Load()
 	if t.free+size > blockBytes {
+		if len(blocks) == maxBlocks {
+			panic("graph: the names take more than 16 GiB")
+		}
 		blocks = append(blocks, new(nameBlock))
 		t.blocks.Store(&blocks)
 		t.free = 0
