@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -291,20 +289,6 @@ func (a *app) benchLag(ctx context.Context, f storesFlags) error {
 // printTable prints v if the output is JSON, and otherwise rows, whose first one
 // is the heading.
 func (a *app) printTable(v any, rows [][]any) error {
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(table, "\t")
-			}
-			fmt.Fprint(table, cell)
-		}
-		fmt.Fprintln(table)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
 	return a.print(v, "%s(%d processors, %s; nodes and databases share them unless --dsn points elsewhere)\n",
-		text.String(), runtime.GOMAXPROCS(0), runtime.Version())
+		columns(rows), runtime.GOMAXPROCS(0), runtime.Version())
 }

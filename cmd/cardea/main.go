@@ -56,6 +56,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	output         string // text or json, and dot for expand
+	save           string // folder for the results of benchmarks
 	client         clientFlags
 }
 

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardea-iam/cardea/bench"
+)
+
+// resultFlags adds the flags of a benchmark that reports a result: -o and --save.
+func (a *app) resultFlags(cmd *cobra.Command) {
+	a.outputFlag(cmd, "text", "json")
+	cmd.Flags().StringVar(&a.save, "save", "", "folder to write the result to as NAME.json (--save alone: bench/results)")
+	cmd.Flags().Lookup("save").NoOptDefVal = "bench/results"
+}
+
+// printResult prints a result as a table or as JSON, and saves it if asked to.
+func (a *app) printResult(r *bench.Result) error {
+	if a.save != "" {
+		if err := r.Save(a.save); err != nil {
+			return err
+		}
+	}
+	return a.print(r, "%s\n%s(%s)\n", r.Title, columns(r.Table()), r.Machine)
+}
+
+// columns lines up the cells of rows.
+func columns(rows [][]any) string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(table, "\t")
+			}
+			fmt.Fprint(table, cell)
+		}
+		fmt.Fprintln(table)
+	}
+	table.Flush() // a strings.Builder takes everything
+	return text.String()
+}
