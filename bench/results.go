@@ -95,7 +95,7 @@ func (r *Result) Add(what, unit string, bar *Bar, rounds ...float64) *Row {
 		row.Rounds = rounds
 	}
 	if bar != nil {
-		met := row.Measured <= bar.AtMost || bar.AtLeast > 0 && row.Measured >= bar.AtLeast
+		met := bar.AtLeast == 0 && row.Measured <= bar.AtMost || bar.AtLeast > 0 && row.Measured >= bar.AtLeast
 		row.Ratio, row.Met = row.Measured/bar.limit(), &met
 	}
 	r.Rows = append(r.Rows, row)
@@ -129,13 +129,16 @@ func (r *Result) Table() [][]any {
 	return table
 }
 
-// Save writes the result to NAME.json in a folder.
+// Save writes the result to NAME.json and its plot to NAME.svg in a folder.
 func (r *Result) Save(folder string) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(r); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, r.Name+".svg"), r.SVG(), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, r.Name+".json"), text.Bytes(), 0o644)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -13,7 +14,7 @@ import (
 // resultFlags adds the flags of a benchmark that reports a result: -o and --save.
 func (a *app) resultFlags(cmd *cobra.Command) {
 	a.outputFlag(cmd, "text", "json")
-	cmd.Flags().StringVar(&a.save, "save", "", "folder to write the result to as NAME.json (--save alone: bench/results)")
+	cmd.Flags().StringVar(&a.save, "save", "", "folder to write the result to, as NAME.json and NAME.svg (--save alone: bench/results)")
 	cmd.Flags().Lookup("save").NoOptDefVal = "bench/results"
 }
 
@@ -42,4 +43,26 @@ func columns(rows [][]any) string {
 	}
 	table.Flush() // a strings.Builder takes everything
 	return text.String()
+}
+
+func (a *app) benchPlotCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plot FILE.json...",
+		Short:   "Draw saved results anew",
+		Long:    "Draw results that --save wrote, each as an SVG picture beside its file.",
+		Example: "  cardea bench plot bench/results/*.json",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, paths []string) error {
+			for _, path := range paths {
+				r, err := bench.LoadResult(path)
+				if err != nil {
+					return err
+				}
+				if err := r.Save(filepath.Dir(path)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
 }
