@@ -18,6 +18,7 @@ type Config struct {
 	Serve   Serve
 	Store   StoreConfig
 	Auth    AuthConfig
+	Secrets SecretsConfig
 	Model   ModelConfig
 	Compat  string // "" or "keto"
 	OPL     OPLConfig
@@ -43,7 +44,7 @@ type Config struct {
 type Serve struct {
 	Read    Listener
 	Write   Listener
-	Public  Listener // accepted; nothing is served there yet
+	Public  Listener // OAuth2, OpenID Connect, the self-service flows and their pages; "" keeps it closed
 	Metrics Listener // "" keeps it closed
 	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
 
@@ -62,6 +63,12 @@ type StoreConfig struct {
 
 // An AuthConfig says who may call. Without keys everyone may.
 type AuthConfig struct{ Keys []Key }
+
+// A SecretsConfig has what stored secrets are encrypted with, and what is handed out
+// is signed with.
+type SecretsConfig struct {
+	System []string // the newest first; none: see Config.keyring
+}
 
 // A ModelConfig names a model outside the store. Without a location the model
 // is the one that was uploaded last.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/opl"
 )
 
@@ -14,6 +15,7 @@ import (
 type core struct {
 	networks []*network
 	guard    *guard
+	secrets  *secret.Keyring
 	opl      opl.Options
 	limits   Limits
 	model    *modelSource // nil if the model is the store's

@@ -264,6 +264,7 @@ func (c Config) openListeners() (bad []error) {
 	for _, l := range []struct{ key, address string }{
 		{"serve.read.address", c.Serve.Read.Address},
 		{"serve.write.address", c.Serve.Write.Address},
+		{"serve.public.address", c.Serve.Public.Address},
 		{"serve.metrics.address", c.Serve.Metrics.Address},
 		{"serve.opl.address", c.Serve.OPL.Address},
 	} {

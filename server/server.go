@@ -56,7 +56,11 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 	if s.db, err = store.Open(ctx, c.DSN, c.storeOptions()); err != nil {
 		return err
 	}
-	s.core = &core{opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
+	keys, err := c.keyring(s.log)
+	if err != nil {
+		return err
+	}
+	s.core = &core{secrets: keys, opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
 	if err := s.openNetworks(ctx, c); err != nil {
 		return err
 	}
@@ -67,7 +71,7 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 		}
 	}
 	for _, d := range s.core.doors(c.Serve) {
-		if d.address == "" {
+		if d.address == "" || d.name == "public" && s.core.secrets == nil {
 			continue
 		}
 		p, err := s.core.openPort(d)
@@ -173,6 +177,10 @@ func (c *core) doors(at Serve) []door {
 				keto.RegisterVersionServiceServer(r, onTuples)
 			},
 			routes: ketoHTTP.syntaxRoutes,
+		},
+		{
+			name: "public", address: at.Public.Address,
+			routes: func(rs *routes) { c.publicRoutes(rs) },
 		},
 		{
 			name: "metrics", address: at.Metrics.Address,

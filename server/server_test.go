@@ -53,7 +53,7 @@ func testConfig(t *testing.T) server.Config {
 	}
 	c.DSN = "mem:"
 	c.Log.Level = slog.LevelError + 1
-	for _, l := range []*server.Listener{&c.Serve.Read, &c.Serve.Write, &c.Serve.Metrics, &c.Serve.OPL} {
+	for _, l := range []*server.Listener{&c.Serve.Read, &c.Serve.Write, &c.Serve.Public, &c.Serve.Metrics, &c.Serve.OPL} {
 		l.Address = "127.0.0.1:0"
 	}
 	return c

@@ -65,3 +65,19 @@ func filePath(dsn, rest string) (string, error) {
 	}
 	return path, nil
 }
+
+// File returns the SQLite file that dsn names, as for Open; "" if it is a database
+// server, or memory. own reports whether the data is this process's own: a file or
+// memory.
+//
+// Invalid: as for Open.
+func File(dsn string) (path string, own bool, err error) {
+	at, err := locate(dsn)
+	if err != nil || at.server {
+		return "", false, err
+	}
+	if at.path == sqlite.Memory {
+		return "", true, nil
+	}
+	return at.path, true, nil
+}

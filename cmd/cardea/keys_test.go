@@ -40,7 +40,7 @@ func serveHere(t *testing.T, args ...string) (banner string) {
 	var errs bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		args := append([]string{"serve", "--dsn", "mem:", "--read", "127.0.0.1:0", "--write", "127.0.0.1:0", "--metrics", "", "--opl", ""}, args...)
+		args := append([]string{"serve", "--dsn", "mem:", "--read", "127.0.0.1:0", "--write", "127.0.0.1:0", "--public", "127.0.0.1:0", "--metrics", "", "--opl", ""}, args...)
 		code := run(ctx, args, strings.NewReader(""), in, &errs)
 		in.Close()
 		ended <- code

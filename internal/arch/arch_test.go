@@ -37,8 +37,9 @@ var mayImport = map[string]rule{
 
 	// Databases.
 	"store":        {ours: "engine store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
-	"store/sqlite": {ours: "engine internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
-	"store/pg": {ours: "engine internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
+	"store/script": {never: noDoors + " os"},
+	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
+	"store/pg": {ours: "engine store/script internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
 		never: "net/http", tests: "store/storetest internal/testdb"},
 	"store/storetest": {ours: "engine internal/errs", never: "net/http database/sql"},
 
@@ -62,6 +63,7 @@ var mayImport = map[string]rule{
 	"internal/arch":       {},
 	"internal/errs":       {never: noDoors},
 	"internal/golden":     {never: noDoors},
+	"internal/secret":     {ours: "internal/errs", theirs: "golang.org/x/crypto/chacha20poly1305", never: noDoors + " os"},
 	"internal/localdb":    {ours: "internal/errs", theirs: "github.com/jackc/pgx/v5"},
 	"internal/testdb":     {ours: "internal/errs internal/localdb", theirs: "github.com/jackc/pgx/v5 github.com/gofrs/flock github.com/cockroachdb/cockroach-go/v2/testserver"},
 	"internal/testreport": {},

@@ -34,6 +34,7 @@ type cockroach struct {
 }
 
 func (*cockroach) dialect() string             { return "cockroach" }
+func (*cockroach) transacts() bool             { return false }
 func (*cockroach) tells() bool                 { return false }
 func (*cockroach) settings() map[string]string { return nil }
 

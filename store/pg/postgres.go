@@ -23,6 +23,8 @@ const oldestPostgres = 13
 type postgres struct{}
 
 func (postgres) dialect() string { return "postgres" }
+
+func (postgres) transacts() bool { return true }
 func (postgres) tells() bool     { return true }
 
 func (p snapshot) revision() engine.Revision { return engine.Revision(p.String()) }

@@ -103,6 +103,9 @@ type server interface {
 	// settings are parameters of all connections.
 	settings() map[string]string
 
+	// transacts reports whether a batch outside of a transaction is one.
+	transacts() bool
+
 	// dialect is the folder of migrations.
 	dialect() string
 

@@ -1,0 +1,82 @@
+package secret_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/secret"
+)
+
+func ring(t *testing.T, secrets ...string) *secret.Keyring {
+	t.Helper()
+	k, err := secret.New(secrets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+const older, newer = "an older secret of the system", "a newer secret of the system"
+
+func TestSeal(t *testing.T) {
+	k := ring(t, older)
+	sealed := k.Seal("rows", "key/1", []byte("text"))
+	if strings.Contains(string(sealed), "text") {
+		t.Fatal("the text can be read")
+	}
+	for _, tt := range []struct {
+		name, purpose, place string
+		ring                 *secret.Keyring
+		kind                 errs.Kind
+	}{
+		{"same", "rows", "key/1", k, errs.OK},
+		{"rotated", "rows", "key/1", ring(t, newer, older), errs.OK},
+		{"forgotten", "rows", "key/1", ring(t, newer), errs.Invalid},
+		{"other place", "rows", "key/2", k, errs.Invalid},
+		{"other purpose", "cookies", "key/1", k, errs.Invalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text, err := tt.ring.Open(tt.purpose, tt.place, sealed)
+			if errs.KindOf(err) != tt.kind || err == nil && string(text) != "text" {
+				t.Errorf("got %q, %v: expected the kind %v", text, err, tt.kind)
+			}
+		})
+	}
+	for i := range sealed {
+		broken := append([]byte(nil), sealed...)
+		broken[i] ^= 1
+		if _, err := k.Open("rows", "key/1", broken); errs.KindOf(err) != errs.Invalid {
+			t.Fatalf("byte %d changed: %v", i, err)
+		}
+		if _, err := k.Open("rows", "key/1", sealed[:i]); errs.KindOf(err) != errs.Invalid {
+			t.Fatalf("cut to %d: %v", i, err)
+		}
+	}
+}
+
+func TestMAC(t *testing.T) {
+	old := ring(t, older)
+	both := ring(t, newer, older)
+	mac := old.MAC("token", []byte("text"))
+	if !old.Verify("token", []byte("text"), mac) || !both.Verify("token", []byte("text"), mac) {
+		t.Error("a MAC of a known secret is refused")
+	}
+	if both.Verify("token", []byte("tex"), mac) || both.Verify("code", []byte("text"), mac) || ring(t, newer).Verify("token", []byte("text"), mac) {
+		t.Error("a MAC of something else is accepted")
+	}
+	if all := both.MACs("token", []byte("text")); len(all) != 2 || string(all[1]) != string(mac) {
+		t.Error("MACs does not list that of the older secret last")
+	}
+}
+
+func TestNew(t *testing.T) {
+	for _, secrets := range [][]string{nil, {"short"}, {newer, "short"}} {
+		if _, err := secret.New(secrets...); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("New(%q): %v", secrets, err)
+		}
+	}
+	if a, b := secret.Random(), secret.Random(); a == b || len(a) < secret.MinLength {
+		t.Errorf("random secrets %q and %q", a, b)
+	}
+}
