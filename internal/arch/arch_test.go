@@ -35,6 +35,9 @@ var mayImport = map[string]rule{
 	"engine": {ours: "opl engine/graph internal/errs", theirs: "github.com/dgraph-io/ristretto/v2", never: noDoors,
 		tests: "store/sqlite examples internal/golden"},
 
+	// Who may act for whom. It knows neither databases nor the rest of the house.
+	"oauth": {ours: "internal/errs internal/secret", theirs: "github.com/ory/fosite github.com/go-jose/go-jose/v4", never: "database/sql net/rpc os/exec"},
+
 	// Databases.
 	"store":        {ours: "engine store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
 	"store/script": {never: noDoors + " os"},
