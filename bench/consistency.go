@@ -36,7 +36,7 @@ type ConsistencyReport struct {
 // Consistency asks one node of a filled cluster checks in a mode, while another
 // writes the given number of tuples a second. The modes that take a token get
 // that of the newest write: what somebody asks for who has just written.
-func Consistency(ctx context.Context, c *Cluster, d *Drive, l Load, mode engine.Mode, writes int) (ConsistencyReport, error) {
+func Consistency(ctx context.Context, c *Cluster, w Workload, l Load, mode engine.Mode, writes int) (ConsistencyReport, error) {
 	reader, writer := c.Nodes[0], Local{Engine: c.Nodes[len(c.Nodes)-1]}
 	var newest atomic.Pointer[engine.Token]
 	var written atomic.Int64
@@ -59,7 +59,7 @@ func Consistency(ctx context.Context, c *Cluster, d *Drive, l Load, mode engine.
 	before := reader.Stats()
 	var report Report
 	err := while(ctx, writes, write, func(ctx context.Context) (err error) {
-		report, err = Run(ctx, on, d, l)
+		report, err = Run(ctx, on, w, l)
 		return err
 	})
 	after := reader.Stats()

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"fmt"
 	"iter"
 	"math/rand/v2"
 
@@ -47,250 +46,195 @@ class Document implements Namespace {
 `
 
 // A Drive is a workload of documents in nested folders, shared with users and
-// nested groups. Its fields are indexes; nothing of it is a string until it is
-// written or asked.
+// nested groups. Ids have 21 to 36 characters, as those of identities and documents
+// do: prefixes with 16 digits, and UUIDs.
 type Drive struct {
-	parentOf  []int   // folder -> folder, -1 at the top
-	folderOf  []int   // document -> folder
-	ownerOf   []int   // document -> user
-	groupOf   []int   // group -> the group it is a member of, -1 at the top
-	groupsOf  [][]int // user -> groups
-	folderTo  [][]int // folder -> grantees
-	docTo     [][]int // document -> grantees
-	bannedOf  []int   // document -> user, -1 for nobody
-	userCount int
+	seed                         seed
+	users, groups, folders, docs int
 }
+
+// Properties of the elements of a Drive.
+const (
+	driveGroupParent = iota + 1
+	driveUserGroups
+	driveFolderParent
+	driveFolderViewers
+	driveDocument
+)
 
 // grantees are users, or groups counted from here on.
 const firstGroup = 1 << 30
 
 // NewDrive makes a workload of about n tuples. Equal arguments give equal
 // workloads.
-func NewDrive(n int, seed uint64) *Drive {
-	r := rand.New(rand.NewPCG(seed, uint64(n)))
+func NewDrive(n int, s uint64) *Drive {
 	docs := max(n/4, 10)
-	d := &Drive{userCount: max(docs/10, 10)}
-	groups, folders := max(docs/50, 5), max(docs/10, 5)
-	for i := range groups {
-		d.groupOf = append(d.groupOf, above(r, i, 5))
-	}
-	for range d.userCount {
-		d.groupsOf = append(d.groupsOf, someOf(r, 3, groups))
-	}
-	for i := range folders {
-		d.parentOf = append(d.parentOf, above(r, i, 4))
-		d.folderTo = append(d.folderTo, d.grantees(r, 2, groups))
-	}
-	for range docs {
-		d.folderOf = append(d.folderOf, r.IntN(folders))
-		d.ownerOf = append(d.ownerOf, r.IntN(d.userCount))
-		d.docTo = append(d.docTo, d.grantees(r, 3, groups))
-		banned := -1
-		if r.IntN(20) == 0 {
-			banned = r.IntN(d.userCount)
-		}
-		d.bannedOf = append(d.bannedOf, banned)
-	}
-	return d
+	return &Drive{seed: seed(s), users: max(docs/10, 10), groups: max(docs/50, 5), folders: max(docs/10, 5), docs: docs}
 }
 
-// above gives element i a place in a tree where every node has about width
-// children.
-func above(r *rand.Rand, i, width int) int {
-	if i < width {
-		return -1
-	}
-	return r.IntN(max(i/width, 1))
-}
+// Name implements Workload.
+func (d *Drive) Name() string { return "drive" }
 
-func someOf(r *rand.Rand, most, n int) []int {
-	seen := map[int]bool{}
-	var list []int
-	for range r.IntN(most + 1) {
-		if x := r.IntN(n); !seen[x] {
-			seen[x] = true
-			list = append(list, x)
-		}
-	}
-	return list
-}
+// Model implements Workload.
+func (d *Drive) Model() string { return DriveModel }
 
-func (d *Drive) grantees(r *rand.Rand, most, groups int) []int {
-	list := someOf(r, most, d.userCount)
-	for i := range list {
-		if r.IntN(3) == 0 {
-			list[i] = firstGroup + list[i]%groups
-		}
-	}
-	return list
-}
-
-func user(i int) engine.Subject { return engine.SubjectSet("User", fmt.Sprintf("user-%08d", i), "") }
-func group(i int) engine.Object {
-	return engine.Object{Namespace: "Group", ID: fmt.Sprintf("group-%07d", i)}
-}
-func folder(i int) engine.Object {
-	return engine.Object{Namespace: "Folder", ID: fmt.Sprintf("folder-%07d", i)}
-}
-func document(i int) engine.Object {
-	return engine.Object{Namespace: "Document", ID: fmt.Sprintf("document-%09d", i)}
-}
-func members(g int) engine.Subject          { return engine.Subject{Object: group(g), Relation: "members"} }
-func itself(o engine.Object) engine.Subject { return engine.Subject{Object: o} }
+func group(i int) engine.Object              { return object("Group", id("group-", i)) }
+func folder(i int) engine.Object             { return object("Folder", uuid(i)) }
+func document(i int) engine.Object           { return object("Document", uuid(1<<32+i)) }
+func members(g engine.Object) engine.Subject { return engine.Subject{Object: g, Relation: "members"} }
 
 func grantee(i int) engine.Subject {
 	if i >= firstGroup {
-		return members(i - firstGroup)
+		return members(group(i - firstGroup))
 	}
 	return user(i)
 }
 
-// Tuples yields all tuples of the workload. A few may come twice, as from a
-// careless client.
+// groupParent returns the group that a group is a member of, -1 at the top.
+func (d *Drive) groupParent(g int) int {
+	r := d.seed.of(driveGroupParent, g)
+	return r.above(g, 5)
+}
+
+func (d *Drive) groupsOf(list []int, u int) []int {
+	r := d.seed.of(driveUserGroups, u)
+	return r.some(list, 3, d.groups)
+}
+
+func (d *Drive) folderParent(f int) int {
+	r := d.seed.of(driveFolderParent, f)
+	return r.above(f, 4)
+}
+
+func (d *Drive) folderViewers(list []int, f int) []int {
+	r := d.seed.of(driveFolderViewers, f)
+	return d.grantees(list, &r, 2)
+}
+
+// A driveDoc is what is stored of a document.
+type driveDoc struct {
+	folder, owner int
+	banned        int // a user, -1 for nobody
+	viewers       []int
+}
+
+func (d *Drive) doc(list []int, i int) driveDoc {
+	r := d.seed.of(driveDocument, i)
+	doc := driveDoc{folder: r.intn(d.folders), owner: r.intn(d.users), banned: -1}
+	if r.intn(20) == 0 {
+		doc.banned = r.intn(d.users)
+	}
+	doc.viewers = d.grantees(list, &r, 3)
+	return doc
+}
+
+// grantees draws users, and groups for a third of them.
+func (d *Drive) grantees(list []int, r *dice, most int) []int {
+	start := len(list)
+	list = r.some(list, most, d.users)
+	for i := start; i < len(list); i++ {
+		if r.intn(3) == 0 {
+			list[i] = firstGroup + list[i]%d.groups
+		}
+	}
+	return list
+}
+
+// Tuples implements Workload.
 func (d *Drive) Tuples() iter.Seq[engine.Tuple] {
-	return func(yield func(engine.Tuple) bool) {
-		for _, part := range []iter.Seq[engine.Tuple]{d.groupTuples, d.folderTuples, d.documentTuples} {
-			for t := range part {
-				if !yield(t) {
-					return
+	return written(
+		part{d.groups, func(w *writer, g int) {
+			if in := d.groupParent(g); in >= 0 {
+				w.put(group(in), "members", members(group(g)))
+			}
+		}},
+		part{d.users, func(w *writer, u int) {
+			var few [4]int
+			for _, g := range d.groupsOf(few[:0], u) {
+				w.put(group(g), "members", user(u))
+			}
+		}},
+		part{d.folders, d.writeFolder},
+		part{d.docs, d.writeDocument},
+	)
+}
+
+func (d *Drive) writeFolder(w *writer, f int) {
+	o := folder(f)
+	if parent := d.folderParent(f); parent >= 0 {
+		w.put(o, "parents", itself(folder(parent)))
+	}
+	var few [4]int
+	for _, g := range d.folderViewers(few[:0], f) {
+		w.put(o, "viewers", grantee(g))
+	}
+}
+
+func (d *Drive) writeDocument(w *writer, i int) {
+	var few [4]int
+	o, doc := document(i), d.doc(few[:0], i)
+	w.put(o, "parents", itself(folder(doc.folder)))
+	w.put(o, "owners", user(doc.owner))
+	for _, g := range doc.viewers {
+		w.put(o, "viewers", grantee(g))
+	}
+	if doc.banned >= 0 {
+		w.put(o, "banned", user(doc.banned))
+	}
+}
+
+// Questions implements Workload. Those about somebody who was granted something are
+// about a user whom the document is shared with, or else its owner.
+func (d *Drive) Questions(r *rand.Rand, m Mix) iter.Seq[Question] {
+	anyDoc, anyUser := m.drawn(r, d.docs), m.drawn(r, d.users)
+	return endless(func() Question {
+		i, u := anyDoc(), anyUser()
+		if r.Float64() < m.Granted {
+			var few [4]int
+			doc := d.doc(few[:0], i)
+			u = doc.owner
+			if n := len(doc.viewers); n > 0 {
+				if g := doc.viewers[r.IntN(n)]; g < firstGroup {
+					u = g
 				}
 			}
 		}
-	}
+		return ask(document(i), "view", u, d.CanView(u, i))
+	})
 }
 
-func (d *Drive) groupTuples(yield func(engine.Tuple) bool) {
-	for g, in := range d.groupOf {
-		if in >= 0 && !yield(engine.Tuple{Object: group(in), Relation: "members", Subject: members(g)}) {
-			return
-		}
-	}
-	for u, groups := range d.groupsOf {
-		for _, g := range groups {
-			if !yield(engine.Tuple{Object: group(g), Relation: "members", Subject: user(u)}) {
-				return
-			}
-		}
-	}
-}
-
-func (d *Drive) folderTuples(yield func(engine.Tuple) bool) {
-	for f, parent := range d.parentOf {
-		if parent >= 0 && !yield(engine.Tuple{Object: folder(f), Relation: "parents", Subject: itself(folder(parent))}) {
-			return
-		}
-		for _, g := range d.folderTo[f] {
-			if !yield(engine.Tuple{Object: folder(f), Relation: "viewers", Subject: grantee(g)}) {
-				return
-			}
-		}
-	}
-}
-
-func (d *Drive) documentTuples(yield func(engine.Tuple) bool) {
-	for i := range d.folderOf {
-		o := document(i)
-		list := []engine.Tuple{
-			{Object: o, Relation: "parents", Subject: itself(folder(d.folderOf[i]))},
-			{Object: o, Relation: "owners", Subject: user(d.ownerOf[i])},
-		}
-		for _, g := range d.docTo[i] {
-			list = append(list, engine.Tuple{Object: o, Relation: "viewers", Subject: grantee(g)})
-		}
-		if d.bannedOf[i] >= 0 {
-			list = append(list, engine.Tuple{Object: o, Relation: "banned", Subject: user(d.bannedOf[i])})
-		}
-		for _, t := range list {
-			if !yield(t) {
-				return
-			}
-		}
-	}
-}
-
-// A Question is a tuple to check and the right answer.
-type Question struct {
-	Tuple engine.Tuple
-	Want  bool
-}
-
-// A Mix says how questions are drawn.
-type Mix struct {
-	// Skew is the exponent of the Zipf law by which documents and users are
-	// drawn, above 1; 0 draws them evenly.
-	Skew float64
-	// Granted is the share of questions, 0 to 1, that are drawn from what a
-	// document is shared with, so that most are allowed. The others ask about
-	// any user, and most are denied.
-	Granted float64
-}
-
-// Questions yields questions without end.
-func (d *Drive) Questions(r *rand.Rand, m Mix) iter.Seq[Question] {
-	draw := func(n int) func() int { return func() int { return r.IntN(n) } }
-	if m.Skew > 1 {
-		draw = func(n int) func() int {
-			z := rand.NewZipf(r, m.Skew, 1, uint64(n-1))
-			return func() int { return int(z.Uint64()) }
-		}
-	}
-	doc, any := draw(len(d.folderOf)), draw(d.userCount)
-	return func(yield func(Question) bool) {
-		for {
-			i, u := doc(), any()
-			if r.Float64() < m.Granted {
-				u = d.someoneGranted(r, i)
-			}
-			q := Question{engine.Tuple{Object: document(i), Relation: "view", Subject: user(u)}, d.CanView(u, i)}
-			if !yield(q) {
-				return
-			}
-		}
-	}
-}
-
-// someoneGranted returns a user whom the document is shared with, or else its
-// owner.
-func (d *Drive) someoneGranted(r *rand.Rand, doc int) int {
-	if to := d.docTo[doc]; len(to) > 0 {
-		if g := to[r.IntN(len(to))]; g < firstGroup {
-			return g
-		}
-	}
-	return d.ownerOf[doc]
-}
-
-// CanView is the reference: it says by plain walks over the workload's own
-// fields whether a user may view a document.
-func (d *Drive) CanView(u, doc int) bool {
-	if d.bannedOf[doc] == u {
+// CanView is the reference: it says by plain walks whether a user may view a
+// document.
+func (d *Drive) CanView(u, i int) bool {
+	var few, groups [4]int
+	doc := d.doc(few[:0], i)
+	if doc.banned == u {
 		return false
 	}
-	if d.ownerOf[doc] == u || d.anyContains(d.docTo[doc], u) {
+	in := d.groupsOf(groups[:0], u)
+	if doc.owner == u || d.anyContains(doc.viewers, u, in) {
 		return true
 	}
-	for f := d.folderOf[doc]; f >= 0; f = d.parentOf[f] {
-		if d.anyContains(d.folderTo[f], u) {
+	for f := doc.folder; f >= 0; f = d.folderParent(f) {
+		if d.anyContains(d.folderViewers(few[:0], f), u, in) {
 			return true
 		}
 	}
 	return false
 }
 
-func (d *Drive) anyContains(grantees []int, u int) bool {
+// anyContains reports whether one of the grantees is a user, or has one of the
+// groups that the user is in.
+func (d *Drive) anyContains(grantees []int, u int, in []int) bool {
 	for _, g := range grantees {
-		if g == u || g >= firstGroup && d.inGroup(u, g-firstGroup) {
+		if g == u {
 			return true
 		}
-	}
-	return false
-}
-
-func (d *Drive) inGroup(u, group int) bool {
-	for _, g := range d.groupsOf[u] {
-		for ; g >= 0; g = d.groupOf[g] {
-			if g == group {
-				return true
+		for _, mine := range in {
+			for ; g >= firstGroup && mine >= 0; mine = d.groupParent(mine) {
+				if mine == g-firstGroup {
+					return true
+				}
 			}
 		}
 	}

@@ -22,9 +22,9 @@ type Target interface {
 
 // Fill loads the workload's model and tuples. progress is called after each
 // batch with the number of tuples so far.
-func Fill(ctx context.Context, to Target, d *Drive, progress func(int)) error {
+func Fill(ctx context.Context, to Target, w Workload, progress func(int)) error {
 	const size = 1000
-	if err := to.ApplyModel(ctx, DriveModel); err != nil {
+	if err := to.ApplyModel(ctx, w.Model()); err != nil {
 		return err
 	}
 	done := 0
@@ -41,7 +41,7 @@ func Fill(ctx context.Context, to Target, d *Drive, progress func(int)) error {
 		progress(done)
 		return nil
 	}
-	for t := range d.Tuples() {
+	for t := range w.Tuples() {
 		if batch = append(batch, t); len(batch) == size {
 			if err := flush(); err != nil {
 				return err
@@ -90,7 +90,7 @@ func (r Report) String() string {
 }
 
 // Run asks questions until the time is over, or the context is done.
-func Run(ctx context.Context, on Target, d *Drive, l Load) (Report, error) {
+func Run(ctx context.Context, on Target, w Workload, l Load) (Report, error) {
 	// Not a deadline: that would travel to the server, and come back as an error
 	// of the last calls a moment before ctx itself ends.
 	ctx, cancel := context.WithCancel(ctx)
@@ -102,7 +102,7 @@ func Run(ctx context.Context, on Target, d *Drive, l Load) (Report, error) {
 	for i := range callers {
 		c := &callers[i]
 		c.latency = hdrhistogram.New(1, 60_000_000, 3)
-		questions := d.Questions(rand.New(rand.NewPCG(l.Seed, uint64(i))), l.Mix)
+		questions := w.Questions(rand.New(rand.NewPCG(l.Seed, uint64(i))), l.Mix)
 		g.Go(func() error { return c.run(ctx, on, questions) })
 	}
 	if err := g.Wait(); err != nil {

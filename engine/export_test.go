@@ -1,6 +1,10 @@
 package engine
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+
+	"github.com/cardea-iam/cardea/opl"
+)
 
 // A RandomWorld is a world for the tests outside of the package.
 type RandomWorld struct {
@@ -49,4 +53,16 @@ var NewSeed = newSeed
 func (o Options) RenumberAfter(n int64) Options {
 	o.renumberMin = n
 	return o
+}
+
+// ReferenceAnswer is what the reference says to a question, and whether it has an
+// answer at all.
+func ReferenceAnswer(source string, tuples []Tuple, q Tuple) (allowed, known bool, err error) {
+	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(source)}}, opl.Options{})
+	if err != nil {
+		return false, false, err
+	}
+	r := newReference(m, below(tuples, q.Object), []Object{q.Object}, q.Subject, false)
+	allowed, known = r.answer(q.Object, q.Relation)
+	return allowed, known, nil
 }

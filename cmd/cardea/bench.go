@@ -22,7 +22,8 @@ func (a *app) benchCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.benchLoadCommand(), a.benchConsistencyCommand(), a.benchWriteCommand(), a.benchLagCommand(), a.benchPlotCommand())
+	cmd.AddCommand(a.benchLoadCommand(), a.benchConsistencyCommand(), a.benchWriteCommand(), a.benchLagCommand(),
+		a.benchWorkloadCommand(), a.benchPlotCommand())
 	return cmd
 }
 

@@ -33,7 +33,7 @@ var mayImport = map[string]rule{
 	"opl":          {never: noDoors + " os", tests: "internal/golden examples"},
 	"engine/graph": {ours: "internal/errs", never: noDoors + " os"},
 	"engine": {ours: "opl engine/graph internal/errs", theirs: "github.com/dgraph-io/ristretto/v2", never: noDoors,
-		tests: "store/sqlite examples internal/golden"},
+		tests: "store/sqlite examples internal/golden bench"},
 
 	// Who may act for whom. It knows neither databases nor the rest of the house.
 	"oauth": {ours: "internal/errs internal/secret", theirs: "github.com/ory/fosite github.com/go-jose/go-jose/v4", never: "database/sql net/rpc os/exec"},
