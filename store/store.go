@@ -5,7 +5,10 @@ import (
 	"time"
 
 	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/store/people"
 	"github.com/cardea-iam/cardea/store/pg"
+	"github.com/cardea-iam/cardea/store/script"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
@@ -47,6 +50,7 @@ type DB struct{ backend backend }
 // A backend is what the packages below this one make.
 type backend interface {
 	Network(ctx context.Context, name string) (engine.Store, error)
+	Runner(ctx context.Context, name string) (script.Runner, error)
 	Purge(ctx context.Context, t time.Time) (int64, error)
 	Ping(ctx context.Context) error
 	Close() error
@@ -75,13 +79,13 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &DB{adapter[*pg.Store]{db}}, nil
+		return &DB{adapter[*pg.Store, pg.Runner]{db}}, nil
 	}
 	db, err := sqlite.Open(ctx, at.path)
 	if err != nil {
 		return nil, err
 	}
-	return &DB{adapter[*sqlite.Store]{db}}, nil
+	return &DB{adapter[*sqlite.Store, sqlite.Runner]{db}}, nil
 }
 
 // Network returns the store of the network name, which is made if it is new;
@@ -90,6 +94,18 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 // Invalid: name is not 1 to 63 of a-z, 0-9, - and _.
 func (db *DB) Network(ctx context.Context, name string) (engine.Store, error) {
 	return db.backend.Network(ctx, name)
+}
+
+// People returns what the network name keeps of identities. It is made if it is new,
+// and lives as long as the database is open.
+//
+// Invalid: as for Network.
+func (db *DB) People(ctx context.Context, name string) (identity.Store, error) {
+	run, err := db.backend.Runner(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return people.New(run), nil
 }
 
 // Purge forgets tuples that were removed before t, in all networks, the
@@ -108,19 +124,24 @@ func (db *DB) Ping(ctx context.Context) error { return db.backend.Ping(ctx) }
 func (db *DB) Close() error { return db.backend.Close() }
 
 // An adapter is the backend for a database whose stores have a type of their own.
-type adapter[S engine.Store] struct{ source[S] }
+type adapter[S engine.Store, R script.Runner] struct{ source[S, R] }
 
-type source[S engine.Store] interface {
+type source[S engine.Store, R script.Runner] interface {
 	Network(ctx context.Context, name string) (S, error)
+	Runner(ctx context.Context, name string) (R, error)
 	Purge(ctx context.Context, t time.Time) (int64, error)
 	Ping(ctx context.Context) error
 	Close() error
 }
 
-func (a adapter[S]) Network(ctx context.Context, name string) (engine.Store, error) {
+func (a adapter[S, R]) Network(ctx context.Context, name string) (engine.Store, error) {
 	s, err := a.source.Network(ctx, name)
 	if err != nil {
 		return nil, err // not s, which would be a nil pointer in an interface
 	}
 	return s, nil
+}
+
+func (a adapter[S, R]) Runner(ctx context.Context, name string) (script.Runner, error) {
+	return a.source.Runner(ctx, name)
 }

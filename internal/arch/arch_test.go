@@ -38,13 +38,18 @@ var mayImport = map[string]rule{
 	// Who may act for whom. It knows neither databases nor the rest of the house.
 	"oauth": {ours: "internal/errs internal/secret", theirs: "github.com/ory/fosite github.com/go-jose/go-jose/v4", never: "database/sql net/rpc os/exec"},
 
+	// Who people are. It speaks HTTP, and knows no SQL.
+	"identity": {ours: "internal/errs internal/secret", theirs: "github.com/santhosh-tekuri/jsonschema/v6 github.com/evanphx/json-patch/v5 golang.org/x/crypto golang.org/x/sync golang.org/x/text",
+		never: "database/sql net/rpc os/exec", tests: "store"},
+
 	// Databases.
-	"store":        {ours: "engine store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
+	"store":        {ours: "engine identity store/people store/script store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
 	"store/script": {never: noDoors + " os"},
+	"store/people": {ours: "identity store/script internal/errs", never: noDoors + " os"},
 	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
 	"store/pg": {ours: "engine store/script internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
 		never: "net/http", tests: "store/storetest internal/testdb"},
-	"store/storetest": {ours: "engine internal/errs", never: "net/http database/sql"},
+	"store/storetest": {ours: "engine identity store/people store/script internal/errs", never: "net/http database/sql"},
 
 	// Doors.
 	"server": {ours: "engine opl store internal/errs internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",

@@ -33,25 +33,31 @@ func (r Runner) Read(ctx context.Context, doing string, build func(*script.Scrip
 }
 
 // Write implements script.Runner. A batch is a transaction on PostgreSQL; on
-// CockroachDB only one statement is.
+// CockroachDB only one statement is. One that may have to be undone is made within an
+// open transaction.
 func (r Runner) Write(ctx context.Context, doing string, build func(*script.Script)) error {
 	db := r.s.db
 	var probe script.Script
 	build(&probe)
-	if !db.server.transacts() && len(probe.Steps) > 1 {
-		return db.transact(ctx, doing, func(b *pgx.Batch) { queue(b, build) })
+	demands := probe.Demands()
+	if demands || !db.server.transacts() && len(probe.Steps) > 1 {
+		return db.transact(ctx, doing, !demands, func(b *pgx.Batch) { queue(b, build) })
 	}
 	return db.read(ctx, doing, func(b *pgx.Batch) { queue(b, build) })
 }
 
-// transact makes a transaction of a batch.
-func (db *DB) transact(ctx context.Context, doing string, build func(*pgx.Batch)) error {
+// transact makes a transaction of a batch. again says that it may be made again when
+// nobody knows whether it was committed.
+func (db *DB) transact(ctx context.Context, doing string, again bool, build func(*pgx.Batch)) error {
 	limited, cancel := context.WithTimeout(ctx, patience(db.options.StatementTimeout))
 	defer cancel()
 	for try := 0; ; try++ {
-		err := db.tryTransact(limited, build)
+		unsure, err := db.tryTransact(limited, build)
 		if err == nil {
 			return nil
+		}
+		if unsure && !again {
+			return unknown(ctx, err)
 		}
 		if try == retries || !transient(err) || !pause(limited, try) {
 			return classify(ctx, err, doing)
@@ -59,17 +65,28 @@ func (db *DB) transact(ctx context.Context, doing string, build func(*pgx.Batch)
 	}
 }
 
-func (db *DB) tryTransact(ctx context.Context, build func(*pgx.Batch)) error {
+// tryTransact reports whether the transaction may have been committed although it
+// failed.
+func (db *DB) tryTransact(ctx context.Context, build func(*pgx.Batch)) (unsure bool, err error) {
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Release()
-	return crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, restarts), conn, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	committing := false
+	do := func(tx pgx.Tx) error {
 		b := &pgx.Batch{}
 		build(b)
-		return db.send(ctx, tx, b)
-	})
+		err := db.send(ctx, tx, b)
+		committing = err == nil
+		return err
+	}
+	if db.server.transacts() {
+		err = pgx.BeginFunc(ctx, conn, do)
+	} else {
+		err = crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, restarts), conn, pgx.TxOptions{}, do)
+	}
+	return err != nil && committing && !sureOf(err), err
 }
 
 func queue(b *pgx.Batch, build func(*script.Script)) {
@@ -81,6 +98,9 @@ func queue(b *pgx.Batch, build func(*script.Script)) {
 			q.Exec(func(tag pgconn.CommandTag) error {
 				if step.N != nil {
 					*step.N = tag.RowsAffected()
+				}
+				if tag.RowsAffected() == 0 {
+					return step.Must
 				}
 				return nil
 			})

@@ -8,18 +8,23 @@
 // rows that earlier ones of the same script left, since no code runs between them.
 package script
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // A Script is a list of statements.
 type Script struct{ Steps []Step }
 
 // A Step is one statement. Row, if there is one, is called for each row that it
-// returns. N, if there is one, becomes the number of rows that it changed.
+// returns. N, if there is one, becomes the number of rows that it changed. Must, if
+// there is one, is why the script fails if it changes none.
 type Step struct {
 	SQL  string
 	Args []any
 	Row  func(Scan) error
 	N    *int64
+	Must error
 }
 
 // Scan reads the columns of a row.
@@ -32,6 +37,17 @@ func (s *Script) Do(sql string, args ...any) { s.Steps = append(s.Steps, Step{SQ
 func (s *Script) Count(n *int64, sql string, args ...any) {
 	*n = 0
 	s.Steps = append(s.Steps, Step{SQL: sql, Args: args, N: n})
+}
+
+// Must adds a statement that has to change a row. If it changes none, nothing of the
+// script is done, and Write returns failure, which has a kind.
+func (s *Script) Must(failure error, sql string, args ...any) {
+	s.Steps = append(s.Steps, Step{SQL: sql, Args: args, Must: failure})
+}
+
+// Demands reports whether a step must change a row.
+func (s *Script) Demands() bool {
+	return slices.ContainsFunc(s.Steps, func(step Step) bool { return step.Must != nil })
 }
 
 // Ask adds a statement whose rows go to row.
@@ -50,6 +66,7 @@ type Runner interface {
 	Read(ctx context.Context, doing string, build func(*Script)) error
 
 	// Write runs the script in one transaction. Where a connection breaks it may be
-	// repeated although it was committed, so it must come to the same end then.
+	// repeated although it was committed, so it must come to the same end then. A
+	// script that has a step with Must is not repeated then; the error is Unknown.
 	Write(ctx context.Context, doing string, build func(*Script)) error
 }

@@ -67,6 +67,9 @@ func run(ctx context.Context, stmt *sql.Stmt, step script.Step) error {
 		if step.N != nil {
 			*step.N = n
 		}
+		if err == nil && n == 0 {
+			err = step.Must
+		}
 		return err
 	}
 	rows, err := stmt.QueryContext(ctx, step.Args...)

@@ -1,0 +1,72 @@
+package people
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/store/script"
+)
+
+// Write implements identity.Writer.
+func (s *Store) Write(ctx context.Context, ops ...identity.Op) error {
+	if len(ops) == 0 {
+		return ctx.Err()
+	}
+	return s.run.Write(ctx, "write an identity", func(sc *script.Script) {
+		for _, op := range ops {
+			s.add(sc, op)
+		}
+	})
+}
+
+func (s *Store) add(sc *script.Script, op identity.Op) {
+	n := s.run.Network()
+	switch op := op.(type) {
+	case identity.SaveIdentity:
+		s.saveIdentity(sc, op.Identity)
+	case identity.DeleteIdentity:
+		s.deleteIdentity(sc, op.ID)
+	case identity.SaveSession:
+		s.saveSession(sc, op.Session)
+	case identity.RevokeSessions:
+		s.revoke(sc, op)
+	case identity.SaveFlow:
+		s.saveFlow(sc, op.Flow)
+	case identity.PutCode:
+		c := op.Code
+		sc.Do(`INSERT INTO identity_code (network, id, flow, purpose, hash, identity, via, address, issued, expires, used)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)`,
+			n, c.ID, c.Flow, c.Purpose, c.Hash, c.Identity, c.Via, c.Address, micros(c.IssuedAt), micros(c.ExpiresAt))
+	case identity.UseCode:
+		sc.Must(errs.New(errs.Refused, "the code was used before, or has expired"),
+			"UPDATE identity_code SET used = $3 WHERE network = $1 AND id = $2 AND used = 0 AND expires > $3", n, op.ID, micros(op.Now))
+	case identity.DropCodes:
+		sc.Do("DELETE FROM identity_code WHERE network = $1 AND flow = $2 AND purpose = $3 AND used = 0", n, op.Flow, op.Purpose)
+	case identity.PutMessage:
+		s.putMessage(sc, op.Message)
+	case identity.Record:
+		e := op.Event
+		sc.Do(`INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			n, e.ID, micros(e.At), e.Type, e.Identity, e.Session, e.Client, string(e.Detail))
+	case identity.Forgive:
+		for _, key := range op.Keys {
+			sc.Do("DELETE FROM identity_attempt WHERE network = $1 AND key = $2", n, hashed(key))
+		}
+	default:
+		panic(fmt.Sprintf("people: an op %T that is not known", op))
+	}
+}
+
+func (s *Store) saveFlow(sc *script.Script, f identity.StoredFlow) {
+	n := s.run.Network()
+	conflict := errs.New(errs.Conflict, "flow %s was submitted by another request at the same time", f.ID)
+	if f.Version == 0 {
+		sc.Must(conflict, "INSERT INTO identity_flow (network, id, version, expires, data) VALUES ($1, $2, 1, $3, $4) ON CONFLICT DO NOTHING",
+			n, f.ID, micros(f.ExpiresAt), f.Data)
+		return
+	}
+	sc.Must(conflict, "UPDATE identity_flow SET version = version + 1, expires = $3, data = $4 WHERE network = $1 AND id = $2 AND version = $5",
+		n, f.ID, micros(f.ExpiresAt), f.Data, f.Version)
+}

@@ -1,0 +1,370 @@
+package storetest
+
+import (
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+func sessionByToken(c *folk) {
+	i := c.join("ann@example.com")
+	want := c.session(i, "token")
+	c.write(identity.SaveSession{Session: want})
+	got, who, err := c.SessionByToken(c.ctx, []byte("token"))
+	c.must(err)
+	want.Version = 1
+	a, _ := json.Marshal(got)
+	b, _ := json.Marshal(want)
+	if string(a) != string(b) {
+		c.Fatalf("got  %s\nwant %s", a, b)
+	}
+	i.Credentials = nil
+	c.looks(who, i)
+	_, _, err = c.SessionByToken(c.ctx, []byte("other"))
+	c.fails(err, errs.NotFound)
+}
+
+func sessionVersions(c *folk) {
+	s := c.session(c.join("ann@example.com"), "token")
+	c.write(identity.SaveSession{Session: s})
+	s.Version, s.TokenHash, s.AAL = 1, []byte("rotated"), identity.AAL2
+	c.write(identity.SaveSession{Session: s})
+	c.fails(c.Write(c.ctx, identity.SaveSession{Session: s}), errs.Conflict)
+	_, _, err := c.SessionByToken(c.ctx, []byte("token"))
+	c.fails(err, errs.NotFound)
+	got, _, err := c.SessionByToken(c.ctx, []byte("rotated"))
+	c.must(err)
+	if got.AAL != identity.AAL2 || got.Version != 2 {
+		c.Fatalf("got %+v", got)
+	}
+}
+
+func listSessions(c *folk) {
+	i, other := c.join("ann@example.com"), c.join("bob@example.com")
+	var want []*identity.Session
+	for n := range 5 {
+		s := c.session(i, string(rune('a'+n)))
+		s.IssuedAt = c.now.Add(time.Duration(n/2) * time.Minute) // some at the same time
+		s.Active = n != 0
+		if n == 1 {
+			s.ExpiresAt = c.now
+		}
+		want = append(want, s)
+		c.write(identity.SaveSession{Session: s})
+	}
+	c.write(identity.SaveSession{Session: c.session(other, "other")})
+	var after identity.SessionPosition
+	seen := map[string]bool{}
+	for {
+		page, err := c.Sessions(c.ctx, identity.SessionQuery{Identity: i.ID}, after, 2)
+		c.must(err)
+		if len(page) == 0 {
+			break
+		}
+		for _, s := range page {
+			if seen[s.ID] || after.ID != "" && s.IssuedAt.After(after.IssuedAt) {
+				c.Fatalf("session %s comes again, or too late", s.ID)
+			}
+			seen[s.ID], after = true, identity.SessionPosition{IssuedAt: s.IssuedAt, ID: s.ID}
+		}
+	}
+	if len(seen) != len(want) {
+		c.Fatalf("%d sessions listed: expected %d", len(seen), len(want))
+	}
+	for active, n := range map[bool]int{true: 3, false: 2} {
+		got, err := c.Sessions(c.ctx, identity.SessionQuery{Identity: i.ID, Active: &active, Now: c.now}, identity.SessionPosition{}, 10)
+		c.must(err)
+		if len(got) != n {
+			c.Fatalf("active %t: %d sessions, expected %d", active, len(got), n)
+		}
+	}
+	got, err := c.Sessions(c.ctx, identity.SessionQuery{IDs: []string{want[3].ID}}, identity.SessionPosition{}, 10)
+	c.must(err)
+	if len(got) != 1 || got[0].ID != want[3].ID {
+		c.Fatalf("got %v", got)
+	}
+}
+
+func revokeSessions(c *folk) {
+	i, other := c.join("ann@example.com"), c.join("bob@example.com")
+	var mine []*identity.Session
+	for _, token := range []string{"a", "b", "c"} {
+		mine = append(mine, c.session(i, token))
+		c.write(identity.SaveSession{Session: mine[len(mine)-1]})
+	}
+	c.write(identity.SaveSession{Session: c.session(other, "other")})
+	var n int64
+	c.write(identity.RevokeSessions{Identity: i.ID, Except: mine[0].ID, Count: &n})
+	if n != 2 {
+		c.Fatalf("%d sessions revoked: expected 2", n)
+	}
+	for token, active := range map[string]bool{"a": true, "b": false, "c": false, "other": true} {
+		s, _, err := c.SessionByToken(c.ctx, []byte(token))
+		c.must(err)
+		if s.Active != active {
+			c.Fatalf("session %s is active: %t", token, s.Active)
+		}
+	}
+	c.write(identity.RevokeSessions{Identity: i.ID, IDs: []string{mine[0].ID}, Delete: true, Count: &n})
+	_, _, err := c.SessionByToken(c.ctx, []byte("a"))
+	c.fails(err, errs.NotFound)
+	c.write(identity.RevokeSessions{Count: &n})
+	if s, _, err := c.SessionByToken(c.ctx, []byte("other")); err != nil || !s.Active || n != 0 {
+		c.Fatalf("to revoke nothing revoked %d: %v, %v", n, s, err)
+	}
+}
+
+func flowVersions(c *folk) {
+	f := identity.StoredFlow{ID: identity.NewID(), ExpiresAt: c.now.Add(time.Hour), Data: []byte{0, 1, 255}}
+	_, err := c.Flow(c.ctx, f.ID)
+	c.fails(err, errs.NotFound)
+	c.write(identity.SaveFlow{Flow: f})
+	c.fails(c.Write(c.ctx, identity.SaveFlow{Flow: f}), errs.Conflict)
+	got, err := c.Flow(c.ctx, f.ID)
+	c.must(err)
+	if got.Version != 1 || string(got.Data) != string(f.Data) || !got.ExpiresAt.Equal(f.ExpiresAt) {
+		c.Fatalf("got %+v", got)
+	}
+	var won atomic.Int64
+	var wait sync.WaitGroup
+	for range 6 {
+		wait.Go(func() {
+			if c.Write(c.ctx, identity.SaveFlow{Flow: *got}) == nil {
+				won.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if won.Load() != 1 {
+		c.Fatalf("%d of the same version were saved", won.Load())
+	}
+}
+
+func (c *folk) code(flow, hash string) identity.Code {
+	return identity.Code{ID: identity.NewID(), Flow: flow, Purpose: "login", Hash: []byte(hash), Identity: "i", Via: "email",
+		Address: "ann@example.com", IssuedAt: c.now, ExpiresAt: c.now.Add(time.Hour)}
+}
+
+func codeOnce(c *folk) {
+	code := c.code("flow", "hash")
+	c.write(identity.PutCode{Code: code})
+	for _, tt := range []struct{ flow, purpose, hash string }{{"other", "login", "hash"}, {"flow", "recovery", "hash"}, {"flow", "login", "other"}} {
+		_, err := c.Code(c.ctx, tt.flow, tt.purpose, [][]byte{[]byte(tt.hash)})
+		c.fails(err, errs.NotFound)
+	}
+	got, err := c.Code(c.ctx, "flow", "login", [][]byte{[]byte("newer"), []byte("hash")})
+	c.must(err)
+	if got.ID != code.ID || got.Address != code.Address || !got.ExpiresAt.Equal(code.ExpiresAt) || !got.UsedAt.IsZero() {
+		c.Fatalf("got %+v", got)
+	}
+	c.fails(c.Write(c.ctx, identity.UseCode{ID: code.ID, Now: code.ExpiresAt}), errs.Refused)
+	i := c.join("ann@example.com")
+	var won atomic.Int64
+	var wait sync.WaitGroup
+	for n := range 8 {
+		s := c.session(i, string(rune('a'+n)))
+		wait.Go(func() {
+			err := c.Write(c.ctx, identity.UseCode{ID: code.ID, Now: c.now}, identity.SaveSession{Session: s})
+			if err == nil {
+				won.Add(1)
+			} else {
+				c.fails(err, errs.Refused)
+			}
+		})
+	}
+	wait.Wait()
+	sessions, err := c.Sessions(c.ctx, identity.SessionQuery{Identity: i.ID}, identity.SessionPosition{}, 10)
+	c.must(err)
+	if won.Load() != 1 || len(sessions) != 1 {
+		c.Fatalf("the code was used %d times, for %d sessions", won.Load(), len(sessions))
+	}
+	got, err = c.Code(c.ctx, "flow", "login", [][]byte{[]byte("hash")})
+	c.must(err)
+	if !got.UsedAt.Equal(c.now) {
+		c.Fatalf("used at %v", got.UsedAt)
+	}
+}
+
+func codesDropped(c *folk) {
+	used, unused, other := c.code("flow", "used"), c.code("flow", "unused"), c.code("other", "unused")
+	c.write(identity.PutCode{Code: used}, identity.PutCode{Code: unused}, identity.PutCode{Code: other})
+	c.write(identity.UseCode{ID: used.ID, Now: c.now}, identity.DropCodes{Flow: "flow", Purpose: "login"})
+	_, err := c.Code(c.ctx, "flow", "login", [][]byte{[]byte("unused")})
+	c.fails(err, errs.NotFound)
+	_, err = c.Code(c.ctx, "flow", "login", [][]byte{[]byte("used")})
+	c.must(err)
+	_, err = c.Code(c.ctx, "other", "login", [][]byte{[]byte("unused")})
+	c.must(err)
+}
+
+var limit = identity.Limit{Free: 3, Delay: time.Minute, MaxDelay: 5 * time.Hour, Forget: 24 * time.Hour}
+
+func attemptsAreCounted(c *folk) {
+	now := c.now
+	try := func(key string, want bool) time.Time {
+		c.Helper()
+		allowed, next, err := c.Attempt(c.ctx, key, limit, now)
+		c.must(err)
+		if allowed != want {
+			c.Fatalf("an attempt at %v is allowed: %t, the next at %v", now, allowed, next)
+		}
+		return next
+	}
+	for range limit.Free {
+		try("a", true)
+	}
+	wait := limit.Delay
+	for range 12 {
+		next := try("a", false)
+		if got := next.Sub(now); got != wait {
+			c.Fatalf("wait %v: expected %v", got, wait)
+		}
+		now = next.Add(-time.Microsecond)
+		try("a", false)
+		now = next
+		try("a", true)
+		wait = min(2*wait, limit.MaxDelay)
+	}
+	try("b", true) // another key
+	c.write(identity.Forgive{Keys: []string{"a", "none"}})
+	for range limit.Free {
+		try("a", true)
+	}
+	try("a", false)
+	now = now.Add(limit.Forget + time.Second)
+	for range limit.Free {
+		try("a", true)
+	}
+	try("a", false)
+	one := identity.Limit{Free: 1, Delay: time.Minute, MaxDelay: time.Hour, Forget: time.Hour}
+	for _, want := range []bool{true, false} {
+		allowed, _, err := c.Attempt(c.ctx, "c", one, now)
+		c.must(err)
+		if allowed != want {
+			c.Fatalf("allowed: %t", allowed)
+		}
+	}
+}
+
+func attemptsAtOnce(c *folk) {
+	var allowed atomic.Int64
+	var wait sync.WaitGroup
+	for range 50 {
+		wait.Go(func() {
+			ok, _, err := c.Attempt(c.ctx, "key", limit, c.now)
+			if err != nil {
+				c.Error(err)
+			}
+			if ok {
+				allowed.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if got := allowed.Load(); got != int64(limit.Free) {
+		c.Fatalf("%d of 50 attempts at the same time are allowed: expected %d", got, limit.Free)
+	}
+}
+
+func messagesTakenOnce(c *folk) {
+	want := map[string]bool{}
+	for n := range 20 {
+		m := identity.Message{ID: identity.NewID(), Status: "queued", Type: "email", Recipient: "ann@example.com", Template: "stub",
+			Data: json.RawMessage(`{}`), DueAt: c.now.Add(time.Duration(n%2) * time.Hour), CreatedAt: c.now.Add(time.Duration(n)), UpdatedAt: c.now}
+		if n%2 == 0 {
+			want[m.ID] = true
+		}
+		c.write(identity.PutMessage{Message: m})
+	}
+	var mu sync.Mutex
+	got := map[string]int{}
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for {
+				taken, err := c.TakeMessages(c.ctx, c.now, time.Minute, 3)
+				if err != nil {
+					c.Error(err)
+				}
+				if len(taken) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, m := range taken {
+					got[m.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	for id := range want {
+		if got[id] != 1 {
+			c.Errorf("message %s was taken %d times", id, got[id])
+		}
+	}
+	if len(got) != len(want) {
+		c.Errorf("%d messages were taken: expected %d", len(got), len(want))
+	}
+	again, err := c.TakeMessages(c.ctx, c.now.Add(time.Minute), time.Minute, 1)
+	c.must(err)
+	if len(again) != 1 || again[0].Status != "processing" {
+		c.Fatalf("after the lease: %v", again)
+	}
+	again[0].Status, again[0].SendCount = "sent", 1
+	c.write(identity.PutMessage{Message: *again[0]})
+	sent, err := c.ListMessages(c.ctx, identity.MessageQuery{Status: "sent", Recipient: "ann@example.com"}, identity.MessagePosition{}, 10)
+	c.must(err)
+	if len(sent) != 1 || sent[0].ID != again[0].ID || sent[0].SendCount != 1 {
+		c.Fatalf("sent %v", sent)
+	}
+}
+
+func eventsInOrder(c *folk) {
+	for n, who := range []string{"a", "b", "a", "a"} {
+		c.write(identity.Record{Event: identity.Event{ID: string(rune('0' + n)), At: c.now, Type: "t", Identity: who}})
+	}
+	list := func(who, before string, limit int) (ids string) {
+		found, err := c.ListEvents(c.ctx, who, before, limit)
+		c.must(err)
+		for _, e := range found {
+			ids += e.ID
+		}
+		return ids
+	}
+	for _, tt := range []struct {
+		who, before string
+		limit       int
+		want        string
+	}{{"", "", 10, "3210"}, {"a", "", 10, "320"}, {"a", "", 2, "32"}, {"a", "2", 2, "0"}, {"c", "", 2, ""}} {
+		if got := list(tt.who, tt.before, tt.limit); got != tt.want {
+			c.Errorf("events of %q before %q: %s, want %s", tt.who, tt.before, got, tt.want)
+		}
+	}
+}
+
+func purgeOfFlows(c *folk) {
+	i := c.join("ann@example.com")
+	old := c.session(i, "old")
+	old.ExpiresAt = c.now
+	code := c.code("flow", "old")
+	code.ExpiresAt = c.now
+	c.write(identity.SaveSession{Session: old}, identity.SaveSession{Session: c.session(i, "new")}, identity.PutCode{Code: code},
+		identity.SaveFlow{Flow: identity.StoredFlow{ID: "old", ExpiresAt: c.now, Data: []byte("x")}},
+		identity.SaveFlow{Flow: identity.StoredFlow{ID: "new", ExpiresAt: c.now.Add(time.Hour), Data: []byte("x")}})
+	n, err := c.Purge(c.ctx, c.now.Add(time.Second))
+	c.must(err)
+	if n != 3 {
+		c.Fatalf("%d rows purged: expected 3", n)
+	}
+	_, err = c.Flow(c.ctx, "old")
+	c.fails(err, errs.NotFound)
+	_, err = c.Flow(c.ctx, "new")
+	c.must(err)
+	_, _, err = c.SessionByToken(c.ctx, []byte("new"))
+	c.must(err)
+}
