@@ -59,3 +59,36 @@ func TestRunCountsWrongAnswers(t *testing.T) {
 		t.Errorf("%v, %v", report, err)
 	}
 }
+
+// stuck answers nothing until it is let go.
+type stuck struct {
+	bench.Local
+	release chan struct{}
+}
+
+func (s stuck) Check(ctx context.Context, t engine.Tuple) (bool, error) {
+	<-s.release
+	return s.Local.Check(ctx, t)
+}
+
+// TestOpenLoop: questions arrive at the rate, and those that had to wait for a slow
+// server count from when they arrived.
+func TestOpenLoop(t *testing.T) {
+	d := bench.NewDrive(500, 1)
+	local := filled(t, d)
+	load := bench.Load{Concurrency: 4, Rate: 2000, Duration: 200 * time.Millisecond, WarmUp: 10 * time.Millisecond}
+	report, err := bench.Run(t.Context(), local, d, load)
+	if err != nil || report.Wrong != 0 || report.Errors != 0 || report.Unanswered != 0 || report.Checks < 200 || report.Checks > 800 {
+		t.Errorf("%v, %v", report, err)
+	}
+
+	// One caller, who is let go when the loop has ended: all answers come after
+	// that, and so most took at least half of the duration.
+	slow := stuck{local, make(chan struct{})}
+	time.AfterFunc(load.Duration, func() { close(slow.release) })
+	load.Concurrency, load.WarmUp = 1, 0
+	report, err = bench.Run(t.Context(), slow, d, load)
+	if err != nil || report.Checks < 200 || report.P50 < load.Duration.Microseconds()/3 {
+		t.Errorf("%v, %v: the median leaves out the wait", report, err)
+	}
+}
