@@ -48,6 +48,9 @@ type Serve struct {
 	Metrics Listener // "" keeps it closed
 	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
 
+	// Pprof lets the metrics listener serve profiles of the process.
+	Pprof bool
+
 	// Drain is how long Run waits for requests under way when it is to end.
 	Drain time.Duration
 }

@@ -112,6 +112,21 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestPprof: profiles are there if asked for, and on the metrics port only.
+func TestPprof(t *testing.T) {
+	const heap = "/debug/pprof/heap?debug=1"
+	n := start(t, func(c *server.Config) { c.Serve.Pprof = true })
+	if got := n.do("GET", n.metrics, heap, ""); got.status != 200 || !strings.Contains(got.body, "heap profile") {
+		t.Errorf("%d, %s", got.status, got.body)
+	}
+	if got := n.do("GET", n.read, heap, ""); got.status != 404 {
+		t.Errorf("the read port gives %d", got.status)
+	}
+	if n = start(t); n.do("GET", n.metrics, heap, "").status != 404 {
+		t.Error("profiles nobody asked for")
+	}
+}
+
 // TestAddresses refuses what other machines could reach.
 func TestAddresses(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "10.0.0.1:0", "example.com:80"} {

@@ -184,7 +184,12 @@ func (c *core) doors(at Serve) []door {
 		},
 		{
 			name: "metrics", address: at.Metrics.Address,
-			routes: func(rs *routes) { rs.mux.Handle("GET /metrics", c.metrics.handler()) },
+			routes: func(rs *routes) {
+				rs.mux.Handle("GET /metrics", c.metrics.handler())
+				if at.Pprof {
+					profiles(rs.mux)
+				}
+			},
 		},
 	}
 }

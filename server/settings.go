@@ -38,6 +38,8 @@ var settings = []setting{
 		func(c *Config) any { return &c.Serve.Metrics.Address }, isAddressOrEmpty},
 	{"serve.opl.address", "opl", "auto", "address of Keto's syntax check, which the read API has too; empty: closed; auto: port 4469 beside a read port of 4466",
 		func(c *Config) any { return &c.Serve.OPL.Address }, isOPLAddress},
+	{"serve.pprof", "pprof", "false", "profiles of the process at /debug/pprof/ of the metrics port, for go tool pprof",
+		func(c *Config) any { return &c.Serve.Pprof }, nil},
 	{"serve.drain", "", "30s", "how long requests under way may take when the server is to end",
 		func(c *Config) any { return &c.Serve.Drain }, isPositive},
 	{"store.max_conns", "", "0", "connections to a database server at the same time; 0: as many as suit the processors",
