@@ -41,6 +41,7 @@ type Engine struct {
 	mu struct {
 		sync.Mutex
 		past  []*state      // the newest last, without the current one
+		held  int64         // bytes that they take beside it
 		moved chan struct{} // closed when the current state is replaced
 	}
 	exact struct {
@@ -151,18 +152,43 @@ func (e *Engine) publish(next *state) {
 	now := e.live.now.Load()
 	switch {
 	case next.shelf != nil:
-		e.mu.past = nil
-	case now.snap != next.snap || now.program != next.program:
+		e.mu.past, e.mu.held = nil, 0
+	case now.snap != next.snap:
+		next.behind = now.snap.Beside(next.snap)
+		e.mu.past, e.mu.held = append(e.mu.past, now), e.mu.held+next.behind
+	case now.program != next.program:
+		next.behind = 0
 		e.mu.past = append(e.mu.past, now)
+	default:
+		next.behind = now.behind
 	}
-	if over := len(e.mu.past) - e.options.KeepStates; over > 0 {
-		clear(e.mu.past[:over])
-		e.mu.past = e.mu.past[over:]
-	}
+	e.forget(next)
 	e.live.now.Store(next)
 	close(e.mu.moved)
 	e.mu.moved = make(chan struct{})
 }
+
+// forget lets go of the oldest past states, until those that are left are no more
+// and hold no more memory than they may. e.mu is held; next is to be the current
+// state.
+func (e *Engine) forget(next *state) {
+	limit := max(next.snap.Bytes()/8, keepBytes)
+	n := 0
+	for ; n < len(e.mu.past) && (len(e.mu.past)-n > e.options.KeepStates || e.mu.held > limit); n++ {
+		after := next
+		if n+1 < len(e.mu.past) {
+			after = e.mu.past[n+1]
+		}
+		e.mu.held -= after.behind
+	}
+	clear(e.mu.past[:n])
+	e.mu.past = e.mu.past[n:]
+}
+
+// keepBytes is how much memory past states may take, or an eighth of what the
+// current one does if that is more. Without a bound 256 of them take gigabytes
+// after large writes, each of which copies many chunks of the graph.
+const keepBytes = 16 << 20
 
 // published returns the current state and a channel that is closed when another
 // one takes its place.

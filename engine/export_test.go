@@ -66,3 +66,10 @@ func ReferenceAnswer(source string, tuples []Tuple, q Tuple) (allowed, known boo
 	allowed, known = r.answer(q.Object, q.Relation)
 	return allowed, known, nil
 }
+
+// Past returns how many past states are in memory, and the bytes that they take.
+func (e *Engine) Past() (states int, bytes int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.mu.past), e.mu.held
+}

@@ -56,8 +56,9 @@ type Options struct {
 	// mode, where the question allows another way. Default 1,000.
 	LargeSet int
 
-	// KeepStates is how many past states stay in memory for questions at an
-	// exact revision. Default 256.
+	// KeepStates is how many past states stay in memory, at most, for questions at
+	// an exact revision. They are fewer if they would take more than an eighth of
+	// the memory that the tuples take, and more than 16 MiB. Default 256.
 	KeepStates int
 
 	renumberMin int64 // see there; for tests

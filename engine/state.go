@@ -18,6 +18,7 @@ type state struct {
 	snap     *graph.Snapshot
 	model    *model
 	program  *program
+	behind   int64 // bytes that keeping the state before takes beside this one; set when published
 
 	// In bounded mode only: what the state is part of, and what keeps its sets.
 	line  *line

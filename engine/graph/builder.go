@@ -28,7 +28,9 @@ const maxPending = 1 << 20
 // Build starts the next snapshot. Any number of builders may start from any
 // snapshot.
 func (s *Snapshot) Build() *Builder {
-	return &Builder{from: s, next: *s, number: builders.Add(1), kinds: map[kind]uint32{}}
+	b := &Builder{from: s, next: *s, number: builders.Add(1), kinds: map[kind]uint32{}}
+	b.next.replaced = 0
+	return b
 }
 
 // Namespace returns the number of a namespace, a new one if need be.
@@ -78,7 +80,8 @@ func (b *Builder) Publish() *Snapshot {
 	if !b.dirty {
 		return b.from
 	}
-	return &b.next
+	next := b.next // a pointer into b would keep b, with the snapshot that it came from, and so all before
+	return &next
 }
 
 // apply puts what is pending into chunks, in both directions.
@@ -117,6 +120,7 @@ func (b *Builder) applyTo(v *vector, edits []chunkEdit, back bool) {
 		}
 		c, grown, bare := from.edited(edits[:n])
 		b.next.bytes += c.bytes() - old.bytes()
+		b.next.replaced += old.bytes()
 		if !back {
 			b.next.tuples += grown
 		}

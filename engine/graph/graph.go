@@ -86,6 +86,7 @@ type Snapshot struct {
 	tuples           int64
 	bare             int64 // tuples whose relation is empty; in a partial graph: not 0 if there may be any
 	bytes            int64 // of the chunks, an estimate
+	replaced         int64 // of those chunks of the snapshot before that this one does not share
 
 	// In a partial graph only:
 	partial bool
@@ -174,6 +175,15 @@ func (s *Snapshot) Tuples() int64 { return s.tuples }
 // Bytes estimates the memory that the snapshot takes, the names included.
 func (s *Snapshot) Bytes() int64 {
 	return s.bytes + s.namespaces.bytes.Load() + s.relations.bytes.Load() + s.objects.bytes.Load()
+}
+
+// Beside estimates the memory that s takes beside next, which was built from it or
+// shares nothing with it.
+func (s *Snapshot) Beside(next *Snapshot) int64 {
+	if s.tables != next.tables {
+		return s.Bytes()
+	}
+	return next.replaced
 }
 
 // HasBare reports whether any tuple has the empty relation. While there is none,

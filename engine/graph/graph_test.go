@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"weak"
 )
 
 // TestTrie compares a trie with a map, and every older version with what it was.
@@ -413,4 +415,24 @@ func BenchmarkBuild(b *testing.B) {
 		b.ReportMetric(float64(s.Bytes())/n, "bytes/tuple")
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "tuples/s")
+}
+
+// TestOldSnapshotsAreFreed: a snapshot keeps nothing of those before but the chunks
+// that it shares.
+func TestOldSnapshotsAreFreed(t *testing.T) {
+	now := Empty()
+	var old []weak.Pointer[Snapshot]
+	for i := range 10 {
+		old = append(old, weak.Make(now))
+		b := now.Build()
+		b.Insert(MakeRef(b.Object(b.Namespace("Doc"), "1"), b.Relation("viewers")), MakeRef(b.Object(Plain, fmt.Sprint(i)), 0))
+		now = b.Publish()
+	}
+	runtime.GC()
+	for i, p := range old {
+		if p.Value() != nil {
+			t.Errorf("snapshot %d of %d is still there", i, len(old))
+		}
+	}
+	runtime.KeepAlive(now)
 }
