@@ -19,8 +19,8 @@ type Options struct {
 	OPL opl.Options
 
 	// MaxWork limits the steps of one check, an expand or one item of a batch,
-	// each of which looks at one relation of one object. Beyond it the answer is
-	// an error of kind Exhausted. Default 10,000,000, which takes some seconds.
+	// each of which looks at one object, or one relation of it. Beyond it the answer
+	// is an error of kind Exhausted. Default 10,000,000, which takes some seconds.
 	MaxWork int64
 
 	// MaxExpand limits the nodes of one tree. A larger one is an error of kind

@@ -33,6 +33,7 @@ type namespaceRules struct {
 type rule struct {
 	stored bool
 	alts   []alt
+	flat   *flat // nil: the rule has none
 }
 
 // openRule is the rule of every relation that needs no declaration.
@@ -77,6 +78,9 @@ func compile(m *opl.Model, b *graph.Builder, compat bool) *program {
 	}
 	for _, ns := range m.Namespaces {
 		c.fill(ns)
+	}
+	for _, ns := range m.Namespaces {
+		flatten(c.p.namespaces[b.Namespace(ns.Name)].rules)
 	}
 	return c.p
 }

@@ -117,7 +117,11 @@ var walks = sync.Pool{New: func() any { return &walk{} }}
 // bounded mode it notes in lacks what it needed to know and did not; if there is
 // anything, an error may mean no more than that.
 func decide(ctx context.Context, s *state, q question, member graph.Ref, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	if set := s.snap.Set(q.ref); q.rule.stored && set.Contains(member) {
+	if lacks == nil && q.rule.flat != nil {
+		if found, leads := probe(s.snap, q.ref.Object(), q.rule.flat, member); found || !leads {
+			return found, 1, nil
+		}
+	} else if set := s.snap.Set(q.ref); q.rule.stored && set.Contains(member) {
 		return true, 1, nil
 	} else if len(q.rule.alts) == 0 && lacks == nil && ends(s.snap, set) {
 		return false, 1, nil
@@ -158,14 +162,24 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 	if w.depth >= maxDepth {
 		return answer{failed, certain, errs.New(errs.Exhausted, "the check nests more than %d intersections and negations", maxDepth)}
 	}
-	set := w.stored(ref, r)
-	if set.Contains(w.subject) {
-		return answer{yes, certain, nil}
+	q := question{ref: ref, rule: r}
+	if r.flat != nil && w.lacks == nil {
+		switch found, leads := w.probe(ref.Object(), r.flat); {
+		case found:
+			return answer{yes, certain, nil}
+		case !leads:
+			return answer{no, certain, nil}
+		}
+	} else {
+		q.set = w.stored(ref, r)
+		if q.set.Contains(w.subject) {
+			return answer{yes, certain, nil}
+		}
+		q.open = r.stored && w.lack(ref, q.set, false)
 	}
-	open := r.stored && w.lack(ref, set, false)
 	id, mark := w.enter(ref)
 	todo, later := len(w.todo), len(w.later)
-	w.todo = append(w.todo, question{ref: ref, rule: r, set: set, open: open})
+	w.todo = append(w.todo, q)
 	w.peak = max(w.peak, len(w.todo))
 	a := w.search(id, todo, later)
 	w.todo, w.later = w.todo[:todo], w.later[:later]
@@ -226,6 +240,9 @@ func (w *walk) spent() error {
 // visit looks at one question of region id: it answers "yes", or puts what
 // implies the question on the lists.
 func (w *walk) visit(id int32, q question) answer {
+	if q.rule.flat != nil && w.lacks == nil {
+		return w.visitFlat(id, q)
+	}
 	result := answer{no, certain, nil}
 	if q.open {
 		result = answer{failed, certain, errMissing}
@@ -257,7 +274,14 @@ func (w *walk) follow(id int32, object uint32, a *alt) answer {
 	case opTrue:
 		return answer{yes, certain, nil}
 	case opAsk:
-		return w.push(id, graph.MakeRef(object, a.args[0].relation), a.args[0].rule)
+		ref, r := graph.MakeRef(object, a.args[0].relation), a.args[0].rule
+		if r == nil {
+			var a answer
+			if r, a = w.ruleIn(w.snap.NamespaceOf(object), ref); r == nil {
+				return a
+			}
+		}
+		return w.push(id, ref, r)
 	case opTraverse:
 		return w.traverse(id, graph.MakeRef(object, a.via), a.args[0])
 	default: // opAnd, opNot
@@ -274,19 +298,12 @@ func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 		result = answer{failed, certain, errMissing}
 	}
 	for i := range set.Slots() {
-		_, members := set.Slot(i)
-		for p := range members.Pieces() {
-			for _, object := range members.Piece(p) {
-				if w.snap.NamespaceOf(object) == graph.Plain {
-					continue
-				}
-				a := w.push(id, graph.MakeRef(object, next.relation), next.rule)
-				if a.verdict == yes {
-					return a
-				}
-				result = either(result, a)
-			}
+		_, objects := set.Slot(i)
+		a := w.pushObjects(id, objects, next)
+		if a.verdict == yes {
+			return a
 		}
+		result = either(result, a)
 	}
 	return result
 }
@@ -295,17 +312,31 @@ func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 // relation. With the empty one they are objects, which are looked into as if they
 // were groups.
 func (w *walk) pushMembers(id int32, relation uint32, members graph.List) answer {
-	result := answer{no, certain, nil}
-	var r *rule
+	next := ask{relation: relation}
 	if relation == 0 {
-		r = openRule
+		next.rule = openRule
 	}
-	for p := range members.Pieces() {
-		for _, object := range members.Piece(p) {
-			if relation == 0 && w.snap.NamespaceOf(object) == graph.Plain {
+	return w.pushObjects(id, members, next)
+}
+
+// pushObjects asks each object of a list; plain subject ids are no objects.
+func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
+	result := answer{no, certain, nil}
+	r, of := next.rule, graph.Plain // r is the rule in namespace of
+	for p := range objects.Pieces() {
+		for _, object := range objects.Piece(p) {
+			ref, ns := graph.MakeRef(object, next.relation), w.snap.NamespaceOf(object)
+			if ns == graph.Plain {
 				continue
 			}
-			a := w.push(id, graph.MakeRef(object, relation), r)
+			var a answer
+			if next.rule == nil && (r == nil || ns != of) {
+				r, a = w.ruleIn(ns, ref)
+				of = ns
+			}
+			if r != nil {
+				a = w.push(id, ref, r)
+			}
 			if a.verdict == yes {
 				return a
 			}
@@ -318,11 +349,8 @@ func (w *walk) pushMembers(id int32, relation uint32, members graph.List) answer
 // push adds a question to region id, unless its answer is known already or one
 // look at what is stored tells it.
 func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
-	if r == nil {
-		var a answer
-		if r, a = w.ruleOf(ref); r == nil {
-			return a
-		}
+	if r.flat != nil && w.lacks == nil {
+		return w.pushFlat(id, ref, r)
 	}
 	set := w.stored(ref, r)
 	if set.Contains(w.subject) {
@@ -335,14 +363,33 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 		}
 		return answer{no, certain, nil}
 	}
-	if at, met := w.seen.get(ref); met && at == id {
+	return w.enqueue(id, question{ref: ref, rule: r, set: set, open: r.stored && w.lack(ref, set, false)})
+}
+
+// pushFlat is push for a question with a flat rule, where everything is in memory.
+func (w *walk) pushFlat(id int32, ref graph.Ref, r *rule) answer {
+	switch found, leads := w.probe(ref.Object(), r.flat); {
+	case found:
+		return answer{yes, certain, nil}
+	case !leads:
+		w.budget--
+		return answer{no, certain, nil}
+	default:
+		return w.enqueue(id, question{ref: ref, rule: r})
+	}
+}
+
+// enqueue puts a question on the work list of region id, unless it was there or its
+// answer is known.
+func (w *walk) enqueue(id int32, q question) answer {
+	if at, met := w.seen.get(q.ref); met && at == id {
 		return answer{no, certain, nil}
 	}
-	if a, known := w.recall(ref); known {
+	if a, known := w.recall(q.ref); known {
 		return a
 	}
-	w.seen.set(ref, id)
-	w.todo = append(w.todo, question{ref: ref, rule: r, set: set, open: r.stored && w.lack(ref, set, false)})
+	w.seen.set(q.ref, id)
+	w.todo = append(w.todo, q)
 	w.peak = max(w.peak, len(w.todo))
 	return answer{no, certain, nil}
 }
@@ -378,10 +425,10 @@ func (w *walk) lack(ref graph.Ref, set graph.Set, all bool) bool {
 	return true
 }
 
-// ruleOf finds the rule of a question that the data named. What the model does
-// not declare cannot be looked at, so it fails (rule E2).
-func (w *walk) ruleOf(ref graph.Ref) (*rule, answer) {
-	namespace := w.snap.NamespaceOf(ref.Object())
+// ruleIn finds the rule of a question that the data named, about an object of a
+// namespace. What the model does not declare cannot be looked at, so it fails (rule
+// E2).
+func (w *walk) ruleIn(namespace uint32, ref graph.Ref) (*rule, answer) {
 	r, kind := w.program.rule(namespace, ref.Relation())
 	switch {
 	case kind == errs.OK:
@@ -455,7 +502,7 @@ func (w *walk) arg(q question, next ask) answer {
 	ref, r := graph.MakeRef(q.ref.Object(), next.relation), next.rule
 	if r == nil {
 		var a answer
-		if r, a = w.ruleOf(ref); r == nil {
+		if r, a = w.ruleIn(w.snap.NamespaceOf(ref.Object()), ref); r == nil {
 			return a
 		}
 	}

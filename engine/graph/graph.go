@@ -189,3 +189,36 @@ func (s *Snapshot) Beside(next *Snapshot) int64 {
 // HasBare reports whether any tuple has the empty relation. While there is none,
 // objects as subjects need not be looked into.
 func (s *Snapshot) HasBare() bool { return s.bare > 0 }
+
+// A Star is all that is stored of one object: a slot for each pair of relations.
+type Star struct {
+	c      *chunk
+	kinds  []kind
+	lo, hi uint32
+}
+
+// Star returns all that is stored of an object, with the subjects of each relation,
+// sorted by that.
+func (s *Snapshot) Star(object uint32) Star {
+	c := s.forward.get(object >> chunkBits)
+	if c == nil {
+		return Star{}
+	}
+	lo, hi := c.first[object&chunkMask], c.first[object&chunkMask+1]
+	if lo == hi {
+		return Star{}
+	}
+	return Star{c, *c.table.list.Load(), lo, hi}
+}
+
+// Slots returns the number of slots.
+func (s Star) Slots() int { return int(s.hi - s.lo) }
+
+// Kind returns the relation of slot i, and that of the subjects in it.
+func (s Star) Kind(i int) (relation, subject uint32) {
+	k := s.kinds[s.c.kinds[s.lo+uint32(i)]&^bigFlag]
+	return k.relation, k.subject
+}
+
+// List returns the subjects of slot i.
+func (s Star) List(i int) List { return s.c.list(s.lo + uint32(i)) }

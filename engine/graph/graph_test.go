@@ -131,6 +131,22 @@ func TestSnapshots(t *testing.T) {
 				if back != len(got) {
 					t.Fatalf("version %d: %d memberships of %d tuples", i, back, len(got))
 				}
+				stars := 0
+				for object := range uint32(world.objects + 2) {
+					star := v.s.Star(object)
+					for j := range star.Slots() {
+						relation, far := star.Kind(j)
+						for subject := range star.List(j).All {
+							stars++
+							if !v.want[pair{MakeRef(object, relation), MakeRef(subject, far)}] {
+								t.Fatalf("version %d: the star of %d has what is not there", i, object)
+							}
+						}
+					}
+				}
+				if stars != len(got) {
+					t.Fatalf("version %d: %d tuples in stars, want %d", i, stars, len(got))
+				}
 				for range 100 {
 					p := pair{random(), random()}
 					if v.s.Set(p.on).Contains(p.subject) != v.want[p] {
