@@ -156,6 +156,15 @@ func (s *Postgres) Start(ctx context.Context) error {
 	if s.process.runs() {
 		return errs.New(errs.Refused, "the server runs already")
 	}
+	// The guard of the run before is the parent that the kernel waits for: until it has
+	// let go, the dead server has a number, and the new one takes it for alive.
+	if s.process != nil {
+		err := s.process.release()
+		s.process = nil
+		if err != nil {
+			return err
+		}
+	}
 	started, err := command{
 		args: []string{filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port),
 			"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
@@ -164,11 +173,6 @@ func (s *Postgres) Start(ctx context.Context) error {
 	}.start()
 	if err != nil {
 		return err
-	}
-	if s.process != nil { // the guard of the run before kept the folder until now
-		if err := s.process.release(); err != nil {
-			return err
-		}
 	}
 	s.process = started
 	ctx, cancel := context.WithTimeout(ctx, startTime)
@@ -215,7 +219,7 @@ func (s *Postgres) Resume() error { return s.process.signalAll(syscall.SIGCONT) 
 // Stop ends the server for good and removes its data.
 func (s *Postgres) Stop() error {
 	if s.process == nil {
-		return nil
+		return os.RemoveAll(s.folder)
 	}
 	return s.process.stop()
 }
