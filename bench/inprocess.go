@@ -67,8 +67,8 @@ func (p *InProcess) answer(ctx context.Context, q *Question) error {
 }
 
 // Micros returns how many microseconds a check takes in each round: the questions
-// are asked in turn, for the duration, by one caller, and the time is divided by
-// their number. Before the first round all are asked once.
+// are asked in turn, for the duration, by one caller, and its processor time is divided
+// by their number. Before the first round all are asked once.
 func (p *InProcess) Micros(ctx context.Context, questions []Question, rounds int, each time.Duration) ([]float64, error) {
 	var list []float64
 	for i := range questions {
@@ -78,16 +78,18 @@ func (p *InProcess) Micros(ctx context.Context, questions []Question, rounds int
 	}
 	for range rounds {
 		asked := 0
-		start := time.Now()
-		for time.Since(start) < each {
+		watch := startWatch()
+		for start := time.Now(); time.Since(start) < each; {
 			for range 64 {
 				if err := p.answer(ctx, &questions[asked%len(questions)]); err != nil {
+					watch.stop()
 					return nil, err
 				}
 				asked++
 			}
 		}
-		list = append(list, time.Since(start).Seconds()*1e6/float64(asked))
+		list = append(list, watch.elapsed().Seconds()*1e6/float64(asked))
+		watch.stop()
 	}
 	return list, nil
 }
@@ -146,27 +148,35 @@ func (p *InProcess) Allocations(ctx context.Context, questions []Question) (floa
 }
 
 // List lists the documents that a user may view and returns how many milliseconds
-// it took to the first and to the last, in each round.
+// of processor time it took to the first and to the last, in each round.
 func (p *InProcess) List(ctx context.Context, u engine.Subject, want, rounds int) (first, last []float64, err error) {
 	for range rounds {
-		start := time.Now()
-		list, _, err := p.Engine.Objects(ctx, engine.ObjectQuery{Namespace: "Document", Relation: "view", Subject: u}, engine.Consistency{})
+		one, all, got, err := p.listOnce(ctx, u)
+		if err == nil && got != want {
+			err = fmt.Errorf("%s may view %d documents, expected %d", u, got, want)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
-		got := 0
-		for _, err := range list {
-			if err != nil {
-				return nil, nil, err
-			}
-			if got++; got == 1 {
-				first = append(first, time.Since(start).Seconds()*1e3)
-			}
-		}
-		last = append(last, time.Since(start).Seconds()*1e3)
-		if got != want {
-			return nil, nil, fmt.Errorf("%s may view %d documents, expected %d", u, got, want)
-		}
+		first, last = append(first, one), append(last, all)
 	}
 	return first, last, nil
+}
+
+func (p *InProcess) listOnce(ctx context.Context, u engine.Subject) (first, last float64, got int, err error) {
+	watch := startWatch()
+	defer watch.stop()
+	list, _, err := p.Engine.Objects(ctx, engine.ObjectQuery{Namespace: "Document", Relation: "view", Subject: u}, engine.Consistency{})
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	for _, err := range list {
+		if err != nil {
+			return 0, 0, got, err
+		}
+		if got++; got == 1 {
+			first = watch.elapsed().Seconds() * 1e3
+		}
+	}
+	return first, watch.elapsed().Seconds() * 1e3, got, nil
 }
