@@ -43,13 +43,14 @@ var mayImport = map[string]rule{
 		never: "database/sql net/rpc os/exec", tests: "store"},
 
 	// Databases.
-	"store":        {ours: "engine identity store/people store/script store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
+	"store":        {ours: "engine identity oauth store/people store/grants store/script store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
 	"store/script": {never: noDoors + " os"},
+	"store/grants": {ours: "oauth store/script internal/errs", never: noDoors + " os"},
 	"store/people": {ours: "identity store/script internal/errs", never: noDoors + " os"},
-	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest"},
+	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest store/grants oauth"},
 	"store/pg": {ours: "engine store/script internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
-		never: "net/http", tests: "store/storetest internal/testdb"},
-	"store/storetest": {ours: "engine identity store/people store/script internal/errs", never: "net/http database/sql"},
+		never: "net/http", tests: "store/storetest store/grants oauth internal/testdb"},
+	"store/storetest": {ours: "engine identity oauth store/grants store/people store/script internal/errs", never: "net/http database/sql"},
 
 	// Doors.
 	"server": {ours: "engine opl store internal/errs internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
