@@ -19,6 +19,7 @@ type Config struct {
 	Store   StoreConfig
 	Auth    AuthConfig
 	Secrets SecretsConfig
+	OAuth   OAuthConfig
 	Model   ModelConfig
 	Compat  string // "" or "keto"
 	OPL     OPLConfig

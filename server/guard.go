@@ -13,6 +13,7 @@ import (
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
 )
 
 // Names of headers, and in lower case of gRPC metadata.
@@ -31,6 +32,7 @@ type network struct {
 	name   string
 	engine *engine.Engine
 	feed   *engine.Feed
+	oauth  *oauth.Provider // nil: off
 }
 
 // A guard knows who may call, and about which network.

@@ -19,6 +19,7 @@ import (
 // A door says what one port serves.
 type door struct {
 	name, address string
+	listener      net.Listener                // nil: one is made for the address
 	role          string                      // that API keys need there; "": any
 	services      func(grpc.ServiceRegistrar) // nil: no gRPC
 	routes        func(*routes)
@@ -35,13 +36,24 @@ type port struct {
 	end     context.CancelFunc // ends the streams and watches
 }
 
+func listen(name, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, errs.New(errs.Unavailable, "serve.%s.address: cannot listen: %v", name, err)
+	}
+	return l, nil
+}
+
 // openPort listens at the door's address.
 //
 // Unavailable: the address is in use, or not one of this machine.
 func (c *core) openPort(d door) (*port, error) {
-	l, err := net.Listen("tcp", d.address)
-	if err != nil {
-		return nil, errs.New(errs.Unavailable, "serve.%s.address: cannot listen: %v", d.name, err)
+	l := d.listener
+	if l == nil {
+		var err error
+		if l, err = listen(d.name, d.address); err != nil {
+			return nil, err
+		}
 	}
 	p := &port{name: d.name, address: l.Addr(), mux: newMux(l), health: grpchealth.NewServer()}
 	handlers := http.NewServeMux()

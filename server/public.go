@@ -2,4 +2,6 @@ package server
 
 // publicRoutes is what people and applications reach without an API key: they
 // identify themselves by the protocols that are spoken there.
-func (c *core) publicRoutes(*routes) {}
+func (c *core) publicRoutes(rs *routes) {
+	c.publicOAuth(rs)
+}

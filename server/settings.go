@@ -25,7 +25,9 @@ type setting struct {
 }
 
 // settings are all that can be set, in the order of the documentation.
-var settings = []setting{
+var settings = slices.Concat(coreSettings, oauthSettings)
+
+var coreSettings = []setting{
 	{"dsn", "dsn", "sqlite://./data/cardea.db", "where the data is: sqlite://PATH, postgres://... or cockroach://...",
 		func(c *Config) any { return &c.DSN }, isDSN},
 	{"serve.read.address", "read", "127.0.0.1:4466", "address of the read API",
