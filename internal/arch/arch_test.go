@@ -73,6 +73,7 @@ var mayImport = map[string]rule{
 	"internal/errs":       {never: noDoors},
 	"internal/golden":     {never: noDoors},
 	"internal/secret":     {ours: "internal/errs", theirs: "golang.org/x/crypto/chacha20poly1305", never: noDoors + " os"},
+	"internal/limit":      {never: noDoors + " os"},
 	"internal/localdb":    {ours: "internal/errs", theirs: "github.com/jackc/pgx/v5"},
 	"internal/testdb":     {ours: "internal/errs internal/localdb", theirs: "github.com/jackc/pgx/v5 github.com/gofrs/flock github.com/cockroachdb/cockroach-go/v2/testserver"},
 	"internal/testreport": {},
