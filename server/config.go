@@ -15,19 +15,19 @@ type Config struct {
 	// DSN says where the data is: sqlite://PATH, postgres://... or cockroach://...
 	DSN string
 
-	Serve   Serve
-	Store   StoreConfig
-	Auth    AuthConfig
-	Secrets SecretsConfig
-	OAuth   OAuthConfig
-	Model   ModelConfig
-	Compat  string // "" or "keto"
-	OPL     OPLConfig
-	Expand  ExpandConfig
-	Limits  Limits
-	Memory  MemoryConfig
-	Log     LogConfig
-	History HistoryConfig
+	Serve    Serve
+	Store    StoreConfig
+	Auth     AuthConfig
+	Secrets  SecretsConfig
+	Identity IdentityConfig
+	Model    ModelConfig
+	Compat   string // "" or "keto"
+	OPL      OPLConfig
+	Expand   ExpandConfig
+	Limits   Limits
+	Memory   MemoryConfig
+	Log      LogConfig
+	History  HistoryConfig
 
 	// Networks are those that are served; none: default alone. Requests that name none
 	// are about the one called default, or else the first.
@@ -43,11 +43,12 @@ type Config struct {
 
 // Serve says where the server listens. Port 0 takes any free port.
 type Serve struct {
-	Read    Listener
-	Write   Listener
-	Public  Listener // OAuth2, OpenID Connect, the self-service flows and their pages; "" keeps it closed
-	Metrics Listener // "" keeps it closed
-	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
+	Read      Listener
+	Write     Listener
+	Public    Listener // OAuth2, OpenID Connect, the self-service flows and their pages; "" keeps it closed
+	PublicURL string   // where browsers reach Public; "": http:// and its address
+	Metrics   Listener // "" keeps it closed
+	OPL       Listener // Keto's port for its syntax check; "" keeps it closed
 
 	// Pprof lets the metrics listener serve profiles of the process.
 	Pprof bool

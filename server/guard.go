@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
-	"github.com/cardea-iam/cardea/oauth"
 )
 
 // Names of headers, and in lower case of gRPC metadata.
@@ -32,7 +32,7 @@ type network struct {
 	name   string
 	engine *engine.Engine
 	feed   *engine.Feed
-	oauth  *oauth.Provider // nil: off
+	people *identity.Service // nil: no identities are kept
 }
 
 // A guard knows who may call, and about which network.

@@ -25,7 +25,7 @@ type setting struct {
 }
 
 // settings are all that can be set, in the order of the documentation.
-var settings = slices.Concat(coreSettings, oauthSettings)
+var settings = slices.Concat(coreSettings, identitySettings)
 
 var coreSettings = []setting{
 	{"dsn", "dsn", "sqlite://./data/cardea.db", "where the data is: sqlite://PATH, postgres://... or cockroach://...",
@@ -36,6 +36,8 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Serve.Write.Address }, isAddress},
 	{"serve.public.address", "public", "127.0.0.1:4444", "address of the public API: OAuth2, OpenID Connect, the self-service flows and their pages; empty: closed",
 		func(c *Config) any { return &c.Serve.Public.Address }, isAddressOrEmpty},
+	{"serve.public.base_url", "", "", "where browsers reach the public API, such as https://id.example.com; empty: http:// and its address",
+		func(c *Config) any { return &c.Serve.PublicURL }, isURLOrEmpty},
 	{"serve.metrics.address", "metrics", "127.0.0.1:4468", "address of metrics and health; empty: closed",
 		func(c *Config) any { return &c.Serve.Metrics.Address }, isAddressOrEmpty},
 	{"serve.opl.address", "opl", "auto", "address of Keto's syntax check, which the read API has too; empty: closed; auto: port 4469 beside a read port of 4466",
@@ -118,6 +120,9 @@ func (s *setting) set(c *Config, raw any) error {
 	return s.check(field)
 }
 
+// A parser is a field that reads itself.
+type parser interface{ parse(raw any) error }
+
 func parse(field, raw any) error {
 	text := fmt.Sprint(raw)
 	switch field := field.(type) {
@@ -148,6 +153,8 @@ func parse(field, raw any) error {
 		value, err := parseNames(raw)
 		*field = value
 		return err
+	case parser:
+		return field.parse(raw)
 	case *[]Key:
 		value, err := parseKeys(raw)
 		*field = value

@@ -18,26 +18,14 @@ func (a *app) resultFlags(cmd *cobra.Command) {
 	cmd.Flags().Lookup("save").NoOptDefVal = "bench/results"
 }
 
-// newResult begins the result of the command that runs.
-func (a *app) newResult(name, title string) *bench.Result {
-	return bench.NewResult(name, title, a.args)
-}
-
-// printResult prints a result as a table or as JSON, and saves it if asked to. It
-// returns errNo if a bar is missed.
+// printResult prints a result as a table or as JSON, and saves it if asked to.
 func (a *app) printResult(r *bench.Result) error {
 	if a.save != "" {
 		if err := r.Save(a.save); err != nil {
 			return err
 		}
 	}
-	if err := a.print(r, "%s\n%s(%s)\n", r.Title, columns(r.Table()), r.Machine); err != nil {
-		return err
-	}
-	if !r.Met() {
-		return errNo
-	}
-	return nil
+	return a.print(r, "%s\n%s(%s)\n", r.Title, columns(r.Table()), r.Machine)
 }
 
 // columns lines up the cells of rows.

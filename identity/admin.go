@@ -1,0 +1,4 @@
+package identity
+
+// maxPage bounds lists.
+const maxPage = 1000

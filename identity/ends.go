@@ -1,0 +1,249 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// endLogin gives the identity that has proven itself a session, or more standing to
+// the one that it has.
+func endLogin(s *Service, ctx context.Context, st *Step) (*answer, error) {
+	f := st.Flow
+	if st.Identity.State != Active {
+		return nil, Wrong(textInactive)
+	}
+	session, token := s.login(st)
+	f.State = Passed
+	st.Event("login.succeeded", st.Identity, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method, "aal": session.AAL})
+	a := &answer{}
+	body := loggedIn{Session: s.sessionBody(session, st.Identity)}
+	if s.stepUp(session, st.Identity) {
+		body.Session.Identity = nil
+		if !f.API {
+			a.location = s.stepUpURL(f.ReturnTo)
+		}
+	}
+	if f.API {
+		body.Token = token
+		a.body = body
+		return a, nil
+	}
+	if a.location == "" {
+		to, err := s.leave(ctx, st, session)
+		if err != nil {
+			return nil, err
+		}
+		a.location = to
+		body.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: to}}
+		a.body = body
+	} else {
+		a.status, a.body = http.StatusUnprocessableEntity, s.errorBody(errGoto(a.location), http.StatusUnprocessableEntity, "")
+	}
+	a.cookie, a.life, a.newBrowser = token, session.ExpiresAt.Sub(st.Now), true
+	return a, nil
+}
+
+// loggedIn is what programs get after a login or a registration.
+type loggedIn struct {
+	Token    string        `json:"session_token,omitempty"`
+	Session  *SessionBody  `json:"session,omitempty"`
+	Identity *IdentityBody `json:"identity,omitempty"`
+	Continue []Continue    `json:"continue_with,omitempty"`
+}
+
+// stepUp reports whether a session needs the second factor before it counts.
+func (s *Service) stepUp(session *Session, i *Identity) bool {
+	return !s.options.WhoamiAAL1 && i.AvailableAAL == AAL2 && session.AAL != AAL2
+}
+
+// leave is where a browser goes after it logged in: to OAuth2 if that has sent it.
+func (s *Service) leave(ctx context.Context, st *Step, session *Session) (string, error) {
+	if st.Flow.LoginChallenge == "" {
+		return s.after(st.Flow), nil
+	}
+	if s.options.LoginChallenges == nil {
+		return "", errs.New(errs.Invalid, "login_challenge: this server has no OAuth2")
+	}
+	return s.options.LoginChallenges.Accept(ctx, st.Flow.LoginChallenge, s.subject(session, st.Identity))
+}
+
+// login makes the session of a login, and returns its token. One that is refreshed or
+// stepped up keeps its id and gets a new token, so that who knew the old one is out.
+func (s *Service) login(st *Step) (*Session, string) {
+	token, hash := newToken()
+	session := &Session{
+		ID: NewID(), Identity: st.Identity.ID, Active: true, IssuedAt: st.Now, ExpiresAt: st.Now.Add(s.options.SessionLifespan),
+		Devices: []Device{{ID: NewID(), Address: s.options.Client(st.Request), UserAgent: cut(st.Request.UserAgent(), 512)}},
+	}
+	if old := st.Session; old != nil && old.Identity == st.Identity.ID {
+		kept := *old
+		session = &kept
+	} else if old != nil {
+		st.Also(RevokeSessions{IDs: []string{old.ID}})
+	}
+	session.TokenHash = hash
+	session.prove(st.Proof)
+	st.Also(SaveSession{session})
+	return session, token
+}
+
+func cut(text string, n int) string { return text[:min(len(text), n)] }
+
+// endRegistration stores the new identity, and logs it in.
+func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error) {
+	f := st.Flow
+	i := st.Identity
+	s.settle(i, nil, st.Now)
+	st.ops = append([]Op{SaveIdentity{i}}, st.ops...)
+	f.State = Passed
+	st.Event("registration.succeeded", i, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
+	body := loggedIn{Identity: s.identityBody(i), Continue: f.Continue}
+	a := &answer{location: s.after(f)}
+	if !s.options.flow(Registration).NoLogin {
+		session, token := s.login(st)
+		body.Session = s.sessionBody(session, i)
+		if f.API {
+			body.Token = token
+			body.Continue = append(body.Continue, Continue{Action: "set_ory_session_token", Token: token})
+		} else {
+			to, err := s.leave(ctx, st, session)
+			if err != nil {
+				return nil, err
+			}
+			a.location, a.cookie, a.life, a.newBrowser = to, token, session.ExpiresAt.Sub(st.Now), true
+		}
+	}
+	if f.API {
+		a.location = ""
+	} else {
+		body.Continue = append(body.Continue, Continue{Action: "redirect_browser_to", RedirectTo: a.location})
+	}
+	a.body = body
+	return a, nil
+}
+
+// endSettings stores the changed identity. Whoever changes a credential gets a new
+// token: the old one may be in the hands of who made the change necessary.
+func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
+	f := st.Flow
+	st.ops = append([]Op{SaveIdentity{st.Identity}}, st.ops...)
+	f.State = Success
+	f.Texts = []Text{textSaved}
+	f.Values = nil
+	client := s.options.Client(st.Request)
+	st.Event("settings.changed", st.Identity, client, map[string]any{"method": f.Active})
+	a := &answer{}
+	f.Continue = nil
+	if st.sensitive {
+		session := *st.Session
+		token, hash := newToken()
+		session.TokenHash = hash
+		if st.Proof.Method != "" { // to enrol a factor is to show it
+			session.prove(st.Proof)
+		}
+		st.Also(SaveSession{&session})
+		if f.API {
+			f.Continue = []Continue{{Action: "set_ory_session_token", Token: token}}
+		} else {
+			a.cookie, a.life = token, session.ExpiresAt.Sub(st.Now)
+		}
+	}
+	shown, err := s.show(ctx, st, s.csrfSecret(st.Request))
+	if err != nil {
+		return nil, err
+	}
+	a.body = shown
+	if !f.API {
+		a.location = withQuery(s.options.flow(Settings).UI, "flow", f.ID)
+		if f.ReturnTo != "" {
+			a.location = f.ReturnTo
+			shown.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: f.ReturnTo}}
+		}
+	}
+	f.Continue = nil // a token is not stored
+	return a, nil
+}
+
+// privileged asks for a new login before a change by which one gets into an account:
+// of credentials, identifiers and addresses.
+func (s *Service) privileged(st *Step, before *Identity) error {
+	st.sensitive = !reflect.DeepEqual(st.Identity.Credentials, before.Credentials) ||
+		!reflect.DeepEqual(st.Identity.Recovery, before.Recovery) || !reflect.DeepEqual(st.Identity.Verifiable, before.Verifiable)
+	if !st.sensitive || st.Now.Sub(st.Session.AuthenticatedAt) < s.options.PrivilegedAge {
+		return nil
+	}
+	back := withQuery(s.options.flow(Settings).UI, "flow", st.Flow.ID)
+	return errRefresh(withQuery(s.options.BaseURL+"/self-service/login/browser", "refresh", "true", "return_to", back))
+}
+
+// A SessionBody is a session in Kratos's JSON.
+type SessionBody struct {
+	ID              string        `json:"id"`
+	Active          bool          `json:"active"`
+	ExpiresAt       time.Time     `json:"expires_at"`
+	AuthenticatedAt time.Time     `json:"authenticated_at"`
+	AAL             AAL           `json:"authenticator_assurance_level"`
+	Methods         []Method      `json:"authentication_methods"`
+	IssuedAt        time.Time     `json:"issued_at"`
+	Identity        *IdentityBody `json:"identity,omitempty"`
+	Devices         []Device      `json:"devices"`
+	Tokenized       string        `json:"tokenized,omitempty"`
+}
+
+// sessionBody shows a session to its owner; i may be nil.
+func (s *Service) sessionBody(x *Session, i *Identity) *SessionBody {
+	body := &SessionBody{ID: x.ID, Active: x.valid(s.now()), ExpiresAt: x.ExpiresAt, AuthenticatedAt: x.AuthenticatedAt, AAL: x.AAL,
+		Methods: x.Methods, IssuedAt: x.IssuedAt, Devices: x.Devices}
+	if i != nil {
+		body.Identity = s.identityBody(i)
+	}
+	return body
+}
+
+// An IdentityBody is an identity in Kratos's JSON.
+type IdentityBody struct {
+	ID             string                    `json:"id"`
+	Credentials    map[string]CredentialBody `json:"credentials,omitempty"`
+	SchemaID       string                    `json:"schema_id"`
+	SchemaURL      string                    `json:"schema_url"`
+	State          State                     `json:"state"`
+	StateChangedAt time.Time                 `json:"state_changed_at,omitzero"`
+	Traits         json.RawMessage           `json:"traits"`
+	Verifiable     []VerifiableAddress       `json:"verifiable_addresses,omitempty"`
+	Recovery       []RecoveryAddress         `json:"recovery_addresses,omitempty"`
+	MetadataPublic json.RawMessage           `json:"metadata_public"`
+	MetadataAdmin  json.RawMessage           `json:"metadata_admin,omitempty"`
+	CreatedAt      time.Time                 `json:"created_at"`
+	UpdatedAt      time.Time                 `json:"updated_at"`
+	ExternalID     string                    `json:"external_id,omitempty"`
+	OrganizationID *string                   `json:"organization_id"`
+}
+
+// A CredentialBody is a credential in Kratos's JSON.
+type CredentialBody struct {
+	Type        CredentialType  `json:"type"`
+	Identifiers []string        `json:"identifiers"`
+	Config      json.RawMessage `json:"config,omitempty"`
+	Version     int             `json:"version"`
+	CreatedAt   time.Time       `json:"created_at"`
+	UpdatedAt   time.Time       `json:"updated_at"`
+}
+
+// identityBody shows an identity to itself: without metadata of administrators, and
+// without credentials.
+func (s *Service) identityBody(i *Identity) *IdentityBody {
+	body := &IdentityBody{
+		ID: i.ID, SchemaID: i.SchemaID, SchemaURL: s.schemaURL(i.SchemaID), State: i.State, StateChangedAt: i.StateChangedAt,
+		Traits: i.Traits, Verifiable: i.Verifiable, Recovery: i.Recovery, MetadataPublic: i.MetadataPublic,
+		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, ExternalID: i.ExternalID,
+	}
+	if i.OrganizationID != "" {
+		body.OrganizationID = &i.OrganizationID
+	}
+	return body
+}

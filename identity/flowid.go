@@ -1,0 +1,176 @@
+package identity
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// The id of a flow is a UUID (version 8, RFC 9562) that says when the flow was opened,
+// what it is for, and to whom it belongs, with a MAC over that:
+//
+//	6 bytes   milliseconds since 1970
+//	1 byte    the version, and four flags
+//	1 byte    the kind, and five random bits
+//	3 bytes   the variant, and 22 random bits
+//	5 bytes   of the MAC over the bytes before, the network, and the owner: a hash of
+//	          the browser's CSRF cookie, or an identity, or nothing for native apps
+//
+// So opening a flow writes nothing (rule I3). A MAC of 40 bits would be little if more
+// hung on it: whoever guesses one has opened a flow, as everyone may. What a browser's
+// flow was opened with beside flags (return_to and the like) is in a sealed cookie,
+// which has room for the last few flows; such a flow of a native app is stored.
+const (
+	flagAPI = 1 << iota
+	flagRefresh
+	flagAAL2
+	flagCookie // there is more in the cookie
+)
+
+const flowMAC = 5
+
+// newFlowID makes the id of f, which has all but the id.
+func (s *Service) newFlowID(f *Flow, cookie bool) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(f.IssuedAt.UnixMilli())<<16)
+	rand.Read(b[7:11])
+	flags := byte(0)
+	for flag, set := range map[byte]bool{flagAPI: f.API, flagRefresh: f.Refresh, flagAAL2: f.AAL == AAL2, flagCookie: cookie} {
+		if set {
+			flags |= flag
+		}
+	}
+	b[6] = 0x80 | flags
+	b[7] = b[7]&0x1f | byte(slices.Index(kinds[:], f.Kind))<<5
+	b[8] = b[8]&0x3f | 0x80
+	copy(b[11:], s.keys.MAC(s.purpose("flow"), flowText(b, f.binding())))
+	return formatUUID(b)
+}
+
+func flowText(b [16]byte, binding []byte) []byte {
+	return append(b[:16-flowMAC:16-flowMAC], binding...)
+}
+
+// binding is to whom the flow belongs.
+func (f *Flow) binding() []byte {
+	switch {
+	case f.Kind == Settings:
+		return []byte("identity " + f.Owner)
+	case f.API:
+		return []byte("native")
+	default:
+		return append([]byte("browser "), f.Browser...)
+	}
+}
+
+// unopened returns the flow of an id that was given out and never submitted. owner is
+// the identity that asks, if any.
+//
+// NotFound: the id was not given out by us, or what it was opened with is no longer in
+// the cookie. Denied: it was given to another browser.
+func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
+	missing := errs.New(errs.NotFound, "there is no such flow: it was never opened, or not by this browser")
+	b, ok := parseUUID(id)
+	if !ok || b[6]>>4 != 8 || int(b[7]>>5) >= len(kinds) {
+		return nil, missing
+	}
+	flags := b[6] & 0x0f
+	f := &Flow{ID: id, Kind: kinds[b[7]>>5], API: flags&flagAPI != 0, State: Choose}
+	f.IssuedAt = time.UnixMilli(int64(binary.BigEndian.Uint64(b[:8]) >> 16)).UTC()
+	f.Refresh = flags&flagRefresh != 0
+	if flags&flagAAL2 != 0 {
+		f.AAL = AAL2
+	}
+	if f.Kind == Settings {
+		f.Owner, f.State = owner, ShowForm
+	} else if !f.API {
+		f.Browser = s.browser(r)
+	}
+	known := false
+	for _, mac := range s.keys.MACs(s.purpose("flow"), flowText(b, f.binding())) {
+		known = known || subtle.ConstantTimeCompare(mac[:flowMAC], b[16-flowMAC:]) == 1
+	}
+	switch {
+	case !known && !f.API && f.Kind != Settings:
+		return nil, errCSRF("The flow was opened by another browser, or its cookies are gone.")
+	case !known:
+		return nil, missing
+	}
+	f.ExpiresAt = f.IssuedAt.Add(s.options.flow(f.Kind).Lifespan)
+	if flags&flagCookie == 0 {
+		f.RequestURL = s.initURL(f.Kind, f.API, f.Opening)
+		return f, nil
+	}
+	for _, kept := range s.openings(r) {
+		if kept.ID == id {
+			f.Opening = kept.Opening
+			return f, nil
+		}
+	}
+	return nil, missing
+}
+
+// A keptOpening is one flow in the cookie.
+type keptOpening struct {
+	ID string
+	Opening
+}
+
+// The cookie of openings is bounded: browsers keep 4096 bytes of one.
+const (
+	openingsCookie = "cardea_flows"
+	maxOpenings    = 4
+	maxSealed      = 3800
+)
+
+// openings reads the cookie; one that cannot be read counts as none.
+func (s *Service) openings(r *http.Request) (kept []keptOpening) {
+	text, ok := s.unsealCookie(r, openingsCookie)
+	if !ok || json.Unmarshal(text, &kept) != nil {
+		return nil
+	}
+	return kept
+}
+
+// keepOpening puts the flow's opening into the cookie, before those that are there. It
+// reports false if it is too long for that.
+func (s *Service) keepOpening(w http.ResponseWriter, r *http.Request, f *Flow) bool {
+	kept := append([]keptOpening{{f.ID, f.Opening}}, s.openings(r)...)
+	for n := min(len(kept), maxOpenings); n > 0; n-- {
+		text, err := json.Marshal(kept[:n])
+		if err != nil {
+			return false
+		}
+		if sealed := s.seal(openingsCookie, text); len(sealed) <= maxSealed {
+			s.setCookie(w, openingsCookie, sealed, s.options.flow(f.Kind).Lifespan)
+			return true
+		}
+	}
+	return false
+}
+
+// seal encrypts a cookie's value.
+func (s *Service) seal(name string, text []byte) string {
+	return base64.RawURLEncoding.EncodeToString(s.keys.Seal(s.purpose("cookie"), name, text))
+}
+
+// unsealCookie returns what seal encrypted.
+func (s *Service) unsealCookie(r *http.Request, name string) ([]byte, bool) {
+	c, err := r.Cookie(name)
+	if err != nil {
+		return nil, false
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(c.Value)
+	if err != nil {
+		return nil, false
+	}
+	text, err := s.keys.Open(s.purpose("cookie"), name, sealed)
+	return text, err == nil
+}

@@ -1,0 +1,220 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/secret"
+)
+
+func TestSchemaFields(t *testing.T) {
+	s, err := NewSchema("s", []byte(`{"type":"object","definitions":{"name":{"type":"string","title":"Name"}},"properties":{"traits":{"type":"object","required":["z"],"properties":{
+		"z":{"type":"string","format":"email","ory.sh/kratos":{"credentials":{"password":{"identifier":true},"code":{"identifier":true,"via":"email"}},"verification":{"via":"email"}}},
+		"a":{"$ref":"#/definitions/name"},
+		"more":{"type":"array","items":{"type":"string","ory.sh/kratos":{"credentials":{"password":{"identifier":true}},"recovery":{"via":"email"}}}},
+		"deep":{"type":"object","properties":{"n":{"type":"integer"},"b":{"type":"boolean"},"k":{"enum":["x","y"]}}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, n := range s.nodes("default") {
+		names = append(names, n.Attributes.Name+" "+n.Attributes.Type)
+	}
+	want := []string{"traits.z email", "traits.a text", "traits.deep.n number", "traits.deep.b checkbox", "traits.deep.k text"}
+	if !slices.Equal(names, want) {
+		t.Errorf("nodes %q, want %q", names, want)
+	}
+	u := s.read(json.RawMessage(`{"z":" Ann@Example.com","more":["b@example.com","B@example.com "]}`))
+	if got := strings.Join(u.identifiers[Password], ","); got != "ann@example.com,b@example.com" {
+		t.Errorf("identifiers %q", got)
+	}
+	if len(u.identifiers[CodeAuth]) != 1 || len(u.verifiable) != 1 || len(u.recovery) != 2 {
+		t.Errorf("used for %+v", u)
+	}
+	f := htmlForm(map[string][]string{"traits.z": {"x@y.z"}, "traits.a": {""}, "traits.deep.n": {"7"}, "traits.deep.b": {"false", "true"}})
+	if got := string(f.traits(s)); got != `{"deep":{"b":true,"n":7},"z":"x@y.z"}` {
+		t.Errorf("traits %s", got)
+	}
+}
+
+func TestSchemaMistakes(t *testing.T) {
+	for _, text := range []string{`[`, `{}`, `{"properties":{"traits":{"type":"bogus"}}}`, `{"properties":{"traits":{"$ref":"https://example.com/x.json"}}}`,
+		`{"properties":{"traits":{"type":"object","properties":{"a":{"$ref":"#/properties/traits"}}}}}`} {
+		if _, err := NewSchema("s", []byte(text)); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	s, err := NewSchema("s", []byte(DefaultSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for traits, want := range map[string]map[string]int{
+		`{"email":"ann@example.com"}`:               nil,
+		`{}`:                                        {"traits.email": 4000002},
+		`{"email":"x"}`:                             {"traits.email": 4000040},
+		`{"email":"not an address"}`:                {"traits.email": 4000040},
+		`{"email":"a@b.cd","name":{"first":7}}`:     {"traits.name.first": 4000026},
+		`{"email":"a@b.cd","other":"x"}`:            {"": 4000001},
+		`{"email":"Ann <ann@example.com>"}`:         {"traits.email": 4000040},
+		`{"email":"ann@example.com\r\nBcc: x@y.z"}`: {"traits.email": 4000040},
+	} {
+		err := s.validate(json.RawMessage(traits))
+		var form *FormError
+		if !errors.As(err, &form) {
+			if want != nil {
+				t.Errorf("%s: %v", traits, err)
+			}
+			continue
+		}
+		for node, id := range want {
+			texts := form.Nodes[node]
+			if node == "" {
+				texts = form.Texts
+			}
+			if !slices.ContainsFunc(texts, func(x Text) bool { return x.ID == id }) {
+				t.Errorf("%s: node %q has %v, want %d", traits, node, texts, id)
+			}
+		}
+		if want == nil {
+			t.Errorf("%s: %+v", traits, form)
+		}
+	}
+}
+
+func TestNormalize(t *testing.T) {
+	for in, want := range map[string]string{
+		" Ann@Example.COM ": "ann@example.com", "+49 (30) 12-34.56": "+4930123456", "ann": "ann",
+		"a\u200bnn": "", "": "", "a\u202enn": "", "+0123456789": "+0123456789",
+	} {
+		if got, ok := normalize(in); got != want || ok != (want != "") {
+			t.Errorf("%q becomes %q, %t: want %q", in, got, ok, want)
+		}
+	}
+}
+
+func TestSimilar(t *testing.T) {
+	for _, tt := range []struct {
+		password, identifier string
+		want                 bool
+	}{
+		{"ann@example.com", "ann@example.com", true},
+		{"ann@example.com1", "ann@example.com", true},
+		{"annexample", "ann@example.com", true},
+		{"a stone wall of 7 colours", "ann@example.com", false},
+		{strings.Repeat("x", 10_000), strings.Repeat("y", 10_000), false},
+	} {
+		if got := similar(tt.password, tt.identifier); got != tt.want {
+			t.Errorf("%.30q and %.30q: %t", tt.password, tt.identifier, got)
+		}
+	}
+}
+
+func TestHasher(t *testing.T) {
+	h := newHasher(HashOptions{Memory: 64, Iterations: 1})
+	text, err := h.hash(t.Context(), "right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]bool{"right": true, "wrong": false, "": false} {
+		ok, old, err := h.verify(t.Context(), text, password)
+		if err != nil || ok != want || old {
+			t.Errorf("%q: %t, old %t, %v", password, ok, old, err)
+		}
+	}
+	other := newHasher(HashOptions{Memory: 128, Iterations: 1})
+	if ok, old, err := other.verify(t.Context(), text, "right"); err != nil || !ok || !old {
+		t.Errorf("with other parameters: %t, old %t, %v", ok, old, err)
+	}
+	for _, bad := range []string{"", "x", "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$", "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$c3Vtc3Vtc3Vtc3Vtc3VtIQ",
+		"$argon2id$v=19$m=64,t=4000000000,p=1$c2FsdHNhbHQ$c3Vtc3Vtc3Vtc3Vtc3VtIQ", "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$c3Vtc3Vtc3Vtc3Vtc3VtIQ"} {
+		if _, _, err := h.verify(t.Context(), bad, "x"); errs.KindOf(err) != errs.Unsupported {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if err := h.waste(t.Context(), "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHasherIsBounded holds all memory, so that nobody else gets a turn.
+func TestHasherIsBounded(t *testing.T) {
+	h := newHasher(HashOptions{Memory: 64, Iterations: 1, MaxWait: time.Millisecond})
+	if err := h.memory.Acquire(t.Context(), h.total); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.hash(t.Context(), "x"); errs.KindOf(err) != errs.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	h.memory.Release(h.total)
+	var wait sync.WaitGroup
+	h.options.MaxWait = time.Minute
+	for range 50 {
+		wait.Go(func() {
+			if _, err := h.hash(context.Background(), "x"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// TestFlowID opens flows by their ids, and by ids that were changed.
+func TestFlowID(t *testing.T) {
+	keys := func(secrets ...string) *secret.Keyring {
+		k, err := secret.New(secrets...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	const older, newer = "an older secret of the system", "a newer secret of the system"
+	s := &Service{keys: keys(older), options: Options{BaseURL: "http://id.example", Network: "default"}}
+	s.options.defaults()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	r := httptest.NewRequest("GET", "/", nil)
+	for _, f := range []Flow{
+		{Kind: Login, API: true}, {Kind: Login, Opening: Opening{Refresh: true, AAL: AAL2}}, {Kind: Verification, API: true},
+		{Kind: Settings, Owner: "ann", API: true}, {Kind: Settings, Owner: "ann"},
+	} {
+		f.IssuedAt = now
+		f.ID = s.newFlowID(&f, false)
+		check := func(s *Service, id, owner string, want bool) {
+			t.Helper()
+			got, err := s.unopened(r, id, owner)
+			if !want {
+				if err == nil {
+					t.Errorf("%+v: %s was taken for %+v", f, id, got)
+				}
+				return
+			}
+			if err != nil {
+				t.Errorf("%+v: %v", f, err)
+			} else if got.Kind != f.Kind || got.API != f.API || got.Refresh != f.Refresh || got.AAL != f.AAL || got.Owner != f.Owner || !got.IssuedAt.Equal(now) {
+				t.Errorf("got %+v, want %+v", got, f)
+			}
+		}
+		check(s, f.ID, "ann", true)
+		check(s, f.ID, "bob", f.Kind != Settings)
+		rotated, other, network := *s, *s, *s
+		rotated.keys, other.keys, network.options.Network = keys(newer, older), keys(newer), "other"
+		check(&rotated, f.ID, "ann", true)
+		check(&other, f.ID, "ann", false)
+		check(&network, f.ID, "ann", false)
+		for i := range f.ID {
+			changed := []byte(f.ID)
+			if changed[i]++; changed[i] == ':' {
+				changed[i] = '0'
+			}
+			check(s, string(changed), "ann", false)
+		}
+		check(s, NewID(), "ann", false)
+	}
+}

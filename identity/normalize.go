@@ -1,0 +1,43 @@
+package identity
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// normalize returns the one form of an identifier or address, whatever the user typed:
+// without blanks around it, e-mail addresses and names in lower case, telephone numbers
+// as + and digits. It reports false for what has invisible characters in it, which
+// would make two look the same.
+func normalize(text string) (string, bool) {
+	text = norm.NFKC.String(strings.TrimSpace(text))
+	for _, r := range text {
+		if !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) {
+			return "", false
+		}
+	}
+	if phone, ok := normalizePhone(text); ok {
+		return phone, true
+	}
+	return strings.ToLower(text), text != ""
+}
+
+// normalizePhone reads a telephone number with its country, as E.164 writes it, and
+// leaves out what people put between the digits.
+func normalizePhone(text string) (string, bool) {
+	if !strings.HasPrefix(text, "+") {
+		return "", false
+	}
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" -.()/", r) {
+			return -1
+		}
+		return r
+	}, text[1:])
+	if len(digits) < 7 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" || digits[0] == '0' {
+		return "", false
+	}
+	return "+" + digits, true
+}

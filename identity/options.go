@@ -1,0 +1,130 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options are settings of a Service. The zero value, with a BaseURL, works: pages are
+// our own, and registration is open.
+type Options struct {
+	// Network is the name of the tenant; it divides keys.
+	Network string
+
+	// BaseURL is where browsers reach the public API, without a slash at the end, such as
+	// https://id.example.com.
+	BaseURL string
+
+	Schemas       []*Schema // none: DefaultSchema, as default
+	DefaultSchema string    // its id; "": default
+
+	// ReturnTo is where browsers go after a flow that names nothing; "": a page of
+	// ours. AllowedReturnURLs are prefixes of what else a flow may name, see return.go.
+	ReturnTo          string
+	AllowedReturnURLs []string
+
+	Flows   map[Kind]FlowOptions // missing: as the zero value
+	ErrorUI string               // where browsers see errors; "": our page
+
+	SessionLifespan time.Duration // 0: 24 h
+	CookieName      string        // "": ory_kratos_session
+	CookieDomain    string        // "": the host alone
+	HostCookies     bool          // prefix cookies with __Host-
+	WhoamiAAL1      bool          // whoami answers before a second factor is given, if there is one
+
+	// PrivilegedAge is how long after a login credentials may be changed; 0: 15 min.
+	PrivilegedAge time.Duration
+	SettingsAAL1  bool // settings may be changed before a second factor is given
+
+	PasswordMinLength int                        // 0: 8
+	Hashing           HashOptions                // of passwords
+	LoginLimit        Limit                      // per account and method; zero: 5 free, then 1 s doubling to 15 min
+	Disabled          map[CredentialType]bool    // methods that are off
+	Client            func(*http.Request) string // the caller's address; nil: of the connection
+
+	Now func() time.Time // nil: time.Now
+
+	// LoginChallenges, if there is one, is told who logged in for OAuth2.
+	LoginChallenges LoginChallenges
+}
+
+// FlowOptions are those of one kind of flow.
+type FlowOptions struct {
+	Disabled bool
+	UI       string        // where browsers see the form; "": our page
+	Lifespan time.Duration // 0: 1 h
+	ReturnTo string        // after it; "": Options.ReturnTo
+	NoLogin  bool          // registration does not log in
+}
+
+func (o *Options) defaults() {
+	if o.DefaultSchema == "" {
+		o.DefaultSchema = "default"
+	}
+	if o.SessionLifespan <= 0 {
+		o.SessionLifespan = 24 * time.Hour
+	}
+	if o.CookieName == "" {
+		o.CookieName = "ory_kratos_session"
+	}
+	if o.PrivilegedAge <= 0 {
+		o.PrivilegedAge = 15 * time.Minute
+	}
+	if o.PasswordMinLength <= 0 {
+		o.PasswordMinLength = 8
+	}
+	if o.LoginLimit == (Limit{}) {
+		o.LoginLimit = Limit{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Forget: time.Hour}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Client == nil {
+		o.Client = peer
+	}
+	if o.ErrorUI == "" {
+		o.ErrorUI = o.BaseURL + "/error"
+	}
+	if o.ReturnTo == "" {
+		o.ReturnTo = o.BaseURL + "/settings"
+	}
+}
+
+// Validate reports all that is wrong.
+func (o *Options) Validate() error {
+	var bad []error
+	base, err := url.Parse(o.BaseURL)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || strings.HasSuffix(o.BaseURL, "/") {
+		bad = append(bad, fmt.Errorf("base URL %q: expected http:// or https:// and a host, without a slash at the end", o.BaseURL))
+	}
+	if o.HostCookies && (o.CookieDomain != "" || err == nil && base.Scheme != "https") {
+		bad = append(bad, errors.New("cookies with __Host- need https and no domain"))
+	}
+	for _, text := range append([]string{o.ReturnTo, o.ErrorUI}, o.AllowedReturnURLs...) {
+		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme == "") {
+			bad = append(bad, fmt.Errorf("URL %q: expected one with a scheme", text))
+		}
+	}
+	if o.PasswordMinLength != 0 && o.PasswordMinLength < 6 {
+		bad = append(bad, fmt.Errorf("the shortest password has %d characters: expected at least 6", o.PasswordMinLength))
+	}
+	return errors.Join(bad...)
+}
+
+func (o *Options) flow(k Kind) FlowOptions {
+	f := o.Flows[k]
+	if f.Lifespan <= 0 {
+		f.Lifespan = time.Hour
+	}
+	if f.UI == "" {
+		f.UI = o.BaseURL + "/" + string(k)
+	}
+	if f.ReturnTo == "" {
+		f.ReturnTo = o.ReturnTo
+	}
+	return f
+}

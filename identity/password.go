@@ -1,0 +1,280 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// maxPassword bounds what is hashed, in bytes.
+const maxPassword = 1024
+
+// passwordStrategy is the method password: something that only one person knows.
+type passwordStrategy struct{ s *Service }
+
+var _ Strategy = (*passwordStrategy)(nil)
+
+// passwordConfig is the config of a credential. Its name is Kratos's.
+type passwordConfig struct {
+	Hash string `json:"hashed_password"`
+}
+
+func (*passwordStrategy) Method() string { return string(Password) }
+
+func (p *passwordStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
+	switch f := st.Flow; {
+	case f.Kind == Login && f.requestedAAL() == AAL1 && f.State == Choose:
+		return append(p.s.identifierNodes(st), p.node("current-password"), p.button(textSignInPassword)), nil
+	case f.Kind == Registration && f.State == Choose:
+		return []Node{p.node("new-password"), p.button(textSignUp)}, nil
+	case f.Kind == Settings:
+		return []Node{p.node("new-password"), p.button(textLabelSave)}, nil
+	default:
+		return nil, nil
+	}
+}
+
+func (p *passwordStrategy) node(autocomplete string) Node {
+	return Input(p.Method(), "password", "password", &textLabelPassword).Required().Autocomplete(autocomplete)
+}
+
+func (p *passwordStrategy) button(label Text) Node {
+	return Button(p.Method(), "method", p.Method(), label)
+}
+
+func (p *passwordStrategy) Submit(ctx context.Context, st *Step) (Outcome, error) {
+	switch {
+	case st.Flow.Kind == Login && st.Flow.requestedAAL() == AAL1:
+		return Done, p.login(ctx, st)
+	case st.Flow.Kind == Registration:
+		return Done, p.register(ctx, st)
+	case st.Flow.Kind == Settings:
+		return Done, p.set(ctx, st)
+	default:
+		return Done, Wrong(textNoLoginMethod)
+	}
+}
+
+func (p *passwordStrategy) login(ctx context.Context, st *Step) error {
+	password := st.Form.Text("password")
+	identifier := st.identifier()
+	missing := &FormError{Nodes: map[string][]Text{}}
+	if identifier == "" {
+		missing.Nodes["identifier"] = []Text{textMissing("identifier")}
+	}
+	if password == "" {
+		missing.Nodes["password"] = []Text{textMissing("password")}
+	}
+	if len(missing.Nodes) > 0 {
+		return missing
+	}
+	key := "login password " + identifier
+	if err := p.s.attempt(ctx, st, key); err != nil {
+		return err
+	}
+	i, err := p.s.store.Find(ctx, Password, identifier)
+	if errs.KindOf(err) == errs.NotFound {
+		if err := p.s.hasher.waste(ctx, password); err != nil {
+			return err
+		}
+		return Wrong(textWrongCredentials)
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.check(ctx, st, i, password); err != nil {
+		return err
+	}
+	st.Also(Forgive{[]string{key}})
+	st.Prove(i, p.Method(), AAL1)
+	return nil
+}
+
+// check compares the password, and replaces a hash that is older than it should be.
+func (p *passwordStrategy) check(ctx context.Context, st *Step, i *Identity, password string) error {
+	c := i.Credentials[Password]
+	config, err := p.config(c)
+	if err != nil {
+		return err
+	}
+	ok, old, err := p.s.hasher.verify(ctx, config.Hash, password)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return Wrong(textWrongCredentials)
+	}
+	if old {
+		if err := p.put(ctx, i, password, st); err != nil {
+			return err
+		}
+		st.Also(SaveIdentity{i})
+	}
+	return nil
+}
+
+func (p *passwordStrategy) config(c Credential) (config passwordConfig, err error) {
+	if err := json.Unmarshal(c.Config, &config); err != nil {
+		return config, errs.Wrap(errs.Internal, err, "the config of a password is malformed")
+	}
+	return config, nil
+}
+
+// put gives the identity the password.
+func (p *passwordStrategy) put(ctx context.Context, i *Identity, password string, st *Step) error {
+	hash, err := p.s.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	config, err := json.Marshal(passwordConfig{hash})
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "the config of a password cannot be encoded")
+	}
+	i.SetCredential(Credential{Type: Password, Identifiers: st.Schema.read(i.Traits).identifiers[Password], Config: config}, st.Now)
+	return nil
+}
+
+func (p *passwordStrategy) register(ctx context.Context, st *Step) error {
+	password := st.Form.Text("password")
+	identifiers := st.Schema.read(st.Identity.Traits).identifiers[Password]
+	if err := p.policy(password, identifiers); err != nil {
+		return err
+	}
+	if len(identifiers) == 0 {
+		return Wrong(textNoIdentifier)
+	}
+	if err := p.put(ctx, st.Identity, password, st); err != nil {
+		return err
+	}
+	st.Prove(st.Identity, p.Method(), AAL1)
+	return nil
+}
+
+func (p *passwordStrategy) set(ctx context.Context, st *Step) error {
+	password := st.Form.Text("password")
+	identifiers := st.Schema.read(st.Identity.Traits).identifiers[Password]
+	if err := p.policy(password, identifiers); err != nil {
+		return err
+	}
+	if len(identifiers) == 0 {
+		return Wrong(textNoIdentifier)
+	}
+	if c, ok := st.Identity.Credentials[Password]; ok {
+		config, err := p.config(c)
+		if err != nil {
+			return err
+		}
+		if same, _, err := p.s.hasher.verify(ctx, config.Hash, password); err == nil && same {
+			return WrongAt("password", textSamePassword)
+		}
+	}
+	if err := p.put(ctx, st.Identity, password, st); err != nil {
+		return err
+	}
+	st.Also(RevokeSessions{Identity: st.Identity.ID, Except: st.Session.ID})
+	return nil
+}
+
+// policy says whether a password is good enough.
+func (p *passwordStrategy) policy(password string, identifiers []string) error {
+	n := utf8.RuneCountInString(password)
+	switch {
+	case password == "":
+		return WrongAt("password", textMissing("password"))
+	case n < p.s.options.PasswordMinLength:
+		return WrongAt("password", textShortPassword(p.s.options.PasswordMinLength, n))
+	case len(password) > maxPassword:
+		return WrongAt("password", textLongPassword(maxPassword, len(password)))
+	}
+	for _, id := range identifiers {
+		if similar(strings.ToLower(password), id) {
+			return WrongAt("password", textTooSimilar)
+		}
+	}
+	return nil
+}
+
+// maxCompared bounds the work of similar, in bytes.
+const maxCompared = 256
+
+// similar reports whether a password is an identifier with few changes, or mostly a
+// part of it.
+func similar(password, identifier string) bool {
+	a, b := password[:min(len(password), maxCompared)], identifier[:min(len(identifier), maxCompared)]
+	distance := make([]int, len(b)+1)
+	common := make([]int, len(b)+1)
+	longest := 0
+	for j := range distance {
+		distance[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal, run := distance[0], common[0]
+		distance[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost, length := 1, 0
+			if a[i-1] == b[j-1] {
+				cost, length = 0, run+1
+			}
+			diagonal, distance[j] = distance[j], min(distance[j]+1, distance[j-1]+1, diagonal+cost)
+			run, common[j] = common[j], length
+			longest = max(longest, length)
+		}
+	}
+	return distance[len(b)] < 5 || 2*longest > len(a)
+}
+
+// identifierNodes ask who wants to log in, unless that is known.
+func (s *Service) identifierNodes(st *Step) []Node {
+	if st.Flow.Refresh && st.Identity != nil {
+		if ids := st.Schema.read(st.Identity.Traits).identifiers[Password]; len(ids) > 0 {
+			return []Node{Hidden(groupDefault, "identifier", ids[0])}
+		}
+	}
+	return []Node{Input(groupDefault, "identifier", "text", s.identifierLabel(st.Schema)).Required().Autocomplete("username")}
+}
+
+// identifierLabel is the title of the trait that is the identifier, if there is one.
+func (s *Service) identifierLabel(schema *Schema) *Text {
+	label, n := textLabelID, 0
+	for _, f := range schema.fields {
+		if c := f.use.Credentials; (c.Password.Identifier || c.Code.Identifier) && f.title != "" {
+			label = labelOf(f.title, f.name())
+			n++
+		}
+	}
+	if n != 1 {
+		label = textLabelID
+	}
+	return &label
+}
+
+// identifier is what the form says about who wants to log in, normalized; "" if
+// nothing usable.
+func (st *Step) identifier() string {
+	text := st.Form.Text("identifier")
+	if text == "" {
+		text = st.Form.Text("password_identifier")
+	}
+	id, ok := normalize(text)
+	if !ok {
+		return ""
+	}
+	return id
+}
+
+// attempt counts an attempt to log in, before it is looked at.
+//
+// A *FormError: it comes too soon after others.
+func (s *Service) attempt(ctx context.Context, st *Step, key string) error {
+	allowed, next, err := s.store.Attempt(ctx, key, s.options.LoginLimit, st.Now)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return Wrong(textLocked(next.Sub(st.Now)))
+	}
+	return nil
+}

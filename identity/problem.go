@@ -1,0 +1,101 @@
+package identity
+
+import (
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// A Problem is an error that Kratos's clients know by its id. It is answered as it is,
+// not in a form.
+type Problem struct {
+	Kind    errs.Kind
+	ID      string // "" if there is none
+	Message string
+	Reason  string
+
+	RedirectTo string         // where a browser shall go on
+	UseFlow    string         // the id of a flow to go on with
+	ExpiredAt  time.Time      // when the flow expired
+	Details    map[string]any // more for clients
+}
+
+func (p *Problem) Error() string {
+	if p.Reason != "" {
+		return p.Message + ": " + p.Reason
+	}
+	return p.Message
+}
+
+// Unwrap gives the error its kind.
+func (p *Problem) Unwrap() error { return &errs.Error{Kind: p.Kind, Msg: p.Error()} }
+
+// Ids of problems.
+const (
+	idLoggedIn       = "session_already_available"
+	idNoSession      = "session_inactive"
+	idAAL1Required   = "session_aal1_required"
+	idAAL2Required   = "session_aal2_required"
+	idAALFulfilled   = "session_aal_already_fulfilled"
+	idRefresh        = "session_refresh_required"
+	idCSRF           = "security_csrf_violation"
+	idOtherIdentity  = "security_identity_mismatch"
+	idReturnTo       = "self_service_flow_return_to_forbidden"
+	idExpired        = "self_service_flow_expired"
+	idReplaced       = "self_service_flow_replaced"
+	idLocationChange = "browser_location_change_required"
+	idDisabled       = "self_service_flow_disabled"
+)
+
+func errLoggedIn() error {
+	return &Problem{Kind: errs.Invalid, ID: idLoggedIn, Message: "A valid session was detected and thus login is not possible. Did you forget to set `?refresh=true`?"}
+}
+
+func errNoSession() error {
+	return &Problem{Kind: errs.Unauthenticated, ID: idNoSession, Message: "No active session was found in this request."}
+}
+
+func errCSRF(reason string) error {
+	return &Problem{Kind: errs.Denied, ID: idCSRF, Message: "A security violation was detected, please fill out the form again.", Reason: reason}
+}
+
+func errReturnTo(url string) error {
+	return &Problem{Kind: errs.Invalid, ID: idReturnTo, Message: "Requested return_to URL is not allowed.",
+		Details: map[string]any{"return_to": url}}
+}
+
+func errDisabled(what string) error {
+	return &Problem{Kind: errs.Invalid, ID: idDisabled, Message: what + " is not allowed because it was disabled by the administrator."}
+}
+
+func errRefresh(login string) error {
+	return &Problem{Kind: errs.Denied, ID: idRefresh, Message: "The login session is too old and thus not allowed to update these fields. Please re-authenticate.", RedirectTo: login}
+}
+
+func errAAL2(login string) error {
+	return &Problem{Kind: errs.Denied, ID: idAAL2Required, Message: "The session does not fulfill the requested Authenticator Assurance Level", RedirectTo: login}
+}
+
+func errGoto(url string) error {
+	return &Problem{Kind: errs.Refused, ID: idLocationChange, Message: "browser location change required",
+		Reason: "In order to complete this flow please redirect the browser to the given URL.", RedirectTo: url}
+}
+
+// A FormError is what the user can mend: its messages are shown in the form.
+type FormError struct {
+	Texts []Text            // of the whole form
+	Nodes map[string][]Text // of nodes, by their names
+}
+
+func (e *FormError) Error() string { return "the form has mistakes" }
+
+// Unwrap gives the error its kind.
+func (e *FormError) Unwrap() error { return &errs.Error{Kind: errs.Invalid, Msg: e.Error()} }
+
+// Wrong returns a FormError about a whole form.
+func Wrong(texts ...Text) error { return &FormError{Texts: texts} }
+
+// WrongAt returns a FormError about one node.
+func WrongAt(node string, texts ...Text) error {
+	return &FormError{Nodes: map[string][]Text{node: texts}}
+}

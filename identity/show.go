@@ -1,0 +1,137 @@
+package identity
+
+import (
+	"context"
+	"time"
+)
+
+// A ShownFlow is a flow in Kratos's JSON.
+type ShownFlow struct {
+	ID             string        `json:"id"`
+	Type           string        `json:"type"` // browser or api
+	ExpiresAt      time.Time     `json:"expires_at"`
+	IssuedAt       time.Time     `json:"issued_at"`
+	RequestURL     string        `json:"request_url"`
+	ReturnTo       string        `json:"return_to,omitempty"`
+	Active         string        `json:"active,omitempty"`
+	UI             UI            `json:"ui"`
+	State          FlowState     `json:"state"`
+	Organization   string        `json:"organization_id,omitempty"`
+	Continue       []Continue    `json:"continue_with,omitempty"`
+	Identity       *IdentityBody `json:"identity,omitempty"` // of settings
+	Refresh        *bool         `json:"refresh,omitempty"`  // of logins
+	RequestedAAL   AAL           `json:"requested_aal,omitempty"`
+	LoginChallenge string        `json:"oauth2_login_challenge,omitempty"`
+	ExchangeCode   string        `json:"session_token_exchange_code,omitempty"`
+	Schema         string        `json:"identity_schema,omitempty"`
+	CreatedAt      time.Time     `json:"created_at,omitzero"`
+	UpdatedAt      time.Time     `json:"updated_at,omitzero"`
+}
+
+// A UI is a form.
+type UI struct {
+	Action   string `json:"action"`
+	Method   string `json:"method"`
+	Nodes    []Node `json:"nodes"`
+	Messages []Text `json:"messages,omitempty"`
+}
+
+// show builds the form of the flow in its present state. secret is what the browser is
+// known by, nil for native apps.
+func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow, error) {
+	f := st.Flow
+	out := &ShownFlow{
+		ID: f.ID, Type: "browser", ExpiresAt: f.ExpiresAt, IssuedAt: f.IssuedAt, RequestURL: f.RequestURL, ReturnTo: f.ReturnTo,
+		Active: f.Active, State: f.State, Organization: f.Organization, Continue: f.Continue,
+	}
+	if f.API {
+		out.Type = "api"
+	}
+	switch f.Kind {
+	case Login:
+		refresh := f.Refresh
+		out.Refresh, out.RequestedAAL, out.CreatedAt, out.UpdatedAt = &refresh, f.requestedAAL(), f.IssuedAt, f.IssuedAt
+	case Settings:
+		out.Identity = s.identityBody(st.Identity)
+	}
+	if f.Kind == Login || f.Kind == Registration {
+		out.LoginChallenge, out.ExchangeCode, out.Schema = f.LoginChallenge, f.ExchangeCode, f.Schema
+	}
+	nodes, err := s.nodes(ctx, st, secret)
+	if err != nil {
+		return nil, err
+	}
+	action := withQuery(s.options.BaseURL+"/self-service/"+string(f.Kind), "flow", f.ID)
+	out.UI = UI{Action: action, Method: "POST", Nodes: nodes, Messages: append(s.notices(st), f.Texts...)}
+	return out, nil
+}
+
+// notices are texts that follow from what the flow is.
+func (s *Service) notices(st *Step) (texts []Text) {
+	f := st.Flow
+	if !f.ExpiredAt.IsZero() && f.version == 0 {
+		texts = append(texts, textExpired(f.Kind, f.ExpiredAt, st.Now))
+	}
+	switch {
+	case f.Kind != Login || f.State != Choose:
+	case f.Refresh:
+		texts = append(texts, textConfirmItIsYou)
+	case f.requestedAAL() == AAL2:
+		texts = append(texts, textSecondFactor)
+	}
+	return texts
+}
+
+// nodes asks the strategies, and puts back what the user wrote and what is wrong with
+// it.
+func (s *Service) nodes(ctx context.Context, st *Step, secret []byte) ([]Node, error) {
+	f := st.Flow
+	token := ""
+	if secret != nil && !f.API {
+		token = maskCSRF(secret)
+	}
+	nodes := []Node{Hidden(groupDefault, "csrf_token", token).Required()}
+	if f.Kind == Registration && f.State == Choose {
+		nodes = append(nodes, st.Schema.nodes(groupDefault)...)
+	}
+	for _, one := range s.strategies {
+		more, err := one.Nodes(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, more...)
+	}
+	nodes = unique(nodes)
+	for i := range nodes {
+		n := &nodes[i]
+		if v, ok := f.Values[n.Attributes.Name]; ok && n.keeps() {
+			n.Attributes.Value = v
+		}
+		n.Messages = append(n.Messages, f.Nodes[n.Attributes.Name]...)
+	}
+	return nodes, nil
+}
+
+// unique leaves out inputs that an earlier strategy has asked for, such as the
+// identifier. Buttons of one name differ in their values.
+func unique(nodes []Node) []Node {
+	type key struct {
+		name  string
+		value any
+	}
+	seen := map[key]bool{}
+	out := nodes[:0]
+	for _, n := range nodes {
+		k := key{name: n.Attributes.Name}
+		if n.Attributes.Type == "submit" || n.Attributes.Type == "button" || n.Type != "input" {
+			k.name += " " + n.Attributes.ID
+			k.value = n.Attributes.Value
+		}
+		if seen[k] && n.Type == "input" {
+			continue
+		}
+		seen[k] = true
+		out = append(out, n)
+	}
+	return out
+}

@@ -1,0 +1,131 @@
+package identity
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// A Text is something that is shown to people, with an id by which a user interface
+// can translate it. Ids and wording are Kratos's.
+type Text struct {
+	ID      int            `json:"id"`
+	Text    string         `json:"text"`
+	Type    string         `json:"type"` // info, error or success
+	Context map[string]any `json:"context,omitempty"`
+}
+
+func info(id int, text string) Text    { return Text{ID: id, Text: text, Type: "info"} }
+func success(id int, text string) Text { return Text{ID: id, Text: text, Type: "success"} }
+func mistake(id int, text string) Text { return Text{ID: id, Text: text, Type: "error"} }
+
+// with adds to the context.
+func (t Text) with(key string, value any) Text {
+	c := map[string]any{key: value}
+	for k, v := range t.Context {
+		c[k] = v
+	}
+	t.Context = c
+	return t
+}
+
+// Labels and notices.
+var (
+	textConfirmItIsYou = info(1010003, "Please confirm this action by verifying that it is you.")
+	textSecondFactor   = info(1010004, "Please complete the second authentication challenge.")
+	textSignInPassword = info(1010022, "Sign in with password")
+	textSignUp         = info(1040001, "Sign up")
+	textSaved          = success(1050001, "Your changes have been saved!")
+	textLabelPassword  = info(1070001, "Password")
+	textLabelID        = info(1070004, "ID")
+	textLabelSave      = info(1070003, "Save")
+)
+
+// labelOf is the label of a trait, from the title in the schema.
+func labelOf(title, name string) Text {
+	return info(1070002, title).with("title", title).with("name", name)
+}
+
+// Mistakes.
+var (
+	textWrongCredentials = mistake(4000006, "The provided credentials are invalid, check for spelling mistakes in your password or username, email address, or phone number.")
+	textTaken            = mistake(4000007, "An account with the same identifier (email, phone, username, ...) exists already.")
+	textNoIdentifier     = mistake(4000009, "Could not find any login identifiers. Did you forget to set them? This could also be caused by a server misconfiguration.")
+	textTooSimilar       = mistake(4000031, "The password can not be used because it is too similar to the identifier.")
+	textSamePassword     = mistake(4000039, "The new password must be different from the old password.")
+	textNoLoginMethod    = mistake(4010002, "Could not find a strategy to log you in with. Did you fill out the form correctly?")
+	textNoSignUpMethod   = mistake(4010003, "Could not find a strategy to sign you up with. Did you fill out the form correctly?")
+	textNoSettingsMethod = mistake(4010004, "Could not find a strategy to update your settings. Did you fill out the form correctly?")
+	textNoRecoveryMethod = mistake(4010005, "Could not find a strategy to recover your account with. Did you fill out the form correctly?")
+	textNoVerifyMethod   = mistake(4010006, "Could not find a strategy to verify your account with. Did you fill out the form correctly?")
+	textDone             = mistake(4010007, "The request was already completed successfully and can not be retried.")
+	textInactive         = mistake(4010011, "This account has been disabled. Please contact support for assistance.")
+)
+
+func textGeneric(reason string) Text {
+	return mistake(4000001, reason).with("reason", reason)
+}
+
+func textMissing(property string) Text {
+	return mistake(4000002, fmt.Sprintf("Property %s is missing.", property)).with("property", property)
+}
+
+func textMinLength(want, got int) Text {
+	return mistake(4000003, fmt.Sprintf("length must be >= %d, but got %d", want, got)).with("min_length", want).with("actual_length", got)
+}
+
+func textMaxLength(want, got int) Text {
+	return mistake(4000017, fmt.Sprintf("length must be <= %d, but got %d", want, got)).with("max_length", want).with("actual_length", got)
+}
+
+func textPattern(pattern string) Text {
+	return mistake(4000004, fmt.Sprintf("does not match pattern %q", pattern)).with("pattern", pattern)
+}
+
+func textShortPassword(want, got int) Text {
+	return mistake(4000032, fmt.Sprintf("The password must be at least %d characters long, but got %d.", want, got)).
+		with("min_length", want).with("actual_length", got)
+}
+
+func textLongPassword(want, got int) Text {
+	return mistake(4000033, fmt.Sprintf("The password must be at most %d characters long, but got %d.", want, got)).
+		with("max_length", want).with("actual_length", got)
+}
+
+// expiredTexts are the ids of what a new flow says about the one that it replaces.
+var expiredTexts = map[Kind]int{Login: 4010001, Registration: 4040001, Settings: 4050001, Recovery: 4060005, Verification: 4070005}
+
+func textExpired(k Kind, at, now time.Time) Text {
+	ago := math.Max(now.Sub(at).Minutes(), 0)
+	return mistake(expiredTexts[k], fmt.Sprintf("The %s flow expired %.2f minutes ago, please try again.", k, ago)).
+		with("expired_at", at).with("expired_at_unix", at.Unix())
+}
+
+// textLocked is ours: attempts are limited, whether or not there is such an account.
+func textLocked(wait time.Duration) Text {
+	seconds := int(math.Ceil(wait.Seconds()))
+	return mistake(4000001, fmt.Sprintf("Too many attempts. Please try again in %d seconds.", seconds)).with("retry_after", seconds)
+}
+
+// english formats numbers in messages of the schema library.
+var english = message.NewPrinter(language.English)
+
+func textFormat(format string) Text {
+	switch format {
+	case "email":
+		return mistake(4000040, "Enter a valid email address")
+	case "tel":
+		return mistake(4000041, "Enter a valid phone number")
+	default:
+		return textGeneric(fmt.Sprintf("is not a valid %q", format))
+	}
+}
+
+func textType(want []string, got string) Text {
+	return mistake(4000026, fmt.Sprintf("expected %s, but got %s", strings.Join(want, " or "), got)).
+		with("allowed_types", want).with("actual_type", got)
+}

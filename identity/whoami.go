@@ -1,0 +1,296 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+func (s *Service) sessionCookie() string { return s.cookiePrefix() + s.options.CookieName }
+
+// token is what the request shows to be of a session, "" if nothing.
+func (s *Service) token(r *http.Request) string {
+	if token := r.Header.Get("X-Session-Token"); token != "" {
+		return token
+	}
+	if c, err := r.Cookie(s.sessionCookie()); err == nil && c.Value != "" {
+		return c.Value
+	}
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return ""
+}
+
+// sessionOf returns the session of a token with its identity, nil if there is none that
+// counts. It costs one round trip.
+func (s *Service) sessionOf(ctx context.Context, token string, now time.Time) (*Session, *Identity, error) {
+	if !strings.HasPrefix(token, tokenPrefix) {
+		return nil, nil, nil
+	}
+	session, i, err := s.store.SessionByToken(ctx, hashToken(token))
+	if errs.KindOf(err) == errs.NotFound {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if !session.valid(now) || i.State != Active {
+		return nil, nil, nil
+	}
+	return session, i, nil
+}
+
+// current is sessionOf for a request that must have a session, with a second factor if
+// the identity has one.
+func (s *Service) current(r *http.Request) (*Session, *Identity, error) {
+	session, i, err := s.sessionOf(r.Context(), s.token(r), s.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	if session == nil {
+		return nil, nil, &Problem{Kind: errs.Unauthenticated, Message: "The request could not be authorized", Reason: "No valid session credentials found in the request."}
+	}
+	if s.stepUp(session, i) {
+		return nil, nil, errAAL2(s.stepUpURL(""))
+	}
+	return session, i, nil
+}
+
+// whoami answers who has the session. What it answers changes rarely, so that a client
+// that asks again with If-None-Match is told that nothing did.
+func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
+	session, i, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	if r.URL.Query().Get("tokenize_as") != "" {
+		return errs.New(errs.Unsupported, "tokenize_as: this server has no templates of tokens")
+	}
+	body, err := json.Marshal(s.sessionBody(session, i))
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "the session cannot be encoded")
+	}
+	sum := sha256.Sum256(body)
+	h := w.Header()
+	h.Set("X-Kratos-Authenticated-Identity-Id", i.ID)
+	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:15])+`"`)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Vary", "Cookie, Authorization, X-Session-Token")
+	if r.Header.Get("If-None-Match") == h.Get("ETag") {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// mySessions lists the other sessions of the caller.
+func (s *Service) mySessions(w http.ResponseWriter, r *http.Request) error {
+	session, i, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	active := true
+	all, err := s.store.Sessions(r.Context(), SessionQuery{Identity: i.ID, Active: &active, Now: s.now()}, SessionPosition{}, maxPage)
+	if err != nil {
+		return err
+	}
+	bodies := []*SessionBody{}
+	for _, other := range all {
+		if other.ID != session.ID {
+			bodies = append(bodies, s.sessionBody(other, i))
+		}
+	}
+	return reply(w, http.StatusOK, bodies)
+}
+
+func (s *Service) revokeMyOthers(w http.ResponseWriter, r *http.Request) error {
+	session, i, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	var n int64
+	if err := s.store.Write(r.Context(), RevokeSessions{Identity: i.ID, Except: session.ID, Count: &n}); err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, map[string]int64{"count": n})
+}
+
+func (s *Service) revokeMine(w http.ResponseWriter, r *http.Request) error {
+	session, i, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if _, ok := parseUUID(id); !ok {
+		return errs.New(errs.Invalid, "session %.80q: expected a UUID", id)
+	}
+	if id == session.ID {
+		return errs.New(errs.Invalid, "the current session cannot be revoked here: log out")
+	}
+	if err := s.store.Write(r.Context(), RevokeSessions{Identity: i.ID, IDs: []string{id}}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+const logoutPrefix = "ory_lo_"
+
+// logoutToken lets a page log its session out. It follows from the session, so it
+// needs no place in the store.
+func (s *Service) logoutToken(session *Session) string {
+	return logoutPrefix + base64.RawURLEncoding.EncodeToString(s.keys.MAC(s.purpose("logout"), session.TokenHash))
+}
+
+// LogoutURL returns where the browser that sent r goes to log out.
+//
+// Unauthenticated: it is not logged in.
+func (s *Service) LogoutURL(r *http.Request, returnTo string) (url, token string, err error) {
+	session, _, err := s.sessionOf(r.Context(), s.token(r), s.now())
+	if err != nil {
+		return "", "", err
+	}
+	if session == nil {
+		return "", "", errNoSession()
+	}
+	to, err := s.returnTo(returnTo)
+	if err != nil {
+		return "", "", err
+	}
+	token = s.logoutToken(session)
+	return withQuery(s.options.BaseURL+"/self-service/logout", "token", token, "return_to", to), token, nil
+}
+
+func (s *Service) logoutURL(w http.ResponseWriter, r *http.Request) error {
+	url, token, err := s.LogoutURL(r, r.URL.Query().Get("return_to"))
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, map[string]string{"logout_url": url, "logout_token": token})
+}
+
+func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
+	to, err := s.returnTo(r.URL.Query().Get("return_to"))
+	if err != nil {
+		return err
+	}
+	session, i, err := s.sessionOf(r.Context(), s.token(r), s.now())
+	if err != nil {
+		return err
+	}
+	if session != nil {
+		text, _ := strings.CutPrefix(r.URL.Query().Get("token"), logoutPrefix)
+		mac, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || !s.keys.Verify(s.purpose("logout"), session.TokenHash, mac) {
+			return errCSRF("The logout token is missing, or of another session.")
+		}
+		if err := s.end(r, session, i); err != nil {
+			return err
+		}
+	}
+	s.setCookie(w, s.sessionCookie(), "", 0)
+	s.newCSRF(w)
+	if wantsJSON(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if to == "" {
+		to = withQuery(s.options.flow(Login).UI)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// end ends a session.
+func (s *Service) end(r *http.Request, session *Session, i *Identity) error {
+	now := s.now()
+	return s.store.Write(r.Context(), RevokeSessions{IDs: []string{session.ID}}, Record{Event{
+		ID: eventID(now), At: now, Type: "logout", Identity: i.ID, Session: session.ID, Client: s.options.Client(r),
+	}})
+}
+
+// logoutNative ends the session whose token is in the body.
+func (s *Service) logoutNative(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(r)
+	if err != nil {
+		return err
+	}
+	token := form.Text("session_token")
+	if token == "" {
+		return errs.New(errs.Invalid, "session_token is missing")
+	}
+	session, i, err := s.store.SessionByToken(r.Context(), hashToken(token))
+	if errs.KindOf(err) == errs.NotFound {
+		return &Problem{Kind: errs.Denied, Message: "The requested action was forbidden", Reason: "The provided Session Token could not be found, is invalid, or otherwise malformed."}
+	}
+	if err != nil {
+		return err
+	}
+	if session.Active {
+		if err := s.end(r, session, i); err != nil {
+			return err
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// A Subject is who is logged in, as OAuth2 wants to know it.
+type Subject struct {
+	Identity        *Identity // without credentials
+	Session         string
+	AAL             AAL
+	Methods         []string // RFC 8176 calls them amr; the names are ours
+	AuthenticatedAt time.Time
+}
+
+// LoginChallenges is what identity asks of OAuth2.
+type LoginChallenges interface {
+	// Accept says who logged in for a challenge, and returns where the browser goes on.
+	//
+	// NotFound, Expired: there is no such challenge, or no longer.
+	Accept(ctx context.Context, challenge string, who Subject) (url string, err error)
+}
+
+func (s *Service) subject(session *Session, i *Identity) Subject {
+	who := Subject{Identity: i, Session: session.ID, AAL: session.AAL, AuthenticatedAt: session.AuthenticatedAt}
+	for _, m := range session.Methods {
+		who.Methods = append(who.Methods, m.Method)
+	}
+	return who
+}
+
+// Subject returns who sent r.
+//
+// Unauthenticated: nobody is logged in. Denied: a second factor is needed first.
+func (s *Service) Subject(r *http.Request) (Subject, error) {
+	session, i, err := s.current(r)
+	if err != nil {
+		return Subject{}, err
+	}
+	return s.subject(session, i), nil
+}
+
+// LoginURL is where a browser goes to log in, and to come back to a URL of this
+// server, or one that is allowed. fresh asks for a login although there is one; aal2
+// for a second factor.
+func (s *Service) LoginURL(back string, fresh, aal2 bool) string {
+	refresh, aal := "", ""
+	if fresh {
+		refresh = "true"
+	}
+	if aal2 {
+		aal = string(AAL2)
+	}
+	return withQuery(s.options.BaseURL+"/self-service/login/browser", "return_to", back, "refresh", refresh, "aal", aal)
+}

@@ -1,0 +1,230 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// An IdentityConfig is about identities and what they do by themselves. Below
+// "identity." the names are Kratos's.
+type IdentityConfig struct {
+	Enabled       bool // also without Dev, and without schemas
+	Schemas       identitySchemas
+	DefaultSchema string
+
+	ReturnTo       string
+	AllowedReturns []string
+	ErrorUI        string
+	Login          IdentityFlow
+	Registration   IdentityFlow
+	Settings       IdentityFlow
+	PrivilegedAge  time.Duration
+	SettingsAAL    string
+
+	Password          bool
+	PasswordMinLength int
+	HashMemory        int // KiB
+	HashIterations    int
+	HashDuration      time.Duration
+	HashDedicated     int64 // bytes
+
+	SessionLifespan time.Duration
+	CookieName      string
+	CookieDomain    string
+	WhoamiAAL       string
+}
+
+// An IdentityFlow is one kind of flow.
+type IdentityFlow struct {
+	Enabled  bool
+	UI       string
+	Lifespan time.Duration
+	ReturnTo string
+	Session  bool // after a registration
+}
+
+var identitySettings = []setting{
+	{"identity.enabled", "identity", "false", "keep identities, with Kratos's API and pages on the public listener; also on with --dev, and with identity.schemas",
+		func(c *Config) any { return &c.Identity.Enabled }, nil},
+	{"identity.schemas", "", "", "the identity schemas, a list of id, url (file:// or base64://) and selfservice_selectable; empty: one called default, with an e-mail address and a name",
+		func(c *Config) any { return &c.Identity.Schemas }, nil},
+	{"identity.default_schema_id", "", "default", "the schema of identities that name none",
+		func(c *Config) any { return &c.Identity.DefaultSchema }, nil},
+	{"identity.selfservice.default_browser_return_url", "", "", "where browsers go after a flow that names nothing; empty: the settings page",
+		func(c *Config) any { return &c.Identity.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.allowed_return_urls", "", "", "a list of URLs at or below which return_to may lead, beside this server",
+		func(c *Config) any { return &c.Identity.AllowedReturns }, areURLs},
+	{"identity.selfservice.flows.error.ui_url", "", "", "where browsers see errors; empty: a page of this server",
+		func(c *Config) any { return &c.Identity.ErrorUI }, isURLOrEmpty},
+	{"identity.selfservice.flows.login.ui_url", "", "", "where browsers see the form; empty: a page of this server",
+		func(c *Config) any { return &c.Identity.Login.UI }, isURLOrEmpty},
+	{"identity.selfservice.flows.login.lifespan", "", "1h", "how long a flow can be submitted",
+		func(c *Config) any { return &c.Identity.Login.Lifespan }, isPositive},
+	{"identity.selfservice.flows.login.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
+		func(c *Config) any { return &c.Identity.Login.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.flows.registration.enabled", "", "true", "let people register",
+		func(c *Config) any { return &c.Identity.Registration.Enabled }, nil},
+	{"identity.selfservice.flows.registration.ui_url", "", "", "where browsers see the form; empty: a page of this server",
+		func(c *Config) any { return &c.Identity.Registration.UI }, isURLOrEmpty},
+	{"identity.selfservice.flows.registration.lifespan", "", "1h", "how long a flow can be submitted",
+		func(c *Config) any { return &c.Identity.Registration.Lifespan }, isPositive},
+	{"identity.selfservice.flows.registration.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
+		func(c *Config) any { return &c.Identity.Registration.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.flows.registration.after.session", "", "true", "log in who has registered",
+		func(c *Config) any { return &c.Identity.Registration.Session }, nil},
+	{"identity.selfservice.flows.settings.ui_url", "", "", "where browsers see the form; empty: a page of this server",
+		func(c *Config) any { return &c.Identity.Settings.UI }, isURLOrEmpty},
+	{"identity.selfservice.flows.settings.lifespan", "", "1h", "how long a flow can be submitted",
+		func(c *Config) any { return &c.Identity.Settings.Lifespan }, isPositive},
+	{"identity.selfservice.flows.settings.privileged_session_max_age", "", "15m", "how long after a login credentials, identifiers and addresses may be changed",
+		func(c *Config) any { return &c.Identity.PrivilegedAge }, isPositive},
+	{"identity.selfservice.flows.settings.required_aal", "", "highest_available", "aal1: the second factor need not be given, by those who have one, to see the settings",
+		func(c *Config) any { return &c.Identity.SettingsAAL }, oneOf("highest_available", "aal1")},
+	{"identity.selfservice.methods.password.enabled", "", "true", "let people log in by password",
+		func(c *Config) any { return &c.Identity.Password }, nil},
+	{"identity.selfservice.methods.password.config.min_password_length", "", "8", "characters of the shortest password",
+		func(c *Config) any { return &c.Identity.PasswordMinLength }, isPositive},
+	{"identity.hashers.argon2.memory", "", "0", "KiB that the hash of a password takes; 0: as much as expected_duration allows on this machine",
+		func(c *Config) any { return &c.Identity.HashMemory }, isNotNegative},
+	{"identity.hashers.argon2.iterations", "", "0", "passes over that memory; 0: as memory",
+		func(c *Config) any { return &c.Identity.HashIterations }, isNotNegative},
+	{"identity.hashers.argon2.expected_duration", "", "150ms", "how long a hash shall take, where the two above are 0",
+		func(c *Config) any { return &c.Identity.HashDuration }, isPositive},
+	{"identity.hashers.argon2.dedicated_memory", "", "268435456", "bytes that all hashes at the same time may take; who comes in vain is told to try again",
+		func(c *Config) any { return &c.Identity.HashDedicated }, isPositive},
+	{"identity.session.lifespan", "", "24h", "how long a session lasts",
+		func(c *Config) any { return &c.Identity.SessionLifespan }, isPositive},
+	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
+		func(c *Config) any { return &c.Identity.CookieName }, nil},
+	{"identity.session.cookie.domain", "", "", "domain of the cookies; empty: the host of the public URL alone",
+		func(c *Config) any { return &c.Identity.CookieDomain }, nil},
+	{"identity.session.whoami.required_aal", "", "highest_available", "aal1: a session counts before the second factor is given, by those who have one",
+		func(c *Config) any { return &c.Identity.WhoamiAAL }, oneOf("highest_available", "aal1")},
+}
+
+// hasIdentity reports whether identities are kept.
+func (c Config) hasIdentity() bool {
+	return c.Identity.Enabled || c.Dev || len(c.Identity.Schemas) > 0
+}
+
+func (c Config) identityOptions(public net.Addr) (identity.Options, error) {
+	i := c.Identity
+	o := identity.Options{
+		BaseURL: c.publicURL(public), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: i.AllowedReturns, ErrorUI: i.ErrorUI,
+		Flows: map[identity.Kind]identity.FlowOptions{
+			identity.Login:        {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo},
+			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session},
+			identity.Settings:     {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan},
+		},
+		SessionLifespan: i.SessionLifespan, CookieName: i.CookieName, CookieDomain: i.CookieDomain,
+		WhoamiAAL1: i.WhoamiAAL == "aal1", SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
+		PasswordMinLength: i.PasswordMinLength,
+		Disabled:          map[identity.CredentialType]bool{identity.Password: !i.Password},
+		Hashing: identity.HashOptions{
+			Memory: uint32(i.HashMemory), Iterations: uint32(i.HashIterations), Budget: i.HashDuration, MaxMemory: i.HashDedicated,
+		},
+	}
+	for _, schema := range i.Schemas {
+		text, err := schema.text()
+		if err != nil {
+			return o, err
+		}
+		compiled, err := identity.NewSchema(schema.ID, text)
+		if err != nil {
+			return o, err
+		}
+		compiled.Selectable = schema.Selectable
+		o.Schemas = append(o.Schemas, compiled)
+	}
+	return o, nil
+}
+
+// An identitySchema says where a schema is.
+type identitySchema struct {
+	ID         string `json:"id"`
+	URL        string `json:"url"`
+	Selectable bool   `json:"selfservice_selectable"`
+}
+
+type identitySchemas []identitySchema
+
+// parse implements parser: a list, or a text that is one in JSON.
+func (s *identitySchemas) parse(raw any) error {
+	text, isText := raw.(string)
+	if isText && strings.TrimSpace(text) == "" {
+		return nil
+	}
+	if !isText {
+		encoded, err := json.Marshal(raw)
+		if err != nil {
+			return fmt.Errorf("expected a list of id and url, got %s", describe(raw))
+		}
+		text = string(encoded)
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*[]identitySchema)(s)); err != nil {
+		return fmt.Errorf("expected a list of id, url and selfservice_selectable: %w", err)
+	}
+	for i, one := range *s {
+		if one.ID == "" || one.URL == "" {
+			return fmt.Errorf("schema %d has no id or no url", i)
+		}
+	}
+	return nil
+}
+
+// text reads the schema.
+//
+// Invalid: the URL is of another kind, or there is nothing.
+func (s identitySchema) text() ([]byte, error) {
+	if encoded, ok := strings.CutPrefix(s.URL, "base64://"); ok {
+		text, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			return nil, errs.New(errs.Invalid, "identity.schemas: %s: the text after base64:// is no base64", s.ID)
+		}
+		return text, nil
+	}
+	path, _ := strings.CutPrefix(s.URL, "file://")
+	if strings.Contains(path, "://") {
+		return nil, errs.New(errs.Invalid, "identity.schemas: %s: url is %.80q: expected file:// or base64://", s.ID, s.URL)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "identity.schemas: %s: %v", s.ID, err)
+	}
+	return text, nil
+}
+
+func isURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" {
+		return fmt.Errorf("expected a URL, got %q", text)
+	}
+	return nil
+}
+
+func isURLOrEmpty(value any) error {
+	if text := *value.(*string); text != "" {
+		return isURL(text)
+	}
+	return nil
+}
+
+func areURLs(value any) error {
+	var bad []error
+	for _, text := range *value.(*[]string) {
+		bad = append(bad, isURL(text))
+	}
+	return errors.Join(bad...)
+}
