@@ -163,6 +163,14 @@ func (s *state) must(namespace string) (uint32, error) {
 
 // declared returns the number of a namespace that the model has.
 func (s *state) declared(namespace string) (uint32, bool) {
+	for i := range s.program.few {
+		if n := &s.program.few[i]; n.name == namespace {
+			return n.number, true
+		}
+	}
+	if len(s.program.few) > 0 {
+		return 0, false
+	}
 	number, ok := s.snap.Namespace(namespace)
 	return number, ok && int(number) < len(s.program.namespaces) && s.program.namespaces[number] != nil
 }

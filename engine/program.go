@@ -13,12 +13,22 @@ import (
 type program struct {
 	namespaces []*namespaceRules // by namespace number; nil: the model has no such namespace
 	compat     bool
+	few        []numbered // the model's namespaces, if they are few
 
 	backwards struct {
 		once  sync.Once
 		reach *reach
 	}
 }
+
+// numbered is a namespace with its number. To compare a handful of names is quicker
+// than to hash one.
+type numbered struct {
+	name   string
+	number uint32
+}
+
+const fewNamespaces = 12
 
 // namespaceRules is what a namespace declares. One without rules is open: any
 // relation may be stored there.
@@ -80,6 +90,9 @@ func compile(m *opl.Model, b *graph.Builder, compat bool) *program {
 		c.fill(ns)
 	}
 	for _, ns := range m.Namespaces {
+		if len(m.Namespaces) <= fewNamespaces {
+			c.p.few = append(c.p.few, numbered{ns.Name, b.Namespace(ns.Name)})
+		}
 		flatten(c.p.namespaces[b.Namespace(ns.Name)].rules)
 	}
 	return c.p

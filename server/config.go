@@ -19,6 +19,7 @@ type Config struct {
 	Store    StoreConfig
 	Auth     AuthConfig
 	Secrets  SecretsConfig
+	OAuth    OAuthConfig
 	Identity IdentityConfig
 	Model    ModelConfig
 	Compat   string // "" or "keto"
@@ -43,12 +44,11 @@ type Config struct {
 
 // Serve says where the server listens. Port 0 takes any free port.
 type Serve struct {
-	Read      Listener
-	Write     Listener
-	Public    Listener // OAuth2, OpenID Connect, the self-service flows and their pages; "" keeps it closed
-	PublicURL string   // where browsers reach Public; "": http:// and its address
-	Metrics   Listener // "" keeps it closed
-	OPL       Listener // Keto's port for its syntax check; "" keeps it closed
+	Read    Listener
+	Write   Listener
+	Public  Listener // OAuth2, OpenID Connect, the self-service flows and their pages; "" keeps it closed
+	Metrics Listener // "" keeps it closed
+	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
 
 	// Pprof lets the metrics listener serve profiles of the process.
 	Pprof bool

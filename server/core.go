@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -15,7 +16,8 @@ import (
 type core struct {
 	networks []*network
 	guard    *guard
-	secrets  *secret.Keyring
+	secrets  *secret.Keyring // nil: OAuth2 and identity are off
+	public   net.Listener    // nil: closed
 	opl      opl.Options
 	limits   Limits
 	model    *modelSource // nil if the model is the store's

@@ -14,6 +14,7 @@ import (
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
 )
 
 // Names of headers, and in lower case of gRPC metadata.
@@ -32,6 +33,7 @@ type network struct {
 	name   string
 	engine *engine.Engine
 	feed   *engine.Feed
+	oauth  *oauth.Provider   // nil: off
 	people *identity.Service // nil: no identities are kept
 }
 

@@ -2,21 +2,20 @@ package server
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"strings"
+	"net/url"
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// openIdentity makes the identity service of each network, once it is known where the
-// public listener is.
-func (s *Server) openIdentity(ctx context.Context, c Config, public net.Addr) error {
-	if !c.hasIdentity() {
+// openIdentity makes the identity service of each network. base is where browsers reach
+// the public listener.
+func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
+	if !s.config.hasIdentity() {
 		return nil
 	}
-	o, err := c.identityOptions(public)
+	o, err := s.config.identityOptions(base)
 	if err != nil {
 		return err
 	}
@@ -63,12 +62,4 @@ func (c *core) failIdentity(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	c.guard.usual.people.Fail(w, r, err, codeOf(err).http, text(err))
-}
-
-// publicURL is where browsers reach the public listener.
-func (c Config) publicURL(public net.Addr) string {
-	if c.Serve.PublicURL != "" {
-		return strings.TrimSuffix(c.Serve.PublicURL, "/")
-	}
-	return "http://" + public.String()
 }

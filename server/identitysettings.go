@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -117,10 +116,10 @@ func (c Config) hasIdentity() bool {
 	return c.Identity.Enabled || c.Dev || len(c.Identity.Schemas) > 0
 }
 
-func (c Config) identityOptions(public net.Addr) (identity.Options, error) {
+func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	i := c.Identity
 	o := identity.Options{
-		BaseURL: c.publicURL(public), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: i.AllowedReturns, ErrorUI: i.ErrorUI,
+		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: i.AllowedReturns, ErrorUI: i.ErrorUI,
 		Flows: map[identity.Kind]identity.FlowOptions{
 			identity.Login:        {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo},
 			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session},
@@ -210,13 +209,6 @@ func isURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {
 		return fmt.Errorf("expected a URL, got %q", text)
-	}
-	return nil
-}
-
-func isURLOrEmpty(value any) error {
-	if text := *value.(*string); text != "" {
-		return isURL(text)
 	}
 	return nil
 }

@@ -12,18 +12,23 @@ import (
 
 func operateDocument(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/operate.md")
+	return document(t, "operate")
+}
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/" + name + ".md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// TestSettingsDocument holds the settings against docs/operate.md: each has a row
+// TestSettingsDocument holds the settings against the documents that list them: each has a row
 // with its flag and default, and no row is of something else.
 func TestSettingsDocument(t *testing.T) {
 	rows := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z][a-z0-9._]*)` \\|([^|]*)\\|([^|]*)\\|").FindAllStringSubmatch(operateDocument(t), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z][a-z0-9._]*)` \\|([^|]*)\\|([^|]*)\\|").FindAllStringSubmatch(operateDocument(t)+document(t, "oauth"), -1) {
 		if !strings.HasPrefix(row[1], "cardea_") {
 			rows[row[1]] = row[2] + "|" + row[3]
 		}

@@ -19,8 +19,8 @@ import (
 // A door says what one port serves.
 type door struct {
 	name, address string
+	listener      net.Listener                // nil: one is made for the address
 	role          string                      // that API keys need there; "": any
-	opened        func(net.Addr) error        // nil: nothing has to know where it is
 	services      func(grpc.ServiceRegistrar) // nil: no gRPC
 	routes        func(*routes)
 }
@@ -36,18 +36,22 @@ type port struct {
 	end     context.CancelFunc // ends the streams and watches
 }
 
+func listen(name, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, errs.New(errs.Unavailable, "serve.%s.address: cannot listen: %v", name, err)
+	}
+	return l, nil
+}
+
 // openPort listens at the door's address.
 //
-// Unavailable: the address is in use, or not one of this machine. Other kinds as from
-// the door's opened.
+// Unavailable: the address is in use, or not one of this machine.
 func (c *core) openPort(d door) (*port, error) {
-	l, err := net.Listen("tcp", d.address)
-	if err != nil {
-		return nil, errs.New(errs.Unavailable, "serve.%s.address: cannot listen: %v", d.name, err)
-	}
-	if d.opened != nil {
-		if err := d.opened(l.Addr()); err != nil {
-			_ = l.Close()
+	l := d.listener
+	if l == nil {
+		var err error
+		if l, err = listen(d.name, d.address); err != nil {
 			return nil, err
 		}
 	}

@@ -2,4 +2,7 @@ package server
 
 // publicRoutes is what people and applications reach without an API key: they
 // identify themselves by the protocols that are spoken there.
-func (c *core) publicRoutes(rs *routes) { c.identityRoutes(rs) }
+func (c *core) publicRoutes(rs *routes) {
+	c.publicOAuth(rs)
+	c.identityRoutes(rs)
+}

@@ -70,12 +70,12 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 			return err
 		}
 	}
+	if err := s.openPublic(ctx); err != nil {
+		return err
+	}
 	for _, d := range s.core.doors(c.Serve) {
 		if d.address == "" || d.name == "public" && s.core.secrets == nil {
 			continue
-		}
-		if d.name == "public" {
-			d.opened = func(at net.Addr) error { return s.openIdentity(ctx, c, at) }
 		}
 		p, err := s.core.openPort(d)
 		if err != nil {
@@ -171,6 +171,7 @@ func (c *core) doors(at Serve) []door {
 			routes: func(rs *routes) {
 				ketoHTTP.writeRoutes(rs)
 				cardeaHTTP.writeRoutes(rs)
+				c.adminOAuth(rs)
 			},
 		},
 		{
@@ -182,7 +183,7 @@ func (c *core) doors(at Serve) []door {
 			routes: ketoHTTP.syntaxRoutes,
 		},
 		{
-			name: "public", address: at.Public.Address,
+			name: "public", address: at.Public.Address, listener: c.public,
 			routes: func(rs *routes) { c.publicRoutes(rs) },
 		},
 		{
@@ -282,6 +283,9 @@ func (s *Server) purge(ctx context.Context) {
 
 // close frees what is there of a server that does not run, or no longer.
 func (s *Server) close() {
+	if s.core != nil && s.core.public != nil {
+		_ = s.core.public.Close()
+	}
 	for _, p := range s.ports {
 		_ = p.mux.listener.Close()
 	}

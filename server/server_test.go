@@ -38,6 +38,7 @@ type node struct {
 	server  *server.Server
 	read    string // addresses
 	write   string
+	public  string // "" if it is closed
 	opl     string
 	metrics string
 	stop    func() error // asks Run to end and returns what it returned
@@ -84,6 +85,9 @@ func start(t *testing.T, edit ...func(*server.Config)) *node {
 	}}
 	n.read, n.write = s.Address("read").String(), s.Address("write").String()
 	n.opl, n.metrics = s.Address("opl").String(), s.Address("metrics").String()
+	if public := s.Address("public"); public != nil {
+		n.public = public.String()
+	}
 	t.Cleanup(func() {
 		if err := n.stop(); err != nil {
 			t.Errorf("Run returned %v", err)

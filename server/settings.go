@@ -25,7 +25,7 @@ type setting struct {
 }
 
 // settings are all that can be set, in the order of the documentation.
-var settings = slices.Concat(coreSettings, identitySettings)
+var settings = slices.Concat(coreSettings, oauthSettings, identitySettings)
 
 var coreSettings = []setting{
 	{"dsn", "dsn", "sqlite://./data/cardea.db", "where the data is: sqlite://PATH, postgres://... or cockroach://...",
@@ -36,8 +36,6 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Serve.Write.Address }, isAddress},
 	{"serve.public.address", "public", "127.0.0.1:4444", "address of the public API: OAuth2, OpenID Connect, the self-service flows and their pages; empty: closed",
 		func(c *Config) any { return &c.Serve.Public.Address }, isAddressOrEmpty},
-	{"serve.public.base_url", "", "", "where browsers reach the public API, such as https://id.example.com; empty: http:// and its address",
-		func(c *Config) any { return &c.Serve.PublicURL }, isURLOrEmpty},
 	{"serve.metrics.address", "metrics", "127.0.0.1:4468", "address of metrics and health; empty: closed",
 		func(c *Config) any { return &c.Serve.Metrics.Address }, isAddressOrEmpty},
 	{"serve.opl.address", "opl", "auto", "address of Keto's syntax check, which the read API has too; empty: closed; auto: port 4469 beside a read port of 4466",

@@ -6,6 +6,8 @@ import (
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/oauth"
+	"github.com/cardea-iam/cardea/store/grants"
 	"github.com/cardea-iam/cardea/store/people"
 	"github.com/cardea-iam/cardea/store/pg"
 	"github.com/cardea-iam/cardea/store/script"
@@ -94,6 +96,18 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 // Invalid: name is not 1 to 63 of a-z, 0-9, - and _.
 func (db *DB) Network(ctx context.Context, name string) (engine.Store, error) {
 	return db.backend.Network(ctx, name)
+}
+
+// Grants returns what the network name keeps for OAuth 2. It is made if it is new, and
+// lives as long as the database is open.
+//
+// Invalid: as for Network.
+func (db *DB) Grants(ctx context.Context, name string) (oauth.Store, error) {
+	run, err := db.backend.Runner(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return grants.New(run), nil
 }
 
 // People returns what the network name keeps of identities. It is made if it is new,

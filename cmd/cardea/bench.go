@@ -23,7 +23,7 @@ func (a *app) benchCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.benchLoadCommand(), a.benchConsistencyCommand(), a.benchWriteCommand(), a.benchLagCommand(),
-		a.benchWorkloadCommand(), a.benchPlotCommand(), a.benchWireCommand())
+		a.benchEngineCommand(), a.benchSizeCommand(), a.benchWorkloadCommand(), a.benchPlotCommand(), a.benchWireCommand())
 	return cmd
 }
 

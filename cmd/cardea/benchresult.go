@@ -18,14 +18,26 @@ func (a *app) resultFlags(cmd *cobra.Command) {
 	cmd.Flags().Lookup("save").NoOptDefVal = "bench/results"
 }
 
-// printResult prints a result as a table or as JSON, and saves it if asked to.
+// newResult begins the result of the command that runs.
+func (a *app) newResult(name, title string) *bench.Result {
+	return bench.NewResult(name, title, a.args)
+}
+
+// printResult prints a result as a table or as JSON, and saves it if asked to. It
+// returns errNo if a bar is missed.
 func (a *app) printResult(r *bench.Result) error {
 	if a.save != "" {
 		if err := r.Save(a.save); err != nil {
 			return err
 		}
 	}
-	return a.print(r, "%s\n%s(%s)\n", r.Title, columns(r.Table()), r.Machine)
+	if err := a.print(r, "%s\n%s(%s)\n", r.Title, columns(r.Table()), r.Machine); err != nil {
+		return err
+	}
+	if !r.Met() {
+		return errNo
+	}
+	return nil
 }
 
 // columns lines up the cells of rows.

@@ -119,7 +119,12 @@ func Unknown() *Snapshot {
 func (s *Snapshot) Namespace(text string) (uint32, bool) { return s.namespaces.lookup(0, text) }
 
 // Relation returns the number of a relation, if the graph ever met it.
-func (s *Snapshot) Relation(text string) (uint32, bool) { return s.relations.lookup(0, text) }
+func (s *Snapshot) Relation(text string) (uint32, bool) {
+	if text == "" {
+		return 0, true // G3
+	}
+	return s.relations.lookup(0, text)
+}
 
 // Object returns the number of an object, if the graph ever met it.
 func (s *Snapshot) Object(namespace uint32, id string) (uint32, bool) {

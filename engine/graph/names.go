@@ -254,32 +254,29 @@ func packUUID(to *[16]byte, text string) bool {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return false
 	}
-	n := 0
-	for i := 0; i < len(text); i += 2 {
-		switch i {
-		case 8, 13, 18, 23:
-			i++
-		}
-		high, low := unhex(text[i]), unhex(text[i+1])
-		if high > 15 || low > 15 {
+	for n, i := range uuidBytes {
+		high, low := unhex[text[i]], unhex[text[i+1]]
+		if high|low > 15 {
 			return false
 		}
 		to[n] = high<<4 | low
-		n++
 	}
 	return true
 }
 
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	default:
-		return 255
+// uuidBytes are the places of the bytes of a UUID in its text.
+var uuidBytes = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// unhex has the values of hexadecimal digits, and 255 for all else.
+var unhex = func() (values [256]uint8) {
+	for i := range values {
+		values[i] = 255
 	}
-}
+	for i, digit := range "0123456789abcdef" {
+		values[digit] = uint8(i)
+	}
+	return values
+}()
 
 func unpackUUID(b []byte) string {
 	var text [36]byte

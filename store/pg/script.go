@@ -2,12 +2,14 @@ package pg
 
 import (
 	"context"
+	"errors"
 
 	"github.com/cockroachdb/cockroach-go/v2/crdb"
 	crdbpgx "github.com/cockroachdb/cockroach-go/v2/crdb/crdbpgxv5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store/script"
 )
 
@@ -29,59 +31,74 @@ func (r Runner) Network() int64 { return r.s.network }
 
 // Read implements script.Runner.
 func (r Runner) Read(ctx context.Context, doing string, build func(*script.Script)) error {
-	return r.s.db.read(ctx, doing, func(b *pgx.Batch) { queue(b, build) })
+	return r.s.db.read(ctx, doing, func(b *pgx.Batch) {
+		var sc script.Script
+		build(&sc)
+		queue(b, sc)
+	})
 }
 
-// Write implements script.Runner. A batch is a transaction on PostgreSQL; on
-// CockroachDB only one statement is. One that may have to be undone is made within an
-// open transaction.
+// Write implements script.Runner.
 func (r Runner) Write(ctx context.Context, doing string, build func(*script.Script)) error {
 	db := r.s.db
-	var probe script.Script
-	build(&probe)
-	demands := probe.Demands()
-	if demands || !db.server.transacts() && len(probe.Steps) > 1 {
-		return db.transact(ctx, doing, !demands, func(b *pgx.Batch) { queue(b, build) })
-	}
-	return db.read(ctx, doing, func(b *pgx.Batch) { queue(b, build) })
-}
-
-// transact makes a transaction of a batch. again says that it may be made again when
-// nobody knows whether it was committed.
-func (db *DB) transact(ctx context.Context, doing string, again bool, build func(*pgx.Batch)) error {
 	limited, cancel := context.WithTimeout(ctx, patience(db.options.StatementTimeout))
 	defer cancel()
-	for try := 0; ; try++ {
-		unsure, err := db.tryTransact(limited, build)
+	for try, again := 0, false; ; try++ {
+		sc := script.Script{Again: again}
+		build(&sc)
+		unsure, err := db.commit(limited, sc, build)
 		if err == nil {
 			return nil
 		}
-		if unsure && !again {
-			return unknown(ctx, err)
-		}
-		if try == retries || !transient(err) || !pause(limited, try) {
-			return classify(ctx, err, doing)
+		again = again || unsure
+		if try == retries || !transient(err) || again && sc.Demands() || !pause(limited, try) {
+			return written(ctx, err, again, doing)
 		}
 	}
 }
 
-// tryTransact reports whether the transaction may have been committed although it
-// failed.
-func (db *DB) tryTransact(ctx context.Context, build func(*pgx.Batch)) (unsure bool, err error) {
+// written gives an error of Write its kind. again says that the script may have been
+// committed.
+func written(ctx context.Context, err error, again bool, doing string) error {
+	var known *errs.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case code(err) == uniqueViolation:
+		return errs.Wrap(errs.Conflict, err, "could not %s: it is there already", doing)
+	case again:
+		return errs.Wrap(errs.Unknown, errors.Join(ctx.Err(), err), "could not %s for sure: the connection to the database broke, and it may or may not be done", doing)
+	default:
+		return classify(ctx, err, doing)
+	}
+}
+
+const uniqueViolation = "23505"
+
+// commit makes one transaction of a script, which build makes anew. A batch is a
+// transaction on PostgreSQL; on CockroachDB only one statement is. One that may have to
+// be undone is made within an open transaction. unsure says that it may have been
+// committed although it failed.
+func (db *DB) commit(ctx context.Context, sc script.Script, build func(*script.Script)) (unsure bool, err error) {
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Release()
-	committing := false
+	transacts := db.server.transacts()
+	if !sc.Demands() && (transacts || len(sc.Steps) == 1) {
+		err := db.sendScript(ctx, conn, sc)
+		return err != nil && !sureOf(err), err
+	}
+	committing, again := false, sc.Again
 	do := func(tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		build(b)
-		err := db.send(ctx, tx, b)
+		sc := script.Script{Again: again}
+		build(&sc)
+		err := db.sendScript(ctx, tx, sc)
 		committing = err == nil
 		return err
 	}
-	if db.server.transacts() {
+	if transacts {
 		err = pgx.BeginFunc(ctx, conn, do)
 	} else {
 		err = crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, restarts), conn, pgx.TxOptions{}, do)
@@ -89,9 +106,13 @@ func (db *DB) tryTransact(ctx context.Context, build func(*pgx.Batch)) (unsure b
 	return err != nil && committing && !sureOf(err), err
 }
 
-func queue(b *pgx.Batch, build func(*script.Script)) {
-	var sc script.Script
-	build(&sc)
+func (db *DB) sendScript(ctx context.Context, to sender, sc script.Script) error {
+	b := &pgx.Batch{}
+	queue(b, sc)
+	return db.send(ctx, to, b)
+}
+
+func queue(b *pgx.Batch, sc script.Script) {
 	for _, step := range sc.Steps {
 		q := b.Queue(step.SQL, step.Args...)
 		if step.Row == nil {

@@ -13,8 +13,12 @@ import (
 	"slices"
 )
 
-// A Script is a list of statements.
-type Script struct{ Steps []Step }
+// A Script is a list of statements. Again says that a connection broke before, so that
+// all of it may have been done already.
+type Script struct {
+	Steps []Step
+	Again bool
+}
 
 // A Step is one statement. Row, if there is one, is called for each row that it
 // returns. N, if there is one, becomes the number of rows that it changed. Must, if
@@ -67,6 +71,9 @@ type Runner interface {
 
 	// Write runs the script in one transaction. Where a connection breaks it may be
 	// repeated although it was committed, so it must come to the same end then. A
-	// script that has a step with Must is not repeated then; the error is Unknown.
+	// script that has a step with Must is not repeated then.
+	//
+	// Conflict: it adds a row whose key is taken; nothing is written. Unknown: a
+	// connection broke, and it may be committed or not.
 	Write(ctx context.Context, doing string, build func(*Script)) error
 }

@@ -3,9 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"regexp"
 	"sync"
 
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store/script"
 )
 
@@ -52,12 +57,21 @@ func (r Runner) Write(ctx context.Context, doing string, build func(*script.Scri
 				return classify(err, "%s", doing)
 			}
 			if err := run(t.ctx, stmt, step); err != nil {
-				return classify(err, "%s", doing)
+				return taken(err, doing)
 			}
 		}
 		t.quiet++
 		return nil
 	})
+}
+
+// taken is classify for what may violate a key.
+func taken(err error, doing string) error {
+	var e *driver.Error
+	if errors.As(err, &e) && (e.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY || e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE) {
+		return errs.Wrap(errs.Conflict, err, "could not %s: it is there already", doing)
+	}
+	return classify(err, "%s", doing)
 }
 
 // run runs one statement, and reads to the end what it returns.

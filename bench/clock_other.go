@@ -17,3 +17,12 @@ func (p pacer) until(t time.Time) {
 	p.timer.Reset(time.Until(t))
 	<-p.timer.C
 }
+
+// A stopwatch measures how long something takes.
+type stopwatch struct{ start time.Time }
+
+func startWatch() stopwatch { return stopwatch{time.Now()} }
+
+func (w stopwatch) elapsed() time.Duration { return time.Since(w.start) }
+
+func (w stopwatch) stop() {}

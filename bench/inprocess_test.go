@@ -1,0 +1,43 @@
+package bench_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/bench"
+)
+
+// TestInProcess: what cardea bench engine and size measure is answered right, and
+// takes no memory.
+func TestInProcess(t *testing.T) {
+	s := bench.Shaped{Drive: bench.NewDrive(5000, 1)}
+	p, err := bench.StartInProcess(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Engine.Close()
+	for _, shape := range s.Shapes() {
+		micros, err := p.Micros(t.Context(), shape.Questions, 2, time.Millisecond)
+		if err != nil || len(micros) != 2 || micros[0] <= 0 {
+			t.Errorf("%s: %v, %v", shape.Name, micros, err)
+		}
+	}
+	p50, p99, err := p.Quantiles(t.Context(), bench.Mix{Granted: 0.5}, 2, 100)
+	if err != nil || len(p50) != 2 || p50[0] <= 0 || p99[1] < p50[1] {
+		t.Errorf("%v, %v, %v", p50, p99, err)
+	}
+	subject, documents := s.Lister()
+	first, last, err := p.List(t.Context(), subject, documents, 2)
+	if err != nil || len(first) != 2 || last[0] < first[0] {
+		t.Errorf("%v, %v, %v", first, last, err)
+	}
+
+	wrong := s.Shapes()[0].Questions
+	wrong[0].Want = false
+	if _, err := p.Micros(t.Context(), wrong, 1, time.Millisecond); err == nil {
+		t.Error("a wrong answer passes")
+	}
+	if _, _, err := p.List(t.Context(), subject, documents+1, 1); err == nil {
+		t.Error("a list that lacks something passes")
+	}
+}

@@ -1,0 +1,389 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// serveAuthorize is the authorization endpoint (RFC 6749, section 3.1). A browser comes
+// here three times: with the request, with what the login page found out, and with
+// what the consent page did.
+func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(r); err != nil {
+		return p.errorPage(w, r, err)
+	}
+	switch {
+	case r.Form.Get("login_verifier") != "":
+		return p.afterLogin(w, r)
+	case r.Form.Get("consent_verifier") != "":
+		return p.afterConsent(w, r)
+	default:
+		return p.begin(w, r)
+	}
+}
+
+// An authorization is a request that was read.
+type authorization struct {
+	*fosite.AuthorizeRequest
+	client *Client
+	form   url.Values
+}
+
+// authorization reads and checks a request. Even with an error it returns what is
+// needed to tell the client of it, if that may be told.
+func (p *Provider) authorization(ctx context.Context, form url.Values) (*authorization, error) {
+	requested, err := p.authorizeRequest(ctx, form)
+	a := &authorization{AuthorizeRequest: requested, form: requested.GetRequestForm()}
+	a.client, _ = requested.GetClient().(*Client)
+	if err != nil {
+		return a, err
+	}
+	if !redirectAllowed(a.client.RedirectURIs, a.RedirectURI) {
+		a.RedirectURI = nil
+		return a, fosite.ErrInvalidRequest.WithHint("The parameter \"redirect_uri\" is none that the client is registered with.")
+	}
+	return a, a.check(p)
+}
+
+// redirectAllowed compares by characters, but for the port of a loopback address
+// (RFC 8252, section 7.3), which fosite does for other schemes than http, too.
+func redirectAllowed(registered []string, asked *url.URL) bool {
+	if asked == nil {
+		return false
+	}
+	if slices.Contains(registered, asked.String()) {
+		return true
+	}
+	if asked.Scheme != "http" || !isLoopback(asked.Hostname()) || asked.Hostname() == "localhost" {
+		return false
+	}
+	return slices.ContainsFunc(registered, func(text string) bool {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "http" {
+			return false
+		}
+		same := *asked
+		same.Host = u.Host
+		return u.Hostname() == asked.Hostname() && same.String() == u.String()
+	})
+}
+
+// prompts are the values of prompt that are known.
+var prompts = []string{"none", "login", "consent", "select_account", "registration", "create"}
+
+// check is what fosite leaves to handlers, or does too late: after the login.
+func (a *authorization) check(p *Provider) error {
+	for _, prompt := range a.prompts() {
+		if !slices.Contains(prompts, prompt) {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter \"prompt\" has the value %.50q: expected one of %s.", prompt, strings.Join(prompts, ", "))
+		}
+		if prompt == "none" && len(a.prompts()) > 1 {
+			return fosite.ErrInvalidRequest.WithHint("The parameter \"prompt\" has \"none\" beside other values.")
+		}
+	}
+	if _, err := a.maxAge(); err != nil {
+		return err
+	}
+	types := a.GetResponseTypes()
+	switch {
+	case types.Has("code") && !a.client.may(grantCode):
+		return fosite.ErrUnauthorizedClient.WithHint("The client may not use the grant type \"authorization_code\".")
+	case types.HasOneOf("token", "id_token") && (a.client.profile() != Legacy || !a.client.may(grantImplicit)):
+		return fosite.ErrUnauthorizedClient.WithHint("Tokens in the address of the browser are for clients with the profile \"legacy\" and the grant type \"implicit\".")
+	case types.Has("id_token") && a.form.Get("nonce") == "":
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"nonce\" is missing, which an ID token from this endpoint needs.")
+	case types.HasOneOf("token", "id_token") && a.GetResponseMode() == fosite.ResponseModeQuery:
+		return fosite.ErrInvalidRequest.WithHint("The response mode \"query\" would put tokens into logs: expected fragment or form_post.")
+	}
+	return a.checkPKCE(p)
+}
+
+// checkPKCE requires RFC 7636 of those who need it, and its S256 of all who use it.
+func (a *authorization) checkPKCE(p *Provider) error {
+	if !a.GetResponseTypes().Has("code") {
+		return nil
+	}
+	challenge, method := a.form.Get("code_challenge"), a.form.Get("code_challenge_method")
+	required := p.o.Grants.PKCE || a.client.IsPublic() || a.client.profile() == OAuth21 || a.client.profile() == FAPI2
+	switch {
+	case challenge == "" && method != "":
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"code_challenge\" is missing.")
+	case challenge == "" && required:
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"code_challenge\" is missing: this client must use PKCE (RFC 7636).")
+	case challenge != "" && method != "S256":
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"code_challenge_method\" must be \"S256\".")
+	case challenge != "" && len(challenge) != 43:
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"code_challenge\" must be the SHA-256 of the verifier in base64url, which has 43 characters.")
+	}
+	return nil
+}
+
+func (a *authorization) prompts() []string { return strings.Fields(a.form.Get("prompt")) }
+
+func (a *authorization) asksFor(prompt string) bool { return slices.Contains(a.prompts(), prompt) }
+
+// maxAge returns how old a login may be; negative: as old as it likes.
+func (a *authorization) maxAge() (time.Duration, error) {
+	text := a.form.Get("max_age")
+	if text == "" {
+		if a.client.DefaultMaxAge != nil {
+			return time.Duration(*a.client.DefaultMaxAge) * time.Second, nil
+		}
+		return -1, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || seconds < 0 {
+		return 0, fosite.ErrInvalidRequest.WithHint("The parameter \"max_age\" must be a number of seconds.")
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// begin sends the browser to the login page, with what is known already.
+func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
+	a, err := p.authorization(r.Context(), r.Form)
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	f := &flow{ID: newID(), Client: a.client.ID, Query: a.form.Encode(), Begun: p.o.Now()}
+	if f.Previous, err = p.loginOf(r); err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	if err := p.mustAsk(r.Context(), a, f); err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	p.guardFlow(w, f)
+	challenge, err := p.sealFlow(loginChallenge, f)
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	page := p.page(p.o.URLs.Login, "login")
+	if a.asksFor("registration") || a.asksFor("create") {
+		page = p.page(p.o.URLs.Registration, "registration")
+	}
+	return redirect(w, r, page, url.Values{"login_challenge": {challenge}})
+}
+
+// mustAsk forgets the previous login where the client wants people to be asked anew,
+// and refuses to ask where it wants nobody to be.
+func (p *Provider) mustAsk(ctx context.Context, a *authorization, f *flow) error {
+	age, err := a.maxAge()
+	if err != nil {
+		return err
+	}
+	stale := f.Previous != nil && age >= 0 && !p.o.Now().Before(f.Previous.AuthTime.Add(age))
+	if stale || a.asksFor("login") || a.asksFor("select_account") || a.asksFor("registration") || a.asksFor("create") {
+		f.Previous = nil
+	}
+	if f.Previous == nil && a.asksFor("none") {
+		return fosite.ErrLoginRequired
+	}
+	if f.Previous != nil {
+		return p.checkHint(ctx, a, f.Previous.Subject, "")
+	}
+	return nil
+}
+
+// checkHint reports login_required unless the ID token of id_token_hint, if there is
+// one, is about the subject. It may have expired.
+func (p *Provider) checkHint(ctx context.Context, a *authorization, account, forced string) error {
+	hint := a.form.Get("id_token_hint")
+	if hint == "" {
+		return nil
+	}
+	claims, _, err := p.verifyOwn(ctx, hint)
+	if isKind(err, errs.Invalid) {
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"id_token_hint\" is no ID token of this provider.")
+	}
+	if err != nil {
+		return err
+	}
+	if sub := claims["sub"]; sub != account && sub != p.subject(a.client, account, forced) {
+		return fosite.ErrLoginRequired.WithHint("Somebody else is logged in than the one in \"id_token_hint\".")
+	}
+	return nil
+}
+
+// afterLogin goes on from the login page to the consent page.
+func (p *Provider) afterLogin(w http.ResponseWriter, r *http.Request) error {
+	f, a, err := p.resume(w, r, loginVerifier, r.Form.Get("login_verifier"))
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	if err := p.checkLogin(r.Context(), a, f.Login); err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	known, err := p.remembered(r.Context(), a, f)
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	if !known && a.asksFor("none") {
+		return p.refuse(w, r, a, fosite.ErrConsentRequired)
+	}
+	f.Skip = known
+	challenge, err := p.sealFlow(consentChallenge, f)
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	return redirect(w, r, p.page(p.o.URLs.Consent, "consent"), url.Values{"consent_challenge": {challenge}})
+}
+
+// resume reads a verifier, and the request that it is for.
+func (p *Provider) resume(w http.ResponseWriter, r *http.Request, purpose, verifier string) (*flow, *authorization, error) {
+	f, err := p.open(purpose, verifier)
+	if err == nil {
+		err = p.guarded(r, f)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := p.authorization(r.Context(), f.form())
+	if err == nil && f.Refusal != nil {
+		p.forgetFlow(w, f)
+		err = f.Refusal.err()
+	}
+	return f, a, err
+}
+
+// checkLogin checks what the login page found out against what the client asked for.
+func (p *Provider) checkLogin(ctx context.Context, a *authorization, l *login) error {
+	age, err := a.maxAge()
+	if err != nil {
+		return err
+	}
+	// The time between the login and now is the browser's, so a little of it is allowed.
+	const slack = 5 * time.Second
+	if age > 0 && p.o.Now().After(l.session.AuthTime.Add(age).Add(p.o.TTL.Challenge)) || age == 0 && p.o.Now().After(l.session.AuthTime.Add(p.o.TTL.Challenge)) {
+		return fosite.ErrLoginRequired.WithHint("The login is older than \"max_age\" allows.")
+	}
+	if l.session.AuthTime.After(p.o.Now().Add(slack)) {
+		return fosite.ErrServerError.WithHint("The login is in the future.")
+	}
+	return p.checkHint(ctx, a, l.session.Subject, l.ForceSubject)
+}
+
+// remembered reports whether the subject has allowed the client before all that it
+// asks for now: a public client could be anybody unless its address is known.
+func (p *Provider) remembered(ctx context.Context, a *authorization, f *flow) (bool, error) {
+	if a.asksFor("consent") || a.client.IsPublic() && a.RedirectURI.Scheme != "https" && !isLoopback(a.RedirectURI.Hostname()) {
+		return false, nil
+	}
+	grants, err := p.store.Grants(ctx, GrantQuery{Subject: f.Login.session.Subject, Client: f.Client, Remembered: p.o.Now()})
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(grants, func(g Grant) bool {
+		return !slices.ContainsFunc(a.GetRequestedScopes(), func(s string) bool { return !p.scopeMatches(g.Scopes, s) }) &&
+			!slices.ContainsFunc(a.GetRequestedAudience(), func(s string) bool { return !slices.Contains(g.Audience, s) })
+	}), nil
+}
+
+// afterConsent ends the flow at the client, with a code or tokens.
+func (p *Provider) afterConsent(w http.ResponseWriter, r *http.Request) error {
+	f, a, err := p.resume(w, r, consentVerifier, r.Form.Get("consent_verifier"))
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	s := p.newSession(a, f)
+	answer, err := p.conclude(r.Context(), a, f, s)
+	if err != nil {
+		return p.refuse(w, r, a, err)
+	}
+	p.forgetFlow(w, f)
+	if l := f.Login; l.Remember {
+		p.rememberLogin(w, p.loginRow(l))
+	}
+	return p.answer(w, r, a, answer)
+}
+
+// newSession is what tokens of the flow will say.
+func (p *Provider) newSession(a *authorization, f *flow) *Session {
+	l, k := f.Login, f.Consent
+	return &Session{
+		Grant: f.ID, Client: f.Client, Account: l.session.Subject, Subject: p.subject(a.client, l.session.Subject, l.ForceSubject),
+		Login: l.ID, AuthTime: l.session.AuthTime.Unix(), ACR: l.session.ACR, AMR: l.session.AMR,
+		Scopes: k.Scopes, Audience: k.Audience, Type: grantCode,
+		AccessClaims: k.Session.Access, IDClaims: k.Session.ID,
+		Nonce: a.form.Get("nonce"), RedirectURI: a.form.Get("redirect_uri"), Challenge: a.form.Get("code_challenge"),
+	}
+}
+
+// conclude stores the grant with what is handed out now, and returns the parameters
+// for the client.
+func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *Session) (url.Values, error) {
+	answer := url.Values{}
+	var rows []Token
+	types := a.GetResponseTypes()
+	code := ""
+	if types.Has("code") {
+		var hash Hash
+		code, hash = newToken(codePrefix)
+		row, err := p.newStored(Code, hash, s, p.o.TTL.Code)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+		answer.Set("code", code)
+	}
+	x := &exchange{Session: *s, client: a.client, grant: grantImplicit}
+	out := &issued{}
+	if types.Has("token") {
+		if err := p.issueAccess(ctx, x, out); err != nil {
+			return nil, err
+		}
+		rows = append(rows, out.rows...)
+		answer.Set("access_token", out.access)
+		answer.Set("token_type", tokenType(x))
+		answer.Set("expires_in", strconv.FormatInt(int64(out.expiresIn.Seconds()), 10))
+		answer.Set("scope", strings.Join(s.Scopes, " "))
+	}
+	if types.Has("id_token") && slices.Contains(s.Scopes, scopeOpenID) {
+		id, err := p.issueID(ctx, x, out.access, code)
+		if err != nil {
+			return nil, err
+		}
+		answer.Set("id_token", id)
+	}
+	g, err := p.grantRow(f, s)
+	if err != nil {
+		return nil, err
+	}
+	err = p.store.PutGrant(ctx, g, p.loginRow(f.Login), rows...)
+	if isKind(err, errs.Conflict) {
+		return nil, fosite.ErrAccessDenied.WithHint("The consent was used before.")
+	}
+	return answer, err
+}
+
+// page returns the URL where people are asked, or the fallback that says that there is
+// none.
+func (p *Provider) page(configured, name string) string {
+	if configured != "" {
+		return configured
+	}
+	return p.issuer() + "/oauth2/fallbacks/" + name
+}
+
+// redirect sends the browser to a page with more parameters.
+func redirect(w http.ResponseWriter, r *http.Request, page string, more url.Values) error {
+	u, err := url.Parse(page)
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "a page has no URL")
+	}
+	q := u.Query()
+	for name, values := range more {
+		q[name] = values
+	}
+	u.RawQuery = q.Encode()
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, u.String(), http.StatusSeeOther)
+	return nil
+}

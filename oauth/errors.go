@@ -1,0 +1,119 @@
+package oauth
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/ory/fosite"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// errUsed is the answer to a second use of what may be used once.
+var errUsed = fosite.ErrInvalidGrant.WithHint("It was used before, so everything that came of it is revoked.")
+
+// rfcError returns err as fosite has it, nil for nil. Errors with a kind become the
+// one of RFC 6749 that is nearest; their text is for the log unless the caller can do
+// something about it.
+func rfcError(err error) *fosite.RFC6749Error {
+	var rfc *fosite.RFC6749Error
+	var known *errs.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known) && known.Kind == errs.Unavailable:
+		return fosite.ErrTemporarilyUnavailable.WithWrap(err)
+	case errors.As(err, &rfc) && !errors.As(err, &known):
+		return rfc
+	case known == nil:
+		return fosite.ErrServerError.WithWrap(err)
+	}
+	switch known.Kind {
+	case errs.Invalid:
+		return fosite.ErrInvalidRequest.WithHint(known.Msg).WithWrap(err)
+	case errs.Unauthenticated:
+		return fosite.ErrRequestUnauthorized.WithHint(known.Msg).WithWrap(err)
+	case errs.Denied:
+		return fosite.ErrAccessDenied.WithHint(known.Msg).WithWrap(err)
+	case errs.NotFound:
+		return fosite.ErrNotFound.WithHint(known.Msg).WithWrap(err)
+	case errs.Conflict, errs.Refused:
+		e := fosite.ErrInvalidRequest.WithHint(known.Msg).WithWrap(err)
+		e.CodeField = http.StatusConflict
+		return e
+	case errs.Exhausted:
+		e := fosite.ErrTemporarilyUnavailable.WithHint(known.Msg).WithWrap(err)
+		e.CodeField = http.StatusTooManyRequests
+		return e
+	default:
+		return fosite.ErrServerError.WithWrap(err)
+	}
+}
+
+// errorBody is the form of errors in JSON.
+type errorBody struct {
+	Name        string `json:"error"`
+	Description string `json:"error_description"`
+	Status      int    `json:"status_code,omitempty"`
+}
+
+// Fail writes an error that a Route returned.
+func Fail(w http.ResponseWriter, _ *http.Request, err error) {
+	e := rfcError(err)
+	text, encode := json.Marshal(errorBody{Name: e.ErrorField, Description: describe(e)})
+	if encode != nil { // strings only
+		panic(encode)
+	}
+	h := w.Header()
+	noStore(h)
+	if e.CodeField == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", `Basic realm="oauth2"`)
+	}
+	w.WriteHeader(status(e))
+	_, _ = w.Write(text)
+}
+
+func status(e *fosite.RFC6749Error) int {
+	if e.CodeField == 0 {
+		return http.StatusInternalServerError
+	}
+	return e.CodeField
+}
+
+// describe is what a client may read: why its request is wrong, and nothing about
+// what is inside.
+func describe(e *fosite.RFC6749Error) string {
+	text := e.DescriptionField
+	if e.HintField != "" {
+		text += " " + e.HintField
+	}
+	return text
+}
+
+func noStore(h http.Header) {
+	h.Set("Content-Type", "application/json;charset=UTF-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+}
+
+// reply writes a JSON body.
+func reply(w http.ResponseWriter, status int, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "the answer cannot be encoded")
+	}
+	noStore(w.Header())
+	w.WriteHeader(status)
+	_, _ = w.Write(text)
+	return nil
+}
+
+// readJSON reads a body, which may be empty.
+func readJSON(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	if err := d.Decode(into); err != nil && err.Error() != "EOF" {
+		return errs.Wrap(errs.Invalid, err, "the body is no JSON of the expected form: %v", err)
+	}
+	return nil
+}

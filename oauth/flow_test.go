@@ -1,0 +1,174 @@
+package oauth_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/oauth"
+)
+
+// TestCodeFlow goes from the authorization request to tokens, refreshes them, and
+// uses what may be used once a second time.
+func TestCodeFlow(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	answer := w.browser().authorize(codeRequest(c), ann())
+	if answer.Get("code") == "" || answer.Get("state") != "st" || answer.Get("iss") != w.public {
+		t.Fatalf("the client gets %v", answer)
+	}
+	status, first := w.token(codeExchange(answer.Get("code")), basic(c))
+	if status != 200 || first["access_token"] == nil || first["refresh_token"] == nil || first["id_token"] == nil {
+		t.Fatalf("the code gives %d %v", status, first)
+	}
+	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first["refresh_token"].(string)}}
+	status, second := w.token(refresh, basic(c))
+	if status != 200 || second["refresh_token"] == first["refresh_token"] {
+		t.Fatalf("the refresh token gives %d %v", status, second)
+	}
+	for name, form := range map[string]url.Values{
+		"code":    codeExchange(answer.Get("code")),
+		"refresh": refresh,
+	} {
+		if status, body := w.token(form, basic(c)); status != 400 || body["error"] != "invalid_grant" {
+			t.Errorf("a second use of the %s: %d %v", name, status, body)
+		}
+	}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {second["refresh_token"].(string)}}
+	if status, body := w.token(form, basic(c)); status != 400 || body["error"] != "invalid_grant" {
+		t.Errorf("a token of a revoked grant: %d %v", status, body)
+	}
+}
+
+// TestCodeRefused: none of these gets tokens, and none of them uses up the code.
+func TestCodeRefused(t *testing.T) {
+	w := start(t)
+	c, other := w.client(nil), w.client(nil)
+	code := w.browser().authorize(codeRequest(c), ann()).Get("code")
+	with := func(name, value string) url.Values {
+		form := codeExchange(code)
+		form.Set(name, value)
+		return form
+	}
+	for _, tt := range []struct {
+		name   string
+		form   url.Values
+		client map[string]any
+		want   string
+	}{
+		{"another client", codeExchange(code), other, "invalid_grant"},
+		{"wrong verifier", with("code_verifier", verifier+"b"), c, "invalid_grant"},
+		{"no verifier", with("code_verifier", ""), c, "invalid_grant"},
+		{"wrong redirect", with("redirect_uri", callback+"/"), c, "invalid_grant"},
+		{"unknown code", with("code", "ory_ac_x"), c, "invalid_grant"},
+		{"no code", with("code", ""), c, "invalid_request"},
+		{"no grant", with("grant_type", ""), c, "invalid_request"},
+		{"unknown grant", with("grant_type", "magic"), c, "unsupported_grant_type"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if status, body := w.token(tt.form, basic(tt.client)); status != 400 || body["error"] != tt.want {
+				t.Errorf("got %d %v: expected %s", status, body, tt.want)
+			}
+		})
+	}
+	if status, body := w.token(codeExchange(code), basic(c)); status != 200 {
+		t.Errorf("the code gives %d %v", status, body)
+	}
+}
+
+func TestCodeExpires(t *testing.T) {
+	w := start(t, func(o *oauth.Options) { o.TTL.Code = time.Minute })
+	c := w.client(nil)
+	code := w.browser().authorize(codeRequest(c), ann()).Get("code")
+	w.pass(time.Minute)
+	if status, body := w.token(codeExchange(code), basic(c)); status != 400 || body["error"] != "invalid_grant" {
+		t.Errorf("got %d %v", status, body)
+	}
+}
+
+func TestClientCredentials(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	status, body := w.token(url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}, basic(c))
+	if status != 200 || body["scope"] != "read" || body["refresh_token"] != nil || body["token_type"] != "bearer" {
+		t.Errorf("got %d %v", status, body)
+	}
+	c["client_secret"] = "wrong"
+	if status, body := w.token(url.Values{"grant_type": {"client_credentials"}}, basic(c)); status != 401 || body["error"] != "invalid_client" {
+		t.Errorf("a wrong secret: %d %v", status, body)
+	}
+}
+
+// TestAuthorizeRefused: what the client is told, and what it is not.
+func TestAuthorizeRefused(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	for _, tt := range []struct {
+		name, parameter, value, want string
+		told                         bool
+	}{
+		{"unknown client", "client_id", "nobody", "invalid_client", false},
+		{"foreign redirect", "redirect_uri", "https://evil.test/callback", "invalid_request", false},
+		{"redirect with more", "redirect_uri", callback + "?x=1", "invalid_request", false},
+		{"foreign scope", "scope", "openid admin", "invalid_scope", true},
+		{"no challenge", "code_challenge", "", "invalid_request", true},
+		{"plain challenge", "code_challenge_method", "plain", "invalid_request", true},
+		{"bad prompt", "prompt", "perhaps", "invalid_request", true},
+		{"none and login", "prompt", "none login", "invalid_request", true},
+		{"nobody there", "prompt", "none", "login_required", true},
+		{"bad max_age", "max_age", "old", "invalid_request", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := w.browser().open(w.public + "/oauth2/auth?" + codeRequest(c, tt.parameter, tt.value).Encode())
+			q := at.Query()
+			if q.Get("error") != tt.want || (at.Host == "client.test") != tt.told || tt.told && q.Get("state") != "st" {
+				t.Errorf("ends at %v", at)
+			}
+		})
+	}
+}
+
+func TestRejects(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	for name, a := range map[string]app{"login": {}, "consent": {login: ann().login}} {
+		if answer := w.browser().authorize(codeRequest(c), a); answer.Get("error") != "access_denied" || answer.Get("state") != "st" {
+			t.Errorf("a rejected %s: %v", name, answer)
+		}
+	}
+}
+
+// TestAnotherBrowser: what one browser was given, another cannot end.
+func TestAnotherBrowser(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	victim, attacker := w.browser(), w.browser()
+	at := attacker.open(w.public + "/oauth2/auth?" + codeRequest(c).Encode())
+	back := attacker.answer("login", at.Query().Get("login_challenge"), ann().login, nil)
+	if to := victim.open(back); to.Query().Get("error") != "access_denied" || to.Host == "client.test" {
+		t.Errorf("ends at %v", to)
+	}
+}
+
+// TestRemember: a login and a consent that are remembered let the next request pass
+// without a question, and prompt=none only then.
+func TestRemember(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	b := w.browser()
+	a := ann()
+	a.login["remember"], a.consent["remember"] = true, true
+	if answer := b.authorize(codeRequest(c), a); answer.Get("code") == "" {
+		t.Fatalf("got %v", answer)
+	}
+	if answer := b.authorize(codeRequest(c, "prompt", "none"), ann()); answer.Get("code") == "" {
+		t.Errorf("prompt=none: %v", answer)
+	}
+	if answer := b.authorize(codeRequest(c, "prompt", "none", "scope", "openid read"), ann()); answer.Get("error") != "consent_required" {
+		t.Errorf("prompt=none with another scope: %v", answer)
+	}
+	w.pass(time.Hour)
+	if answer := b.authorize(codeRequest(c, "prompt", "none", "max_age", "60"), ann()); answer.Get("error") != "login_required" {
+		t.Errorf("prompt=none with a login that is too old: %v", answer)
+	}
+}

@@ -1,0 +1,252 @@
+package oauth
+
+import (
+	"context"
+	"crypto"
+	_ "crypto/sha512" // for the hashes of RS384 and their kin
+	"encoding/base64"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// Grant types.
+const (
+	grantCode        = "authorization_code"
+	grantImplicit    = "implicit"
+	grantRefresh     = "refresh_token"
+	grantCredentials = "client_credentials"
+	grantBearer      = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	grantDevice      = "urn:ietf:params:oauth:grant-type:device_code"
+	grantExchange    = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+// Scopes with a meaning here.
+const (
+	scopeOpenID  = "openid"
+	scopeOffline = "offline_access"
+	oldOffline   = "offline" // Hydra's name of the one above
+)
+
+// issued are tokens that were made, and what is stored of them.
+type issued struct {
+	access    string
+	expiresIn time.Duration
+	refresh   string
+	id        string
+	rows      []Token
+}
+
+// issue makes the tokens of an exchange. Nothing is stored yet.
+func (p *Provider) issue(ctx context.Context, x *exchange) (*issued, error) {
+	out := &issued{}
+	if err := p.issueAccess(ctx, x, out); err != nil {
+		return nil, err
+	}
+	if x.refresh && x.client.may(grantRefresh) && (slices.Contains(x.Scopes, scopeOffline) || slices.Contains(x.Scopes, oldOffline)) {
+		if err := p.issueRefresh(x, out); err != nil {
+			return nil, err
+		}
+	}
+	if x.Subject != "" && slices.Contains(x.Scopes, scopeOpenID) && x.grant != grantExchange && x.grant != grantBearer {
+		var err error
+		if out.id, err = p.issueID(ctx, x, out.access, ""); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// issueAccess makes an access token. Also a JWT is stored, so that it can be revoked
+// and introspected.
+func (p *Provider) issueAccess(ctx context.Context, x *exchange, out *issued) error {
+	s := x.Session
+	s.Nonce, s.RedirectURI, s.Challenge = "", "", ""
+	if x.scopes != nil {
+		s.Scopes = x.scopes
+	}
+	out.expiresIn = p.lifespan(x.client, x.grant, Access)
+	var hash Hash
+	if p.wantsJWT(x.client) {
+		var err error
+		if out.access, err = p.accessJWT(ctx, x.client, &s, out.expiresIn); err != nil {
+			return err
+		}
+		hash = hashOf(out.access)
+	} else {
+		out.access, hash = newToken(accessPrefix)
+	}
+	row, err := p.newStored(Access, hash, &s, out.expiresIn)
+	out.rows = append(out.rows, row)
+	return err
+}
+
+func (p *Provider) wantsJWT(c *Client) bool {
+	if c.AccessStrategy != "" {
+		return c.AccessStrategy == "jwt"
+	}
+	return p.o.Strategies.AccessToken == "jwt"
+}
+
+func (p *Provider) issueRefresh(x *exchange, out *issued) error {
+	s := x.Session
+	s.Nonce, s.RedirectURI, s.Challenge = "", "", ""
+	var hash Hash
+	out.refresh, hash = newToken(refreshPrefix)
+	row, err := p.newStored(Refresh, hash, &s, p.lifespan(x.client, x.grant, Refresh))
+	out.rows = append(out.rows, row)
+	return err
+}
+
+// accessJWT makes an access token of RFC 9068.
+func (p *Provider) accessJWT(ctx context.Context, c *Client, s *Session, life time.Duration) (string, error) {
+	now := p.o.Now()
+	claims := map[string]any{}
+	if len(s.AccessClaims) > 0 {
+		claims["ext"] = s.AccessClaims
+	}
+	maps.Copy(claims, map[string]any{
+		"iss": p.issuer(), "sub": s.subjectOr(c.ID), "aud": s.audienceOr(p.issuer()), "client_id": c.ID,
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(life).Unix(), "jti": newID(),
+	})
+	if s.AuthTime != 0 {
+		claims["auth_time"] = s.AuthTime
+	}
+	if s.ACR != "" {
+		claims["acr"] = s.ACR
+	}
+	if len(s.AMR) > 0 {
+		claims["amr"] = s.AMR
+	}
+	if s.Confirm != nil {
+		claims["cnf"] = s.Confirm
+	}
+	if s.Actor != nil {
+		claims["act"] = s.Actor
+	}
+	if p.o.Strategies.ScopeClaim != "list" {
+		claims["scope"] = strings.Join(s.Scopes, " ")
+	}
+	if p.o.Strategies.ScopeClaim != "string" {
+		claims["scp"] = list(s.Scopes)
+	}
+	return p.sign(ctx, accessTokenSet, "", "at+jwt", claims)
+}
+
+func (s *Session) subjectOr(client string) string {
+	if s.Subject == "" {
+		return client
+	}
+	return s.Subject
+}
+
+// audienceOr returns the audience, which RFC 9068 does not let be empty.
+func (s *Session) audienceOr(issuer string) []string {
+	if len(s.Audience) == 0 {
+		return []string{issuer}
+	}
+	return s.Audience
+}
+
+// issueID makes an ID token for what it comes with, either of which may be empty.
+func (p *Provider) issueID(ctx context.Context, x *exchange, access, code string) (string, error) {
+	now := p.o.Now()
+	claims := maps.Clone(x.IDClaims)
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	maps.Copy(claims, map[string]any{
+		"iss": p.issuer(), "sub": x.Subject, "aud": []string{x.Client}, "iat": now.Unix(),
+		"exp": now.Add(p.lifespan(x.client, x.grant, idToken)).Unix(), "jti": newID(),
+	})
+	for name, value := range map[string]any{
+		"auth_time": x.AuthTime, "acr": x.ACR, "sid": x.Login, "nonce": x.Nonce,
+	} {
+		if value != "" && value != int64(0) {
+			claims[name] = value
+		}
+	}
+	if len(x.AMR) > 0 {
+		claims["amr"] = x.AMR
+	}
+	if access != "" {
+		claims["at_hash"] = halfHash(x.client.IDTokenAlg, access)
+	}
+	if code != "" {
+		claims["c_hash"] = halfHash(x.client.IDTokenAlg, code)
+	}
+	return p.sign(ctx, idTokenSet, x.client.IDTokenAlg, "JWT", claims)
+}
+
+// halfHash is at_hash and c_hash: the left half of the hash that the algorithm uses
+// (OpenID Connect Core, section 3.1.3.6; for EdDSA, SHA-512 as with Ed25519).
+func halfHash(alg, token string) string {
+	h := crypto.SHA256
+	switch {
+	case strings.HasSuffix(alg, "384"):
+		h = crypto.SHA384
+	case strings.HasSuffix(alg, "512"), alg == "EdDSA":
+		h = crypto.SHA512
+	}
+	w := h.New()
+	w.Write([]byte(token))
+	sum := w.Sum(nil)
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
+// idToken is a kind of token that is not stored.
+const idToken Kind = "id"
+
+// lifespan returns how long a token of a grant type lives; 0: for ever.
+func (p *Provider) lifespan(c *Client, grant string, kind Kind) time.Duration {
+	own := map[string]map[Kind]Duration{
+		grantCode:        {Access: c.CodeAccess, idToken: c.CodeID, Refresh: c.CodeRefresh},
+		grantCredentials: {Access: c.CredentialsAccess},
+		grantDevice:      {Access: c.DeviceAccess, idToken: c.DeviceID, Refresh: c.DeviceRefresh},
+		grantImplicit:    {Access: c.ImplicitAccess, idToken: c.ImplicitID},
+		grantBearer:      {Access: c.BearerAccess},
+		grantRefresh:     {Access: c.RefreshAccess, idToken: c.RefreshID, Refresh: c.RefreshRefresh},
+	}[grant][kind]
+	life := own.Duration
+	if !own.Set {
+		life = map[Kind]time.Duration{Access: p.o.TTL.AccessToken, idToken: p.o.TTL.IDToken, Refresh: p.o.TTL.RefreshToken}[kind]
+	}
+	return max(life, 0)
+}
+
+// settle stores what was issued, and redeems what it was exchanged for. A token that
+// was used before takes its whole grant with it (rule O2).
+func (p *Provider) settle(ctx context.Context, x *exchange, rows []Token) error {
+	if x.redeem == nil {
+		return p.store.PutTokens(ctx, rows...)
+	}
+	x.redeem.Put = rows
+	err := p.store.Redeem(ctx, *x.redeem)
+	if errs.KindOf(err) != errs.Conflict {
+		return err
+	}
+	if err := p.revoke(ctx, x.Grant); err != nil {
+		return err
+	}
+	return errUsed
+}
+
+// revoke ends a grant.
+func (p *Provider) revoke(ctx context.Context, grant string) error {
+	if grant == "" {
+		return nil
+	}
+	_, err := p.store.RevokeGrants(ctx, GrantQuery{ID: grant}, p.o.Now())
+	return err
+}
+
+// list is never nil, so that JSON has [] rather than null.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

@@ -1,0 +1,272 @@
+package oauth
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// The sets of keys that sign, and whose public halves are published.
+const (
+	idTokenSet     = "hydra.openid.id-token"
+	accessTokenSet = "hydra.jwt.access-token"
+)
+
+// signingAlgs are those that a key of ours is made for.
+var signingAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
+
+const (
+	// keyAge is how old what is known of the keys may be.
+	keyAge = 30 * time.Second
+	// keyDelay is how long a new key is published before it signs, so that every node
+	// and every client that asks again knows it.
+	keyDelay = 2 * keyAge
+)
+
+// A keyring knows the signing keys of a network. Nodes learn of each other's keys by
+// asking again, at most every keyAge.
+type keyring struct {
+	p *Provider
+
+	mu    sync.Mutex
+	known *keys
+}
+
+// keys are the signing keys as they stood at a time. They do not change.
+type keys struct {
+	read      time.Time
+	sets      map[string][]signingKey // the newest first
+	published []byte                  // the JWKS document
+}
+
+type signingKey struct {
+	jose.JSONWebKey
+	active time.Time
+}
+
+// get returns the keys, no older than keyAge; fresh forces a new look. It makes them
+// if there are none.
+func (k *keyring) get(ctx context.Context, fresh bool) (*keys, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.known != nil && !fresh && k.p.o.Now().Sub(k.known.read) < keyAge {
+		return k.known, nil
+	}
+	known, err := k.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.known = known
+	return known, nil
+}
+
+func (k *keyring) read(ctx context.Context) (*keys, error) {
+	known := &keys{read: k.p.o.Now(), sets: map[string][]signingKey{}}
+	for _, set := range []string{idTokenSet, accessTokenSet} {
+		rows, err := k.p.store.Keys(ctx, set)
+		if err == nil && len(rows) == 0 {
+			rows, err = k.first(ctx, set)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			key, err := k.p.openKey(row)
+			if err != nil {
+				return nil, err
+			}
+			known.sets[set] = append(known.sets[set], signingKey{key, row.Active})
+		}
+	}
+	return known, known.publish()
+}
+
+// first makes the keys of a set, unless another node is faster.
+func (k *keyring) first(ctx context.Context, set string) ([]Key, error) {
+	var rows []Key
+	for _, alg := range signingAlgs {
+		key, err := generateKey(alg, "", "sig")
+		if err != nil {
+			return nil, err
+		}
+		row, err := k.p.keyRow(set, key, k.p.o.Now())
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	err := k.p.store.PutKeys(ctx, set, FirstOfSet, rows...)
+	if err != nil && errs.KindOf(err) != errs.Conflict {
+		return nil, err
+	}
+	return k.p.store.Keys(ctx, set)
+}
+
+// publish encodes the public halves once.
+func (k *keys) publish() error {
+	var out jose.JSONWebKeySet
+	for _, set := range []string{idTokenSet, accessTokenSet} {
+		for _, key := range k.sets[set] {
+			if public := key.Public(); public.Key != nil {
+				out.Keys = append(out.Keys, public)
+			}
+		}
+	}
+	var err error
+	k.published, err = json.Marshal(out)
+	return err
+}
+
+// signer returns the newest key of a set for an algorithm that may sign at now.
+func (k *keys) signer(set string, alg jose.SignatureAlgorithm, now time.Time) (jose.JSONWebKey, bool) {
+	for _, key := range k.sets[set] {
+		if key.Algorithm == string(alg) && !now.Before(key.active) && !key.IsPublic() {
+			return key.JSONWebKey, true
+		}
+	}
+	return jose.JSONWebKey{}, false
+}
+
+// find returns a published key by its id.
+func (k *keys) find(kid string) (jose.JSONWebKey, bool) {
+	for _, set := range k.sets {
+		if i := slices.IndexFunc(set, func(key signingKey) bool { return key.KeyID == kid }); i >= 0 {
+			return set[i].Public(), true
+		}
+	}
+	return jose.JSONWebKey{}, false
+}
+
+// sign makes a JWT of claims.
+func (p *Provider) sign(ctx context.Context, set, alg, typ string, claims any) (string, error) {
+	known, err := p.keys.get(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	if alg == "" {
+		alg = string(jose.RS256)
+	}
+	key, ok := known.signer(set, jose.SignatureAlgorithm(alg), p.o.Now())
+	if !ok {
+		return "", errs.New(errs.Internal, "there is no key for the algorithm %s in the set %s", alg, set)
+	}
+	return signWith(key, typ, claims)
+}
+
+func signWith(key jose.JSONWebKey, typ string, claims any) (string, error) {
+	text, err := json.Marshal(claims)
+	if err != nil {
+		return "", errs.Wrap(errs.Internal, err, "claims cannot be encoded")
+	}
+	o := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: key}, o)
+	if err != nil {
+		return "", errs.Wrap(errs.Internal, err, "the key %s cannot sign", key.KeyID)
+	}
+	signed, err := signer.Sign(text)
+	if err != nil {
+		return "", errs.Wrap(errs.Internal, err, "the key %s cannot sign", key.KeyID)
+	}
+	return signed.CompactSerialize()
+}
+
+// verifyOwn checks the signature of a JWT that this server made, with every key that
+// is still published, and returns its claims and the typ of its header. Whether it
+// has expired is the caller's question.
+//
+// Invalid: it is none of ours.
+func (p *Provider) verifyOwn(ctx context.Context, token string) (claims map[string]any, typ string, err error) {
+	signed, err := jose.ParseSignedCompact(token, signingAlgs)
+	if err != nil || len(signed.Signatures) != 1 {
+		return nil, "", errs.Wrap(errs.Invalid, err, "the token is no JWT of an algorithm that is used here")
+	}
+	header := signed.Signatures[0].Header
+	for _, fresh := range []bool{false, true} {
+		known, err := p.keys.get(ctx, fresh)
+		if err != nil {
+			return nil, "", err
+		}
+		key, ok := known.find(header.KeyID)
+		if !ok {
+			continue
+		}
+		if key.Algorithm != header.Algorithm {
+			break
+		}
+		text, err := signed.Verify(key)
+		if err != nil {
+			break
+		}
+		if err := json.Unmarshal(text, &claims); err != nil {
+			break
+		}
+		typ, _ = header.ExtraHeaders[jose.HeaderType].(string)
+		return claims, typ, nil
+	}
+	return nil, "", errs.New(errs.Invalid, "the token was not signed by this server")
+}
+
+// generateKey makes a key pair. An empty kid is chosen.
+//
+// Invalid: the algorithm is not known.
+func generateKey(alg jose.SignatureAlgorithm, kid, use string) (jose.JSONWebKey, error) {
+	var pair crypto.PrivateKey
+	var err error
+	switch alg {
+	case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
+		pair, err = rsa.GenerateKey(rand.Reader, 2048)
+	case jose.ES256:
+		pair, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case jose.ES384:
+		pair, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case jose.ES512:
+		pair, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case jose.EdDSA:
+		_, pair, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		return jose.JSONWebKey{}, errs.New(errs.Invalid, "alg: %q: expected RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA", alg)
+	}
+	if err != nil {
+		return jose.JSONWebKey{}, errs.Wrap(errs.Internal, err, "a key cannot be made")
+	}
+	if kid == "" {
+		kid = newID()
+	}
+	return jose.JSONWebKey{Key: pair, KeyID: kid, Algorithm: string(alg), Use: use}, nil
+}
+
+// keyRow encrypts a key for Store.
+func (p *Provider) keyRow(set string, key jose.JSONWebKey, active time.Time) (Key, error) {
+	text, err := key.MarshalJSON()
+	if err != nil {
+		return Key{}, errs.Wrap(errs.Invalid, err, "the key %q cannot be encoded", key.KeyID)
+	}
+	return Key{
+		Set: set, ID: key.KeyID, Created: p.o.Now(), Active: active,
+		Data: p.o.Secrets.Seal(sealKey, set+"/"+key.KeyID, text),
+	}, nil
+}
+
+func (p *Provider) openKey(row Key) (jose.JSONWebKey, error) {
+	var key jose.JSONWebKey
+	text, err := p.o.Secrets.Open(sealKey, row.Set+"/"+row.ID, row.Data)
+	if err == nil {
+		err = key.UnmarshalJSON(text)
+	}
+	if err != nil {
+		return key, errs.Wrap(errs.Internal, err, "the key %s of the set %s cannot be read: is its system secret still among secrets.system?", row.ID, row.Set)
+	}
+	return key, nil
+}

@@ -1,0 +1,135 @@
+package oauth
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/secret"
+)
+
+// Options are what a Provider can be told. Zero means the default, which is in the
+// comment; the names in settings are Hydra's.
+type Options struct {
+	// Issuer is the URL under which browsers and clients reach the public API
+	// (urls.self.issuer). It has no query and no fragment.
+	Issuer *url.URL
+
+	// Secrets encrypt what is stored and sign what is handed out.
+	Secrets *secret.Keyring
+
+	Dev bool // hints in errors; cookies without Secure if the issuer is http
+
+	URLs       URLs
+	TTL        TTL
+	Strategies Strategies
+	Subjects   Subjects
+	Register   Registration
+	Grants     GrantOptions
+
+	// HTTP fetches what clients and hooks have; nil: one that does not go to private
+	// addresses.
+	HTTP *http.Client
+	Log  *slog.Logger // nil: none
+	Now  func() time.Time
+}
+
+// URLs are the pages where people are asked. An empty one is that of the fallback,
+// which says what is missing.
+type URLs struct {
+	Login, Registration, Consent, Logout, Error string
+	PostLogout                                  string // where a logout ends that names no page
+	DeviceVerification, DeviceSuccess           string
+}
+
+// TTL says how long things are good.
+type TTL struct {
+	AccessToken  time.Duration // 1 h
+	RefreshToken time.Duration // 720 h; -1: for ever
+	IDToken      time.Duration // 1 h
+	Code         time.Duration // 10 min
+	DeviceCode   time.Duration // 15 min
+	Challenge    time.Duration // 30 min: a request's way through login and consent
+	Login        time.Duration // 720 h: a remembered login
+	Pushed       time.Duration // 1 min: a request_uri of RFC 9126
+}
+
+// Strategies choose between ways to do something.
+type Strategies struct {
+	Scope       string // wildcard (the default) or exact
+	AccessToken string // opaque (the default) or jwt
+	ScopeClaim  string // of JWT access tokens: string (RFC 9068, the default), list or both
+}
+
+// Subjects are the identifiers of people that clients see.
+type Subjects struct {
+	Types []string // public (the default), pairwise
+	Salt  string   // of pairwise ones
+}
+
+// Registration is what clients may do to register themselves.
+type Registration struct {
+	Enabled      bool
+	DefaultScope []string
+}
+
+// GrantOptions tune grants.
+type GrantOptions struct {
+	PKCE       bool          // of all clients, rather than of public ones
+	Grace      time.Duration // in which a refresh token can be used again; 0: never, at most 5 min
+	DevicePoll time.Duration // 5 s
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Issuer == nil || o.Issuer.Host == "" || o.Issuer.RawQuery != "" || o.Issuer.Fragment != "" || o.Issuer.Scheme != "https" && o.Issuer.Scheme != "http" {
+		return o, errs.New(errs.Invalid, "urls.self.issuer: expected an http(s) URL without query and fragment")
+	}
+	if o.Secrets == nil {
+		return o, errs.New(errs.Invalid, "there are no system secrets")
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		usual time.Duration
+	}{
+		{&o.TTL.AccessToken, time.Hour},
+		{&o.TTL.RefreshToken, 720 * time.Hour},
+		{&o.TTL.IDToken, time.Hour},
+		{&o.TTL.Code, 10 * time.Minute},
+		{&o.TTL.DeviceCode, 15 * time.Minute},
+		{&o.TTL.Challenge, 30 * time.Minute},
+		{&o.TTL.Login, 720 * time.Hour},
+		{&o.TTL.Pushed, time.Minute},
+		{&o.Grants.DevicePoll, 5 * time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	if o.Grants.Grace < 0 || o.Grants.Grace > 5*time.Minute {
+		return o, errs.New(errs.Invalid, "oauth2.grant.refresh_token.rotation_grace_period: expected between 0 and 5m")
+	}
+	if o.Strategies.Scope == "" {
+		o.Strategies.Scope = "wildcard"
+	}
+	if o.Strategies.AccessToken == "" {
+		o.Strategies.AccessToken = "opaque"
+	}
+	if o.Strategies.ScopeClaim == "" {
+		o.Strategies.ScopeClaim = "string"
+	}
+	if len(o.Subjects.Types) == 0 {
+		o.Subjects.Types = []string{"public"}
+	}
+	if o.HTTP == nil {
+		o.HTTP = publicOnly()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
+}

@@ -1,0 +1,103 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// A Provider is the authorization server of one network. Its methods may be called
+// from many goroutines at once.
+type Provider struct {
+	o      Options
+	store  Store
+	fosite *fosite.Fosite
+	keys   *keyring
+	own    endpoints
+}
+
+// New returns a provider that keeps its state in s.
+//
+// Invalid: the options make no sense.
+func New(s Store, o Options) (*Provider, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{o: o, store: s, own: endpointsOf(o)}
+	p.keys = &keyring{p: p}
+	p.fosite = p.newFosite()
+	return p, nil
+}
+
+// issuer is the name of the provider in tokens.
+func (p *Provider) issuer() string { return strings.TrimSuffix(p.o.Issuer.String(), "/") }
+
+// A Route is a handler for a pattern of http.ServeMux. An error that Serve returns
+// before it has written anything goes to Fail.
+type Route struct {
+	Pattern string
+	Serve   func(http.ResponseWriter, *http.Request) error
+}
+
+// Public returns what browsers and clients use.
+func (p *Provider) Public() []Route {
+	return []Route{
+		{"GET /oauth2/auth", p.serveAuthorize},
+		{"POST /oauth2/auth", p.serveAuthorize},
+		{"POST /oauth2/token", p.serveToken},
+		{"GET /.well-known/jwks.json", p.serveJWKS},
+	}
+}
+
+// Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
+func (p *Provider) Admin() []Route {
+	const requests = "/admin/oauth2/auth/requests"
+	return []Route{
+		{"GET " + requests + "/login", p.serveLoginRequest},
+		{"PUT " + requests + "/login/accept", p.serveAcceptLogin},
+		{"PUT " + requests + "/login/reject", p.serveRejectLogin},
+		{"GET " + requests + "/consent", p.serveConsentRequest},
+		{"PUT " + requests + "/consent/accept", p.serveAcceptConsent},
+		{"PUT " + requests + "/consent/reject", p.serveRejectConsent},
+		{"POST /admin/clients", p.serveCreateClient},
+		{"GET /admin/clients/{id}", p.serveClient},
+		{"DELETE /admin/clients/{id}", p.serveDeleteClient},
+	}
+}
+
+// endpoints are the URLs of the public API.
+type endpoints struct{ authorize, token, jwks string }
+
+func endpointsOf(o Options) endpoints {
+	base := strings.TrimSuffix(o.Issuer.String(), "/")
+	return endpoints{
+		authorize: base + "/oauth2/auth",
+		token:     base + "/oauth2/token",
+		jwks:      base + "/.well-known/jwks.json",
+	}
+}
+
+// client returns a client. NotFound: there is none.
+func (p *Provider) client(ctx context.Context, id string) (*Client, error) {
+	row, err := p.store.Client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := clientOf(row)
+	if err != nil {
+		return nil, errs.Wrap(errs.Internal, err, "what is stored of the client %q cannot be read", id)
+	}
+	return c, nil
+}
+
+// isKind reports whether an error is of a kind, whatever was wrapped around it.
+func isKind(err error, kind errs.Kind) bool {
+	var e *errs.Error
+	return errors.As(err, &e) && e.Kind == kind
+}

@@ -1,0 +1,392 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// The types below are those of Hydra's API between the provider and the pages that
+// ask people.
+
+// An OIDCContext is what a client told the pages.
+type OIDCContext struct {
+	ACRValues  []string       `json:"acr_values,omitempty"`
+	Display    string         `json:"display,omitempty"`
+	HintClaims map[string]any `json:"id_token_hint_claims,omitempty"`
+	LoginHint  string         `json:"login_hint,omitempty"`
+	UILocales  []string       `json:"ui_locales,omitempty"`
+}
+
+// A LoginRequest asks who is at the browser.
+type LoginRequest struct {
+	Challenge  string      `json:"challenge"`
+	Scopes     []string    `json:"requested_scope"`
+	Audience   []string    `json:"requested_access_token_audience"`
+	Skip       bool        `json:"skip"`
+	Subject    string      `json:"subject"`
+	OIDC       OIDCContext `json:"oidc_context"`
+	Client     *Client     `json:"client"`
+	RequestURL string      `json:"request_url"`
+	SessionID  string      `json:"session_id"`
+
+	prompts []string
+}
+
+// An AcceptLogin says who is at the browser.
+type AcceptLogin struct {
+	Subject         string          `json:"subject"`
+	Remember        bool            `json:"remember,omitempty"`
+	RememberFor     int64           `json:"remember_for,omitempty"` // seconds; 0: as long as the server does
+	Extend          bool            `json:"extend_session_lifespan,omitempty"`
+	ACR             string          `json:"acr,omitempty"`
+	AMR             []string        `json:"amr,omitempty"`
+	ProviderSession string          `json:"identity_provider_session_id,omitempty"`
+	ForceSubject    string          `json:"force_subject_identifier,omitempty"`
+	Context         json.RawMessage `json:"context,omitempty"`
+
+	// AuthTime is when it was found out; zero: now. It is not part of Hydra's API.
+	AuthTime time.Time `json:"-"`
+}
+
+// A ConsentRequest asks what a client may have.
+type ConsentRequest struct {
+	Challenge      string          `json:"challenge"`
+	ID             string          `json:"consent_request_id"`
+	Scopes         []string        `json:"requested_scope"`
+	Audience       []string        `json:"requested_access_token_audience"`
+	Skip           bool            `json:"skip"`
+	Subject        string          `json:"subject"`
+	OIDC           OIDCContext     `json:"oidc_context"`
+	Client         *Client         `json:"client"`
+	RequestURL     string          `json:"request_url"`
+	LoginChallenge string          `json:"login_challenge"`
+	LoginSessionID string          `json:"login_session_id"`
+	ACR            string          `json:"acr"`
+	AMR            []string        `json:"amr"`
+	Context        json.RawMessage `json:"context,omitempty"`
+}
+
+// An AcceptConsent says what a client may have.
+type AcceptConsent struct {
+	Scopes      []string        `json:"grant_scope"`
+	Audience    []string        `json:"grant_access_token_audience"`
+	Remember    bool            `json:"remember,omitempty"`
+	RememberFor int64           `json:"remember_for,omitempty"` // seconds; 0: for ever
+	Session     ConsentSession  `json:"session"`
+	Context     json.RawMessage `json:"context,omitempty"`
+}
+
+// A ConsentSession is what tokens say more.
+type ConsentSession struct {
+	Access map[string]any `json:"access_token,omitempty"`
+	ID     map[string]any `json:"id_token,omitempty"`
+}
+
+// A refusal is why a page said no.
+type refusal struct {
+	Name        string `json:"error,omitempty"`
+	Description string `json:"error_description,omitempty"`
+	Hint        string `json:"error_hint,omitempty"`
+	Debug       string `json:"error_debug,omitempty"`
+	Status      int    `json:"status_code,omitempty"`
+}
+
+func (e *refusal) err() error {
+	out := *fosite.ErrAccessDenied
+	if e.Name != "" {
+		out.ErrorField = e.Name
+	}
+	if e.Description != "" {
+		out.DescriptionField = e.Description
+	}
+	out.HintField = e.Hint
+	if e.Status != 0 {
+		out.CodeField = e.Status
+	}
+	return &out
+}
+
+// pending reads a challenge and its request.
+//
+// NotFound: it is none. Unauthenticated: it has expired. errAnswered: the flow has
+// ended.
+func (p *Provider) pending(ctx context.Context, purpose, challenge string) (*flow, *Client, error) {
+	f, err := p.open(purpose, challenge)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := p.client(ctx, f.Client)
+	return f, c, err
+}
+
+// answered reports whether the flow has ended with a grant.
+func (p *Provider) answered(ctx context.Context, f *flow) (bool, error) {
+	_, err := p.store.Grant(ctx, f.ID)
+	if isKind(err, errs.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// requestURL is where a flow began.
+func (p *Provider) requestURL(f *flow) string { return p.own.authorize + "?" + f.Query }
+
+// context returns what the client told the pages.
+func (p *Provider) context(ctx context.Context, f *flow) OIDCContext {
+	form := f.form()
+	o := OIDCContext{
+		ACRValues: strings.Fields(form.Get("acr_values")), Display: form.Get("display"),
+		LoginHint: form.Get("login_hint"), UILocales: strings.Fields(form.Get("ui_locales")),
+	}
+	if hint := form.Get("id_token_hint"); hint != "" {
+		o.HintClaims, _, _ = p.verifyOwn(ctx, hint) // it was checked before
+	}
+	return o
+}
+
+// LoginRequest returns what a login challenge asks.
+//
+// NotFound: it is no challenge. Unauthenticated: it has expired.
+func (p *Provider) LoginRequest(ctx context.Context, challenge string) (*LoginRequest, error) {
+	f, c, err := p.pending(ctx, loginChallenge, challenge)
+	if err != nil {
+		return nil, err
+	}
+	return p.loginRequest(ctx, challenge, f, c), nil
+}
+
+func (p *Provider) loginRequest(ctx context.Context, challenge string, f *flow, c *Client) *LoginRequest {
+	form := f.form()
+	q := &LoginRequest{
+		Challenge: challenge, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
+		OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
+	}
+	if f.Previous != nil {
+		q.Skip, q.Subject, q.SessionID = true, f.Previous.Subject, f.Previous.ID
+	}
+	return q
+}
+
+// AcceptLogin answers a login challenge, and returns where to send the browser.
+//
+// NotFound, Unauthenticated: as for LoginRequest. Invalid: the answer has no subject,
+// or another one than the login that it was to confirm.
+func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) {
+	f, err := p.open(loginChallenge, challenge)
+	if err != nil {
+		return "", err
+	}
+	if a.Subject == "" {
+		return "", errs.New(errs.Invalid, "subject: expected who has logged in")
+	}
+	l := &login{AcceptLogin: a}
+	if old := f.Previous; old != nil {
+		if old.Subject != a.Subject {
+			return "", errs.New(errs.Invalid, "subject: %.100q is not the one who is logged in", a.Subject)
+		}
+		l.session = *old
+		l.Remember = true // a login that is remembered is forgotten by a reject
+	} else {
+		l.session = session{ID: newID(), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR}
+		if a.AuthTime.IsZero() {
+			l.session.AuthTime = p.o.Now()
+		}
+	}
+	f.Login = l
+	return p.back(f, loginVerifier, "login_verifier")
+}
+
+// ConsentRequest returns what a consent challenge asks.
+//
+// NotFound, Unauthenticated: as for LoginRequest.
+func (p *Provider) ConsentRequest(ctx context.Context, challenge string) (*ConsentRequest, error) {
+	f, c, err := p.pending(ctx, consentChallenge, challenge)
+	if err != nil {
+		return nil, err
+	}
+	return p.consentRequest(ctx, challenge, f, c), nil
+}
+
+func (p *Provider) consentRequest(ctx context.Context, challenge string, f *flow, c *Client) *ConsentRequest {
+	form := f.form()
+	return &ConsentRequest{
+		Challenge: challenge, ID: f.ID, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
+		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f),
+		LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
+	}
+}
+
+// AcceptConsent answers a consent challenge, and returns where to send the browser.
+//
+// NotFound, Unauthenticated: as for LoginRequest. Invalid: more is granted than was
+// asked for.
+func (p *Provider) AcceptConsent(challenge string, a AcceptConsent) (string, error) {
+	f, err := p.open(consentChallenge, challenge)
+	if err != nil {
+		return "", err
+	}
+	asked := strings.Fields(f.form().Get("scope"))
+	for _, s := range a.Scopes {
+		if !slices.Contains(asked, s) {
+			return "", errs.New(errs.Invalid, "grant_scope: %.100q was not asked for", s)
+		}
+	}
+	wanted := fosite.GetAudiences(f.form())
+	for _, s := range a.Audience {
+		if !slices.Contains(wanted, s) {
+			return "", errs.New(errs.Invalid, "grant_access_token_audience: %.100q was not asked for", s)
+		}
+	}
+	f.Consent = &consent{a, p.o.Now()}
+	return p.back(f, consentVerifier, "consent_verifier")
+}
+
+// reject answers a challenge with a no.
+func (p *Provider) reject(purpose, verifier, parameter, challenge string, e refusal) (string, error) {
+	f, err := p.open(purpose, challenge)
+	if err != nil {
+		return "", err
+	}
+	f.Refusal = &e
+	return p.back(f, verifier, parameter)
+}
+
+// loginRow is a login as it is stored; nil for nil.
+func (p *Provider) loginRow(l *login) *Login {
+	if l == nil {
+		return nil
+	}
+	life := p.o.TTL.Login
+	if l.RememberFor > 0 {
+		life = min(life, time.Duration(l.RememberFor)*time.Second)
+	}
+	from := l.session.AuthTime
+	if l.Extend {
+		from = p.o.Now()
+	}
+	data, err := p.seal(sealLogin, l.ID, l.session)
+	if err != nil { // strings and a time only
+		panic(err)
+	}
+	return &Login{
+		ID: l.ID, Subject: l.session.Subject, Authenticated: l.session.AuthTime, Remember: l.Remember,
+		Expires: from.Add(life), Data: data,
+	}
+}
+
+// grantRow is a consent as it is stored.
+func (p *Provider) grantRow(f *flow, s *Session) (Grant, error) {
+	k := f.Consent
+	g := Grant{
+		ID: f.ID, Client: f.Client, Subject: f.Login.session.Subject, Login: f.Login.ID,
+		Scopes: k.Scopes, Audience: k.Audience, Remember: k.Remember, Created: k.At,
+	}
+	if k.RememberFor > 0 {
+		g.Expires = k.At.Add(time.Duration(k.RememberFor) * time.Second)
+	}
+	var err error
+	g.Data, err = p.seal(sealGrant, f.ID, f)
+	return g, err
+}
+
+// The admin handlers below are those functions over HTTP.
+
+type redirectTo struct {
+	To string `json:"redirect_to"`
+}
+
+// gone answers a challenge whose flow has ended.
+func (p *Provider) gone(w http.ResponseWriter, f *flow) error {
+	return reply(w, http.StatusGone, redirectTo{p.requestURL(f)})
+}
+
+func (p *Provider) serveLoginRequest(w http.ResponseWriter, r *http.Request) error {
+	challenge := challengeOf(r, "login_challenge")
+	f, c, err := p.pending(r.Context(), loginChallenge, challenge)
+	if err != nil {
+		return err
+	}
+	if done, err := p.answered(r.Context(), f); err != nil || done {
+		if err != nil {
+			return err
+		}
+		return p.gone(w, f)
+	}
+	return reply(w, http.StatusOK, p.loginRequest(r.Context(), challenge, f, c))
+}
+
+func (p *Provider) serveAcceptLogin(w http.ResponseWriter, r *http.Request) error {
+	var a AcceptLogin
+	if err := readJSON(r, &a); err != nil {
+		return err
+	}
+	to, err := p.AcceptLogin(challengeOf(r, "login_challenge"), a)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, redirectTo{to})
+}
+
+func (p *Provider) serveRejectLogin(w http.ResponseWriter, r *http.Request) error {
+	return p.serveReject(w, r, loginChallenge, loginVerifier, "login_challenge", "login_verifier")
+}
+
+func (p *Provider) serveConsentRequest(w http.ResponseWriter, r *http.Request) error {
+	challenge := challengeOf(r, "consent_challenge")
+	f, c, err := p.pending(r.Context(), consentChallenge, challenge)
+	if err != nil {
+		return err
+	}
+	if done, err := p.answered(r.Context(), f); err != nil || done {
+		if err != nil {
+			return err
+		}
+		return p.gone(w, f)
+	}
+	return reply(w, http.StatusOK, p.consentRequest(r.Context(), challenge, f, c))
+}
+
+func (p *Provider) serveAcceptConsent(w http.ResponseWriter, r *http.Request) error {
+	var a AcceptConsent
+	if err := readJSON(r, &a); err != nil {
+		return err
+	}
+	to, err := p.AcceptConsent(challengeOf(r, "consent_challenge"), a)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, redirectTo{to})
+}
+
+func (p *Provider) serveRejectConsent(w http.ResponseWriter, r *http.Request) error {
+	return p.serveReject(w, r, consentChallenge, consentVerifier, "consent_challenge", "consent_verifier")
+}
+
+func (p *Provider) serveReject(w http.ResponseWriter, r *http.Request, purpose, verifier, in, out string) error {
+	var e refusal
+	if err := readJSON(r, &e); err != nil {
+		return err
+	}
+	to, err := p.reject(purpose, verifier, out, challengeOf(r, in), e)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, redirectTo{to})
+}
+
+// challengeOf returns a challenge, also under the name that old clients use.
+func challengeOf(r *http.Request, name string) string {
+	q := r.URL.Query()
+	if c := q.Get(name); c != "" {
+		return c
+	}
+	return q.Get("challenge")
+}

@@ -1,0 +1,93 @@
+package oauth
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/ory/fosite"
+)
+
+// maxParameter bounds one parameter, in bytes.
+const maxParameter = 32 << 10
+
+// grantTypes are those that the token endpoint knows.
+var grantTypes = []string{grantCode, grantRefresh, grantCredentials}
+
+// serveToken is the token endpoint (RFC 6749, section 3.2).
+func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	if err := readForm(r); err != nil {
+		return err
+	}
+	if g := r.PostForm.Get("grant_type"); g != "" && !slices.Contains(grantTypes, g) {
+		return fosite.ErrUnsupportedGrantType
+	}
+	x := &exchange{}
+	if _, err := p.fosite.NewAccessRequest(ctx, r, x); err != nil {
+		return err
+	}
+	out, err := p.issue(ctx, x)
+	if err != nil {
+		return err
+	}
+	if err := p.settle(ctx, x, out.rows); err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, out.response(x))
+}
+
+// response is the body of RFC 6749, section 5.1.
+func (out *issued) response(x *exchange) map[string]any {
+	scopes := x.Scopes
+	if x.scopes != nil {
+		scopes = x.scopes
+	}
+	body := map[string]any{
+		"access_token": out.access,
+		"token_type":   tokenType(x),
+		"expires_in":   int64(out.expiresIn.Seconds()),
+		"scope":        strings.Join(scopes, " "),
+	}
+	if out.refresh != "" {
+		body["refresh_token"] = out.refresh
+	}
+	if out.id != "" {
+		body["id_token"] = out.id
+	}
+	for name, value := range x.extra {
+		body[name] = value
+	}
+	return body
+}
+
+// tokenType says how a token is presented.
+func tokenType(x *exchange) string {
+	if x.Confirm != nil && x.Confirm.Key != "" {
+		return "DPoP"
+	}
+	return "bearer"
+}
+
+// readForm reads the form of a POST. Each parameter may be there once, those excepted
+// of which RFC 8693 and RFC 8707 allow several.
+func readForm(r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return fosite.ErrInvalidRequest.WithHint("The body is no form (application/x-www-form-urlencoded).").WithWrap(err)
+	}
+	return checkForm(r.Form)
+}
+
+func checkForm(form map[string][]string) error {
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" && name != "audience" {
+			return fosite.ErrInvalidRequest.WithHintf("The parameter %.100q is there more than once.", name)
+		}
+		for _, v := range values {
+			if len(v) > maxParameter {
+				return fosite.ErrInvalidRequest.WithHintf("The parameter %.100q has more than %d bytes.", name, maxParameter)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
+)
+
+// An OAuthConfig is what can be set of package oauth. Keys are Hydra's, under oauth.
+type OAuthConfig struct {
+	Issuer     string // "": that of the public listener
+	URLs       oauth.URLs
+	TTL        oauth.TTL
+	Strategies oauth.Strategies
+	Subjects   oauth.Subjects
+	Register   oauth.Registration
+	Grants     oauth.GrantOptions
+}
+
+// oauthSettings are the settings of OAuthConfig.
+var oauthSettings = []setting{
+	{"oauth.urls.self.issuer", "", "", "the URL under which browsers and clients reach the public API, which names this server in tokens; empty: that of the public listener",
+		func(c *Config) any { return &c.OAuth.Issuer }, isURLOrEmpty},
+	{"oauth.urls.login", "", "", "the page that logs people in, by Hydra's protocol; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.Login }, isURLOrEmpty},
+	{"oauth.urls.registration", "", "", "the page that registers people; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.Registration }, isURLOrEmpty},
+	{"oauth.urls.consent", "", "", "the page that asks what a client may do; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.Consent }, isURLOrEmpty},
+	{"oauth.urls.logout", "", "", "the page that asks whether to log out; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.Logout }, isURLOrEmpty},
+	{"oauth.urls.error", "", "", "the page that shows errors which no client can be told of; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.Error }, isURLOrEmpty},
+	{"oauth.urls.post_logout_redirect", "", "", "where a logout ends that names no page; empty: a page that says so",
+		func(c *Config) any { return &c.OAuth.URLs.PostLogout }, isURLOrEmpty},
+	{"oauth.urls.device.verification", "", "", "the page where people enter the code of a device; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.DeviceVerification }, isURLOrEmpty},
+	{"oauth.urls.device.success", "", "", "the page that says that a device is connected; empty: Cardea's own",
+		func(c *Config) any { return &c.OAuth.URLs.DeviceSuccess }, isURLOrEmpty},
+	{"oauth.ttl.access_token", "", "1h", "how long an access token is good",
+		func(c *Config) any { return &c.OAuth.TTL.AccessToken }, isPositive},
+	{"oauth.ttl.refresh_token", "", "720h", "how long a refresh token is good; -1ns: for ever",
+		func(c *Config) any { return &c.OAuth.TTL.RefreshToken }, nil},
+	{"oauth.ttl.id_token", "", "1h", "how long an ID token is good",
+		func(c *Config) any { return &c.OAuth.TTL.IDToken }, isPositive},
+	{"oauth.ttl.auth_code", "", "10m", "how long an authorization code is good",
+		func(c *Config) any { return &c.OAuth.TTL.Code }, isPositive},
+	{"oauth.ttl.device_user_code", "", "15m", "how long a device's code is good",
+		func(c *Config) any { return &c.OAuth.TTL.DeviceCode }, isPositive},
+	{"oauth.ttl.login_consent_request", "", "30m", "how long people may take to log in and to consent",
+		func(c *Config) any { return &c.OAuth.TTL.Challenge }, isPositive},
+	{"oauth.ttl.authentication_session", "", "720h", "how long a login is remembered",
+		func(c *Config) any { return &c.OAuth.TTL.Login }, isPositive},
+	{"oauth.ttl.pushed_authorization_request", "", "1m", "how long a pushed authorization request is good",
+		func(c *Config) any { return &c.OAuth.TTL.Pushed }, isPositive},
+	{"oauth.strategies.scope", "", "wildcard", "how scopes are compared with those of the client: wildcard or exact",
+		func(c *Config) any { return &c.OAuth.Strategies.Scope }, oneOf("wildcard", "exact")},
+	{"oauth.strategies.access_token", "", "opaque", "access tokens of clients that do not say: opaque or jwt",
+		func(c *Config) any { return &c.OAuth.Strategies.AccessToken }, oneOf("opaque", "jwt")},
+	{"oauth.strategies.jwt.scope_claim", "", "string", "how JWT access tokens list scopes: string (scope), list (scp) or both",
+		func(c *Config) any { return &c.OAuth.Strategies.ScopeClaim }, oneOf("string", "list", "both")},
+	{"oauth.oidc.subject_identifiers.supported_types", "", "public", "how clients may know people: public, pairwise, or both with a comma between",
+		func(c *Config) any { return &c.OAuth.Subjects.Types }, nil},
+	{"oauth.oidc.subject_identifiers.pairwise.salt", "", "", "what pairwise identifiers are made with: expected if there are any, and never to change",
+		func(c *Config) any { return &c.OAuth.Subjects.Salt }, nil},
+	{"oauth.oidc.dynamic_client_registration.enabled", "", "false", "let clients register themselves (RFC 7591); always with --dev",
+		func(c *Config) any { return &c.OAuth.Register.Enabled }, nil},
+	{"oauth.oidc.dynamic_client_registration.default_scope", "", "openid,offline_access,profile,email", "the scopes of a client that registers itself and names none",
+		func(c *Config) any { return &c.OAuth.Register.DefaultScope }, nil},
+	{"oauth.oauth2.pkce.enforced", "", "false", "require PKCE of all clients, rather than of public ones and those of the profiles oauth2.1 and fapi2",
+		func(c *Config) any { return &c.OAuth.Grants.PKCE }, nil},
+	{"oauth.oauth2.grant.refresh_token.rotation_grace_period", "", "0s", "how long after its first use a refresh token can be used again, at most 5m",
+		func(c *Config) any { return &c.OAuth.Grants.Grace }, isGrace},
+	{"oauth.oauth2.device_authorization.token_polling_interval", "", "5s", "how long a device waits between two questions",
+		func(c *Config) any { return &c.OAuth.Grants.DevicePoll }, isPositive},
+}
+
+func isURLOrEmpty(value any) error {
+	got := *value.(*string)
+	if u, err := url.Parse(got); got != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("expected an http(s) URL, got %q", got)
+	}
+	return nil
+}
+
+func isGrace(value any) error {
+	if d := *value.(*time.Duration); d < 0 || d > 5*time.Minute {
+		return fmt.Errorf("expected between 0s and 5m, got %s", d)
+	}
+	return nil
+}
+
+// openPublic listens at the public address, since the issuer has its port, and makes
+// the providers of all networks.
+func (s *Server) openPublic(ctx context.Context) error {
+	c := s.config
+	if s.core.secrets == nil {
+		return nil
+	}
+	if c.Serve.Public.Address != "" {
+		var err error
+		if s.core.public, err = listen("public", c.Serve.Public.Address); err != nil {
+			return err
+		}
+	}
+	issuer, err := c.issuer(s.core.public)
+	if err != nil || issuer == nil {
+		return err
+	}
+	for _, n := range s.core.networks {
+		if err := s.openOAuth(ctx, n, issuer); err != nil {
+			return err
+		}
+	}
+	return s.openIdentity(ctx, issuer)
+}
+
+// issuer returns the URL of the public API: the one that is set, or that of its
+// listener, nil if there is neither.
+func (c Config) issuer(public net.Listener) (*url.URL, error) {
+	if c.OAuth.Issuer != "" {
+		return url.Parse(c.OAuth.Issuer)
+	}
+	if public == nil {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(c.Serve.Public.Address)
+	if err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "serve.public.address: expected host:port")
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	_, port, err := net.SplitHostPort(public.Addr().String())
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, err
+}
+
+// openOAuth makes the provider of a network.
+func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) error {
+	grants, err := s.db.Grants(ctx, n.name)
+	if err != nil {
+		return err
+	}
+	c := s.config.OAuth
+	o := oauth.Options{
+		Issuer: issuer, Secrets: s.core.secrets, Dev: s.config.Dev, URLs: c.URLs, TTL: c.TTL,
+		Strategies: c.Strategies, Subjects: c.Subjects, Register: c.Register, Grants: c.Grants, Log: s.log,
+	}
+	o.Register.Enabled = o.Register.Enabled || s.config.Dev
+	n.oauth, err = oauth.New(grants, o)
+	if err != nil {
+		return errs.Wrap(errs.KindOf(err), err, "oauth: %v", err)
+	}
+	return nil
+}
+
+// publicOAuth registers what browsers and clients use, of the network that requests
+// are about which name none.
+func (c *core) publicOAuth(rs *routes) {
+	n := c.guard.usual
+	if n.oauth == nil {
+		return
+	}
+	for _, route := range n.oauth.Public() {
+		rs.open(route.Pattern, oauth.Fail, route.Serve)
+	}
+	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, fallback)
+}
+
+// adminOAuth registers what operators use, and pages that ask people.
+func (c *core) adminOAuth(rs *routes) {
+	if c.guard.usual.oauth == nil {
+		return
+	}
+	for i, route := range c.guard.usual.oauth.Admin() {
+		rs.handle(route.Pattern, oauth.Fail, func(w http.ResponseWriter, r *http.Request) error {
+			return networkOf(r.Context()).oauth.Admin()[i].Serve(w, r)
+		})
+	}
+}
+
+var fallbackPage = template.Must(template.New("fallback").Parse(`<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{{.Title}}</title></head>
+<body><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Error}}<p><code>{{.}}</code></p>{{end}}{{with .Description}}<p>{{.}}</p>{{end}}</body></html>
+`))
+
+// fallback says that there is no page, or which error there was.
+func fallback(w http.ResponseWriter, r *http.Request) error {
+	page := r.PathValue("page")
+	q := r.URL.Query()
+	body := struct{ Title, Text, Error, Description string }{
+		"No page for this", "This server has no page named " + page + ": the setting oauth.urls." + page + " can name one.", "", "",
+	}
+	if page == "error" {
+		body.Title, body.Text = "The request could not be completed", "Go back to the application, and try again."
+		body.Error, body.Description = q.Get("error"), q.Get("error_description")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	return fallbackPage.Execute(w, body)
+}

@@ -1,0 +1,70 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/cardea-iam/cardea/internal/testdb"
+	"github.com/cardea-iam/cardea/server"
+)
+
+// token asks for a token of a client itself.
+func (n *node) token(id, secret string) (int, map[string]any) {
+	n.t.Helper()
+	r, err := http.NewRequestWithContext(n.t.Context(), "POST", "http://"+n.public+"/oauth2/token", strings.NewReader("grant_type=client_credentials"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var body map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+		n.t.Fatal(err)
+	}
+	return resp.StatusCode, body
+}
+
+// TestOAuth makes a client on the write listener, which gets tokens on the public one.
+func TestOAuth(t *testing.T) {
+	n := start(t)
+	got := n.do("POST", n.write, "/admin/clients", `{"grant_types":["client_credentials"]}`)
+	var c struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &c); err != nil || got.status != http.StatusCreated {
+		t.Fatalf("%d %s: %v", got.status, got.body, err)
+	}
+	if status, body := n.token(c.ID, c.Secret); status != 200 || body["access_token"] == nil {
+		t.Errorf("the client gets %d %v", status, body)
+	}
+	if status, body := n.token(c.ID, c.Secret+"x"); status != 401 || body["error"] != "invalid_client" {
+		t.Errorf("a wrong secret gets %d %v", status, body)
+	}
+}
+
+// TestOAuthNeedsSecrets: a database server without system secrets has no public API.
+func TestOAuthNeedsSecrets(t *testing.T) {
+	dsn := testdb.Postgres(t)
+	start(t, on(dsn)) // migrates
+	strict := func(c *server.Config) { c.DSN, c.Dev = dsn, false }
+	n := start(t, strict)
+	if n.public != "" {
+		t.Error("the public API is open")
+	}
+	if got := n.do("GET", n.write, "/admin/clients/x", ""); got.status != http.StatusNotFound || strings.Contains(got.body, "error_description") {
+		t.Errorf("the admin API answers %d %s", got.status, got.body)
+	}
+	n = start(t, strict, func(c *server.Config) { c.Secrets.System = []string{"a secret of 16 bytes or more"} })
+	if n.public == "" {
+		t.Error("the public API is closed although there are secrets")
+	}
+}

@@ -1,0 +1,252 @@
+package grants
+
+import (
+	"context"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
+	"github.com/cardea-iam/cardea/store/script"
+)
+
+// tokens returns what reads tokens. polled is the column with the time of the last
+// Poll, tables what joins t.
+func tokens(polled, tables string) string {
+	return `SELECT t.kind, t.hash, t.alias, t.grant_id, t.client, t.subject, t.state, t.created, t.expires, t.used, t.` + polled + `,
+		CASE WHEN t.grant_id <> '' AND (g.id IS NULL OR g.revoked <> 0) OR t.client <> '' AND c.id IS NULL THEN 1 ELSE 0 END, t.data
+		FROM ` + tables + ` LEFT JOIN oauth_grant AS g ON g.network = t.network AND g.id = t.grant_id
+		LEFT JOIN oauth_client AS c ON c.network = t.network AND c.id = t.client `
+}
+
+var (
+	tokenByHash = tokens("polled", "oauth_token AS t") + "WHERE t.network = $1 AND t.kind = $2 AND t.hash = $3"
+	tokenPolled = tokens("polled_before", "oauth_token AS t") + "WHERE t.network = $1 AND t.kind = $2 AND t.hash = $3"
+
+	tokenByAlias = tokens("polled", "oauth_alias AS a JOIN oauth_token AS t ON t.network = a.network AND t.kind = a.kind AND t.hash = a.hash") +
+		"WHERE a.network = $1 AND a.kind = $2 AND a.alias = $3"
+)
+
+func scanToken(scan script.Scan) (t oauth.Token, err error) {
+	var kind, state string
+	var hash, alias []byte
+	var created, expires, used, polled, revoked int64
+	err = scan(&kind, &hash, &alias, &t.Grant, &t.Client, &t.Subject, &state, &created, &expires, &used, &polled, &revoked, &t.Data)
+	if err != nil {
+		return t, err
+	}
+	if len(hash) != len(t.Hash) || len(alias) != 0 && len(alias) != len(t.Alias) {
+		return t, errs.New(errs.Internal, "a token in the database has a hash of %d and an alias of %d bytes", len(hash), len(alias))
+	}
+	copy(t.Hash[:], hash)
+	copy(t.Alias[:], alias)
+	t.Kind, t.State, t.Revoked = oauth.Kind(kind), oauth.State(state), revoked != 0
+	t.Created, t.Expires, t.Used, t.Polled = clock(created), clock(expires), clock(used), clock(polled)
+	return t, nil
+}
+
+// one returns what reads a row into t.
+func one(t *oauth.Token, there *bool) func(script.Scan) error {
+	return func(scan script.Scan) (err error) {
+		*there = true
+		*t, err = scanToken(scan)
+		return err
+	}
+}
+
+func noToken(kind oauth.Kind) error {
+	return errs.New(errs.NotFound, "there is no such token of kind %.80q", kind)
+}
+
+func (s *Store) token(ctx context.Context, text string, kind oauth.Kind, hash oauth.Hash) (t oauth.Token, err error) {
+	if !storable(string(kind)) {
+		return t, noToken(kind)
+	}
+	there := false
+	err = s.run.Read(ctx, "read a token", func(sc *script.Script) {
+		there = false
+		sc.Ask(one(&t, &there), text, s.network, string(kind), hash[:])
+	})
+	if err == nil && !there {
+		err = noToken(kind)
+	}
+	return t, err
+}
+
+// Token implements oauth.Store.
+func (s *Store) Token(ctx context.Context, kind oauth.Kind, hash oauth.Hash) (oauth.Token, error) {
+	return s.token(ctx, tokenByHash, kind, hash)
+}
+
+// TokenByAlias implements oauth.Store.
+func (s *Store) TokenByAlias(ctx context.Context, kind oauth.Kind, alias oauth.Hash) (oauth.Token, error) {
+	return s.token(ctx, tokenByAlias, kind, alias)
+}
+
+// The NOT EXISTS is for scripts that are run again (G2). redeemed adds that the call
+// with the mark has redeemed a token.
+const (
+	insertToken = `INSERT INTO oauth_token (network, kind, hash, alias, grant_id, client, subject, state,
+		created, expires, used, polled, polled_before, kept_until, mark, data)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, $11, $12, $13
+		WHERE NOT EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $2 AND hash = $3 AND mark = $12)`
+	insertTokenFor = insertToken +
+		" AND EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $14 AND hash = $15 AND mark = $12)"
+
+	insertAlias = `INSERT INTO oauth_alias (network, kind, alias, hash, kept_until) SELECT $1, $2, $3, $4, $5
+		WHERE NOT EXISTS (SELECT 1 FROM oauth_alias WHERE network = $1 AND kind = $2 AND alias = $3 AND hash = $4)`
+	insertAliasFor = insertAlias +
+		" AND EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $6 AND hash = $7 AND mark = $8)"
+)
+
+func validTokens(ts []oauth.Token) error {
+	for _, t := range ts {
+		if err := valid("token", string(t.Kind), t.Grant, t.Client, t.Subject, string(t.State)); err != nil {
+			return err
+		}
+		if t.Alias != (oauth.Hash{}) && t.Expires.IsZero() {
+			return errs.New(errs.Invalid, "a token with an alias has no expiry")
+		}
+	}
+	return nil
+}
+
+// putTokens adds tokens to a script: if r is not nil, only if the call with the mark
+// has redeemed its token.
+func (s *Store) putTokens(sc *script.Script, mark []byte, r *oauth.Redemption, ts []oauth.Token) {
+	for _, t := range ts {
+		token, alias := insertToken, insertAlias
+		var when []any
+		if r != nil {
+			token, alias = insertTokenFor, insertAliasFor
+			when = []any{string(r.Kind), r.Hash[:]}
+		}
+		name := []byte{}
+		if t.Alias != (oauth.Hash{}) {
+			name = t.Alias[:]
+		}
+		sc.Do(token, append([]any{s.network, string(t.Kind), t.Hash[:], name, t.Grant, t.Client, t.Subject, string(t.State),
+			micros(t.Created), micros(t.Expires), keptUntil(t.Expires), mark, blob(t.Data)}, when...)...)
+		if len(name) == 0 {
+			continue
+		}
+		if r != nil {
+			when = append(when, mark)
+		}
+		sc.Do(alias, append([]any{s.network, string(t.Kind), name, t.Hash[:], keptUntil(t.Expires)}, when...)...)
+	}
+}
+
+// PutTokens implements oauth.Store.
+func (s *Store) PutTokens(ctx context.Context, ts ...oauth.Token) error {
+	if err := validTokens(ts); err != nil || len(ts) == 0 {
+		return err
+	}
+	mark := newMark()
+	return s.run.Write(ctx, "add tokens", func(sc *script.Script) { s.putTokens(sc, mark, nil, ts) })
+}
+
+const (
+	// useToken decides who redeems a token. $5 is the time of a first use after which
+	// it may be used again.
+	useToken = `UPDATE oauth_token SET used = CASE WHEN used = 0 THEN $4 ELSE used END, mark = $6
+		WHERE network = $1 AND kind = $2 AND hash = $3 AND (used = 0 OR used > $5) AND (expires = 0 OR expires > $4)
+		AND (kind <> 'device' OR state = 'accepted')
+		AND (grant_id = '' OR EXISTS (SELECT 1 FROM oauth_grant AS g WHERE g.network = oauth_token.network AND g.id = oauth_token.grant_id AND g.revoked = 0))
+		AND (client = '' OR EXISTS (SELECT 1 FROM oauth_client AS c WHERE c.network = oauth_token.network AND c.id = oauth_token.client))`
+
+	marked = "SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $2 AND hash = $3 AND mark = $4"
+
+	replaceTokens = `DELETE FROM oauth_token WHERE network = $1 AND kind = $5 AND used = 0 AND mark <> $4 AND grant_id <> ''
+		AND grant_id = (SELECT r.grant_id FROM oauth_token AS r WHERE r.network = $1 AND r.kind = $2 AND r.hash = $3 AND r.mark = $4)`
+)
+
+// Redeem implements oauth.Store.
+func (s *Store) Redeem(ctx context.Context, r oauth.Redemption) error {
+	if err := validTokens(r.Put); err != nil {
+		return err
+	}
+	mark, won := newMark(), false
+	since := int64(never)
+	if r.Grace > 0 {
+		since = micros(r.Now.Add(-r.Grace))
+	}
+	if storable(string(r.Kind)) {
+		key := []any{s.network, string(r.Kind), r.Hash[:]}
+		err := s.run.Write(ctx, "redeem a token", func(sc *script.Script) {
+			won = false
+			sc.Do(useToken, key[0], key[1], key[2], micros(r.Now), since, mark)
+			for _, kind := range r.Replace {
+				sc.Do(replaceTokens, key[0], key[1], key[2], mark, string(kind))
+			}
+			s.putTokens(sc, mark, &r, r.Put)
+			sc.Ask(flag(&won), marked, key[0], key[1], key[2], mark)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !won {
+		return errs.New(errs.Conflict, "the token was used, revoked or not accepted, has expired, or is not there")
+	}
+	return nil
+}
+
+// Decide implements oauth.Store.
+func (s *Store) Decide(ctx context.Context, t oauth.Token, now time.Time) error {
+	if err := valid("token", string(t.Kind), t.Grant, t.Subject, string(t.State)); err != nil {
+		return err
+	}
+	mark, won := newMark(), false
+	err := s.run.Write(ctx, "settle a token", func(sc *script.Script) {
+		won = false
+		sc.Do(`UPDATE oauth_token SET state = $4, grant_id = $5, subject = $6, data = $7, mark = $8
+			WHERE network = $1 AND kind = $2 AND hash = $3 AND state = '' AND used = 0 AND (expires = 0 OR expires > $9)`,
+			s.network, string(t.Kind), t.Hash[:], string(t.State), t.Grant, t.Subject, blob(t.Data), mark, micros(now))
+		sc.Ask(flag(&won), marked, s.network, string(t.Kind), t.Hash[:], mark)
+	})
+	if err == nil && !won {
+		err = errs.New(errs.Conflict, "the token is not pending: it was settled, has expired, or is not there")
+	}
+	return err
+}
+
+// Poll implements oauth.Store. The time itself is the mark.
+func (s *Store) Poll(ctx context.Context, kind oauth.Kind, hash oauth.Hash, now time.Time) (t oauth.Token, err error) {
+	if !storable(string(kind)) {
+		return t, noToken(kind)
+	}
+	there := false
+	err = s.run.Write(ctx, "poll a token", func(sc *script.Script) {
+		there = false
+		sc.Do(`UPDATE oauth_token SET polled_before = CASE WHEN polled = $4 THEN polled_before ELSE polled END, polled = $4
+			WHERE network = $1 AND kind = $2 AND hash = $3`, s.network, string(kind), hash[:], micros(now))
+		sc.Ask(one(&t, &there), tokenPolled, s.network, string(kind), hash[:])
+	})
+	if err == nil && !there {
+		err = noToken(kind)
+	}
+	return t, err
+}
+
+// DeleteTokens implements oauth.Store.
+func (s *Store) DeleteTokens(ctx context.Context, q oauth.TokenQuery) (int64, error) {
+	if q == (oauth.TokenQuery{}) || !storable(string(q.Kind), q.Client, q.Grant) {
+		return 0, nil
+	}
+	f := s.filter()
+	f.equal("kind", string(q.Kind))
+	if q.Hash != (oauth.Hash{}) {
+		if q.Kind == "" {
+			return 0, errs.New(errs.Invalid, "a hash selects tokens of one kind: expected it")
+		}
+		f.and("hash = ", f.arg(q.Hash[:]))
+	}
+	f.equal("client", q.Client)
+	if f.equal("grant_id", q.Grant); q.Grant != "" {
+		f.and("grant_id <> ''") // names the index
+	}
+	these := " FROM oauth_token WHERE " + f.text.String()
+	return s.drain(ctx, "delete tokens",
+		"DELETE FROM oauth_token WHERE (network, kind, hash) IN (SELECT network, kind, hash"+these+" LIMIT "+batch+")",
+		"SELECT 1"+these+" LIMIT 1", f.args...)
+}
