@@ -89,6 +89,7 @@ type Report struct {
 	P50     int64   `json:"p50_us"`
 	P95     int64   `json:"p95_us"`
 	P99     int64   `json:"p99_us"`
+	P999    int64   `json:"p999_us"`
 	Max     int64   `json:"max_us"`
 
 	FirstWrong string `json:"first_wrong,omitempty"`
@@ -213,6 +214,6 @@ func summarise(callers []caller, took time.Duration) Report {
 	sum.Seconds = took.Seconds()
 	sum.QPS = float64(sum.Checks) / sum.Seconds
 	sum.P50, sum.P95 = all.ValueAtQuantile(50), all.ValueAtQuantile(95)
-	sum.P99, sum.Max = all.ValueAtQuantile(99), all.Max()
+	sum.P99, sum.P999, sum.Max = all.ValueAtQuantile(99), all.ValueAtQuantile(99.9), all.Max()
 	return sum
 }
