@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,7 +98,7 @@ func (a *app) storesFlags(cmd *cobra.Command, f *storesFlags, duration time.Dura
 	f.tuples, f.writes, f.callers = 100, 1, 1
 	cmd.Flags().StringVar(&f.dsn, "dsn", "", "a database beside SQLite: postgres://... or cockroach://...")
 	cmd.Flags().DurationVar(&f.duration, "duration", duration, durationHelp)
-	a.outputFlag(cmd, "text", "json")
+	a.resultFlags(cmd)
 }
 
 func (f storesFlags) validate() error {
@@ -158,7 +156,8 @@ func (a *app) onStores(ctx context.Context, f storesFlags, do func(dsn string) e
 }
 
 func (a *app) benchConsistency(ctx context.Context, f storesFlags) error {
-	var reports []bench.ConsistencyReport
+	r := a.newResult("consistency", "Checks in each mode of consistency, while another node writes")
+	wrong := false
 	err := a.onStores(ctx, f, func(dsn string) error {
 		return a.withCluster(ctx, dsn, f, func(store string, c *bench.Cluster, d *bench.Drive) error {
 			for _, m := range bench.Modes {
@@ -167,8 +166,15 @@ func (a *app) benchConsistency(ctx context.Context, f storesFlags) error {
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", store, m.Name, err)
 				}
-				report.Store, report.Mode = store, m.Name
-				reports = append(reports, report)
+				if report.Wrong > 0 || report.Errors > 0 {
+					wrong = true
+					fmt.Fprintf(a.stderr, "%s, %s: %s\n", store, m.Name, report.Report)
+				}
+				what := store + ", " + m.Name + ": "
+				r.Add(what+"rate", "checks/s", nil, report.QPS)
+				r.Add(what+"p50", "µs", nil, float64(report.P50))
+				r.Add(what+"p99", "µs", nil, float64(report.P99))
+				r.Add(what+"round trips to the store for a check", "", nil, report.RoundsPerCheck)
 			}
 			return nil
 		})
@@ -176,21 +182,10 @@ func (a *app) benchConsistency(ctx context.Context, f storesFlags) error {
 	if err != nil {
 		return err
 	}
-	failed := false
-	rows := [][]any{{"store", "mode", "checks/s", "p50 µs", "p99 µs", "round trips/check", "wrong", "errors"}}
-	for _, r := range reports {
-		failed = failed || r.Wrong > 0 || r.Errors > 0
-		rows = append(rows, []any{r.Store, r.Mode, math.Round(r.QPS), r.P50, r.P99, fmt.Sprintf("%.4f", r.RoundsPerCheck), r.Wrong, r.Errors})
-	}
-	if err := a.printTable(reports, rows); err != nil {
+	if err := a.printResult(r); err != nil {
 		return err
 	}
-	for _, r := range reports {
-		if r.Wrong > 0 || r.Errors > 0 {
-			fmt.Fprintf(a.stderr, "%s, %s: %s %s\n", r.Store, r.Mode, r.FirstWrong, r.FirstError)
-		}
-	}
-	if failed {
+	if wrong {
 		return errNo
 	}
 	return nil
@@ -221,8 +216,7 @@ func (a *app) withCluster(ctx context.Context, dsn string, f storesFlags, do fun
 }
 
 func (a *app) benchWrite(ctx context.Context, f storesFlags) error {
-	var reports []bench.WriteReport
-	rows := [][]any{{"store", "load", "cardea tuples/s", "raw SQL tuples/s", "ratio", "p50 µs", "p99 µs"}}
+	r := a.newResult("write", "Durable tuples a second, beside raw SQL")
 	err := a.onStores(ctx, f, func(dsn string) error {
 		store, err := bench.DatabaseName(ctx, dsn)
 		if err != nil {
@@ -237,11 +231,14 @@ func (a *app) benchWrite(ctx context.Context, f storesFlags) error {
 			if err != nil {
 				break
 			}
-			var r bench.WriteReport
-			if r, err = bench.Writes(ctx, c, dsn, load, f.duration); err == nil {
-				r.Store = store
-				reports = append(reports, r)
-				rows = append(rows, []any{r.Store, r.Load, math.Round(r.Cardea), math.Round(r.Raw), fmt.Sprintf("%.2f", r.Ratio), r.P50, r.P99})
+			var w bench.WriteReport
+			if w, err = bench.Writes(ctx, c, dsn, load, f.duration); err == nil {
+				what := store + ", " + load.Name + ": "
+				r.Add(what+"by that of raw SQL", "times", bench.AtLeast(0.5), w.Ratio)
+				r.Add(what+"Cardea", "tuples/s", nil, w.Cardea)
+				r.Add(what+"raw SQL", "tuples/s", nil, w.Raw)
+				r.Add(what+"p50 of a write", "µs", nil, float64(w.P50))
+				r.Add(what+"p99 of a write", "µs", nil, float64(w.P99))
 			}
 		}
 		return errors.Join(err, c.Close())
@@ -249,7 +246,7 @@ func (a *app) benchWrite(ctx context.Context, f storesFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.printTable(reports, rows)
+	return a.printResult(r)
 }
 
 func (a *app) benchLag(ctx context.Context, f storesFlags) error {
@@ -267,7 +264,7 @@ func (a *app) benchLag(ctx context.Context, f storesFlags) error {
 	if err != nil {
 		return err
 	}
-	rows := [][]any{{report.Store, "p50 µs", "p99 µs", "max µs"}}
+	r := a.newResult("lag", fmt.Sprintf("How soon a node shows what another wrote: %s, %d tuples, %d writes", report.Store, report.Tuples, report.Writes))
 	for _, line := range []struct {
 		name string
 		bench.Latency
@@ -276,19 +273,11 @@ func (a *app) benchLag(ctx context.Context, f storesFlags) error {
 		{"then the other node shows it after", report.Lag},
 		{"a check there with its token takes", report.Token},
 	} {
-		rows = append(rows, []any{line.name, line.P50, line.P99, line.Max})
+		r.Add(line.name+": p50", "µs", nil, float64(line.P50))
+		r.Add(line.name+": p99", "µs", nil, float64(line.P99))
+		r.Add(line.name+": longest", "µs", nil, float64(line.Max))
 	}
-	if err := a.printTable(report, rows); err != nil || a.output == "json" {
-		return err
-	}
-	_, err = fmt.Fprintf(a.stdout, "%d tuples, %d writes; %d checks with tokens took %d reads of the log's tail, one of them at most %d\n",
-		report.Tuples, report.Writes, report.TokenChecks, report.TailReads, report.MostTailReads)
-	return err
-}
-
-// printTable prints v if the output is JSON, and otherwise rows, whose first one
-// is the heading.
-func (a *app) printTable(v any, rows [][]any) error {
-	return a.print(v, "%s(%d processors, %s; nodes and databases share them unless --dsn points elsewhere)\n",
-		columns(rows), runtime.GOMAXPROCS(0), runtime.Version())
+	r.Add("reads of the log's tail for a check with a token", "", nil, float64(report.TailReads)/float64(max(report.TokenChecks, 1)))
+	r.Add("reads of the log's tail while one was answered, the most", "", nil, float64(report.MostTailReads))
+	return a.printResult(r)
 }
