@@ -248,7 +248,7 @@ type Logins interface {
 	// EndLogins removes the login with an id, or those of a subject, or of both if both
 	// are given, and returns them, also those that have expired: of several callers,
 	// one gets each. Without id and subject it does nothing.
-	EndLogins(ctx context.Context, id, subject string) ([]Login, error)
+	EndLogins(ctx context.Context, id, subject string, now time.Time) ([]Login, error)
 }
 
 // A Key is a JSON Web Key of a set.

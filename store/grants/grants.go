@@ -27,10 +27,14 @@ func scanGrant(scan script.Scan) (g oauth.Grant, err error) {
 
 // firstLook is when Purge looks at a grant for the first time.
 func firstLook(g oauth.Grant) int64 {
-	if g.Remember {
+	switch {
+	case !g.Revoked.IsZero():
+		return micros(g.Revoked.Add(tombstone))
+	case g.Remember:
 		return keptUntil(g.Expires)
+	default:
+		return micros(g.Created.Add(recheck))
 	}
-	return micros(g.Created.Add(recheck))
 }
 
 // PutGrant implements oauth.Store.

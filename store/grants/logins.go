@@ -56,16 +56,15 @@ func (s *Store) Login(ctx context.Context, id string) (l oauth.Login, err error)
 	return l, err
 }
 
-// EndLogins implements oauth.Store. How long the rows stay is counted from the clock of
-// this process, since nothing depends on it.
-func (s *Store) EndLogins(ctx context.Context, id, subject string) (ls []oauth.Login, err error) {
+// EndLogins implements oauth.Store.
+func (s *Store) EndLogins(ctx context.Context, id, subject string, now time.Time) (ls []oauth.Login, err error) {
 	f := s.filter()
 	f.equal("id", id)
 	f.equal("subject", subject)
 	if f.n == 0 || !storable(id, subject) {
 		return nil, nil
 	}
-	where, mark, now := " WHERE "+f.text.String(), newMark(), time.Now()
+	where, mark := " WHERE "+f.text.String(), newMark()
 	args := append(f.args[:len(f.args):len(f.args)], mark)
 	marked := " AND mark = $" + strconv.Itoa(len(args))
 	set := "ended = " + f.arg(micros(now)) + ", kept_until = " + f.arg(micros(now.Add(tombstone))) + ", mark = " + f.arg(mark)

@@ -45,10 +45,36 @@ var grantsSuite = []struct {
 	{"PollTells", pollTells},
 	{"DeleteTokens", deleteTokens},
 
+	{"GrantAsItWasPut", grantAsItWasPut},
+	{"GrantIsAtomic", grantIsAtomic},
+	{"ListGrants", listGrants},
+	{"RevokeGrants", revokeGrants},
+	{"RevokeManyGrants", revokeManyGrants},
+	{"LoginAsItWasPut", loginAsItWasPut},
+	{"LoginsEnd", loginsEnd},
+
+	{"KeysOfASet", keysOfASet},
+	{"FirstKeys", firstKeys},
 	{"IssuerAsItWasPut", issuerAsItWasPut},
 	{"ListIssuers", listIssuers},
+	{"DeliveriesAreLent", deliveriesAreLent},
 	{"TextsThatNobodyStores", textsThatNobodyStores},
 	{"GrantsOfNetworksAreApart", grantsOfNetworksAreApart},
+
+	{"PurgeOfTokens", purgeOfTokens},
+	{"PurgeOfUsedTokens", purgeOfUsedTokens},
+	{"PurgeOfGrants", purgeOfGrants},
+	{"PurgeOfTheRest", purgeOfTheRest},
+
+	{"ExactlyOnce", exactlyOnce},
+	{"RevokeAgainstRedeem", revokeAgainstRedeem},
+	{"OneDecides", oneDecides},
+	{"OneIsFirst", oneIsFirst},
+	{"OneSetReplaces", oneSetReplaces},
+	{"OneTakesADelivery", oneTakesADelivery},
+	{"OneEndsALogin", oneEndsALogin},
+	{"PollsAtOnce", pollsAtOnce},
+	{"ClientUpdatesAtOnce", clientUpdatesAtOnce},
 }
 
 // RunGrants runs the tests of oauth.Store, each on a database of its own. open returns
@@ -342,7 +368,7 @@ func textsThatNobodyStores(w *warden) {
 		w.must(err)
 		issuers, err := w.Issuers(w.ctx, bad, "", 0)
 		w.must(err)
-		logins, err := w.EndLogins(w.ctx, "", bad)
+		logins, err := w.EndLogins(w.ctx, "", bad, w.now)
 		w.must(err)
 		if len(clients)+len(gs)+len(keys)+len(issuers)+len(logins) > 0 {
 			w.Fatalf("%q finds something", bad)
@@ -391,7 +417,7 @@ func grantsOfNetworksAreApart(w *warden) {
 	w.must(err)
 	w.counts(1)(o.RevokeGrants(w.ctx, oauth.GrantQuery{Subject: "ann"}, w.now))
 	w.counts(1)(o.DeleteTokens(w.ctx, oauth.TokenQuery{Kind: oauth.Device}))
-	if ls, err := o.EndLogins(w.ctx, "", "ann"); err != nil || len(ls) != 1 {
+	if ls, err := o.EndLogins(w.ctx, "", "ann", w.now); err != nil || len(ls) != 1 {
 		w.Fatalf("logins %v, error %v", ls, err)
 	}
 	w.must(o.PutKeys(w.ctx, "s", oauth.ReplaceSet))
