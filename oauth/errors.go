@@ -117,3 +117,13 @@ func readJSON(r *http.Request, into any) error {
 	}
 	return nil
 }
+
+// IsGuess reports whether an error says that a secret was wrong, so that whoever sent
+// it may be guessing.
+func IsGuess(err error) bool {
+	var e *fosite.RFC6749Error
+	return errors.As(err, &e) && (e.ErrorField == fosite.ErrInvalidClient.ErrorField || e.ErrorField == fosite.ErrInvalidGrant.ErrorField || e.ErrorField == errTokenName)
+}
+
+// errTokenName is the error of RFC 6750 for a token that is none.
+const errTokenName = "invalid_token"

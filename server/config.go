@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -49,6 +50,9 @@ type Serve struct {
 	Public  Listener // OAuth2, OpenID Connect, the self-service flows and their pages; "" keeps it closed
 	Metrics Listener // "" keeps it closed
 	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
+
+	// TrustedProxies are those whose X-Forwarded-For says where requests come from.
+	TrustedProxies []netip.Prefix
 
 	// Pprof lets the metrics listener serve profiles of the process.
 	Pprof bool

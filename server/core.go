@@ -18,6 +18,7 @@ type core struct {
 	guard    *guard
 	secrets  *secret.Keyring // nil: OAuth2 and identity are off
 	public   net.Listener    // nil: closed
+	origin   *origin
 	opl      opl.Options
 	limits   Limits
 	model    *modelSource // nil if the model is the store's

@@ -170,7 +170,7 @@ func (c *core) publicOAuth(rs *routes) {
 		return
 	}
 	for _, route := range n.oauth.Public() {
-		rs.open(route.Pattern, oauth.Fail, route.Serve)
+		rs.open(route.Pattern, oauth.Fail, c.origin.guarded(oauth.IsGuess, route.Serve))
 	}
 	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, fallback)
 }

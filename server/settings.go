@@ -42,6 +42,8 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Serve.OPL.Address }, isOPLAddress},
 	{"serve.pprof", "pprof", "false", "profiles of the process at /debug/pprof/ of the metrics port, for go tool pprof",
 		func(c *Config) any { return &c.Serve.Pprof }, nil},
+	{"serve.trusted_proxies", "", "", "the networks of proxies whose X-Forwarded-For says where a request comes from, such as 10.0.0.0/8; empty: none",
+		func(c *Config) any { return &c.Serve.TrustedProxies }, nil},
 	{"serve.drain", "", "30s", "how long requests under way may take when the server is to end",
 		func(c *Config) any { return &c.Serve.Drain }, isPositive},
 	{"store.max_conns", "", "0", "connections to a database server at the same time; 0: as many as suit the processors",
@@ -153,6 +155,10 @@ func parse(field, raw any) error {
 		return err
 	case parser:
 		return field.parse(raw)
+	case *[]netip.Prefix:
+		value, err := parsePrefixes(raw)
+		*field = value
+		return err
 	case *[]Key:
 		value, err := parseKeys(raw)
 		*field = value
@@ -168,6 +174,22 @@ func parse(field, raw any) error {
 	default:
 		panic(fmt.Sprintf("no parser for a %T", field))
 	}
+}
+
+func parsePrefixes(raw any) ([]netip.Prefix, error) {
+	texts, err := parseNames(raw)
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Prefix
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("expected networks such as 10.0.0.0/8 or 2001:db8::/32, got %q", text)
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 func expected(err error, what string, raw any) error {

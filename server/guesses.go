@@ -1,0 +1,92 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/limit"
+)
+
+// Guesses at secrets: so many at once from an address, and then one each. What is
+// right is never counted, so that a busy client is not slowed down.
+const (
+	guesses    = 30
+	guessEvery = 2 * time.Second
+	guessers   = 100_000 // addresses that are remembered
+)
+
+// An origin finds out where requests come from.
+type origin struct {
+	trusted []netip.Prefix // proxies whose word is taken for it
+	guesses *limit.Limiter
+}
+
+func newOrigin(trusted []netip.Prefix) *origin {
+	return &origin{trusted, limit.New(guesses, guessEvery, guessers, nil)}
+}
+
+// of returns the address that a request comes from: that of the connection or, if it
+// is a trusted proxy, the last one in X-Forwarded-For that is none. Of IPv6 it is the
+// network of 64 bits, which one host has to itself.
+func (o *origin) of(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	at, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && o.trusts(at); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		at = next
+	}
+	return networkOfHost(at)
+}
+
+func (o *origin) trusts(at netip.Addr) bool {
+	for _, p := range o.trusted {
+		if p.Contains(at.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+func networkOfHost(at netip.Addr) string {
+	at = at.Unmap()
+	if at.Is4() {
+		return at.String()
+	}
+	p, err := at.WithZone("").Prefix(64)
+	if err != nil {
+		return at.String()
+	}
+	return p.String()
+}
+
+// guarded is h for addresses that have not guessed wrong too often; wrong says which
+// errors are wrong guesses.
+func (o *origin) guarded(wrong func(error) bool, h restHandler) restHandler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		from := o.of(r)
+		if wait := o.guesses.Wait(from); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			return errs.New(errs.Exhausted, "too many wrong secrets from this address: try again later")
+		}
+		err := h(w, r)
+		if err != nil && wrong(err) {
+			o.guesses.Count(from)
+		}
+		return err
+	}
+}

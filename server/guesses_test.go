@@ -1,0 +1,67 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+func TestOrigin(t *testing.T) {
+	o := newOrigin([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	for _, tt := range []struct{ remote, forwarded, want string }{
+		{"192.0.2.1:5", "", "192.0.2.1"},
+		{"192.0.2.1:5", "198.51.100.7", "192.0.2.1"}, // nobody trusts it
+		{"10.0.0.1:5", "198.51.100.7", "198.51.100.7"},
+		{"10.0.0.1:5", "203.0.113.9, 198.51.100.7", "198.51.100.7"}, // what the client wrote itself
+		{"10.0.0.1:5", "198.51.100.7, 10.0.0.2", "198.51.100.7"},    // two proxies
+		{"10.0.0.1:5", "nonsense", "10.0.0.1"},
+		{"[::ffff:192.0.2.1]:5", "", "192.0.2.1"},
+		{"[2001:db8:1:2:3:4:5:6]:5", "", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:2:7:8:9:a]:5", "", "2001:db8:1:2::/64"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = tt.remote
+		if tt.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", tt.forwarded)
+		}
+		if got := o.of(r); got != tt.want {
+			t.Errorf("%s for %q: %q, want %q", tt.remote, tt.forwarded, got, tt.want)
+		}
+	}
+}
+
+// TestGuesses: wrong guesses run out, for their address only, and right ones do not
+// count.
+func TestGuesses(t *testing.T) {
+	o := newOrigin(nil)
+	bad := errors.New("wrong")
+	answer := error(nil)
+	h := o.guarded(func(err error) bool { return errors.Is(err, bad) }, func(http.ResponseWriter, *http.Request) error { return answer })
+	call := func(from string) (error, string) {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.RemoteAddr = from
+		w := httptest.NewRecorder()
+		return h(w, r), w.Header().Get("Retry-After")
+	}
+	for range 10 * guesses {
+		if err, _ := call("192.0.2.1:1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer = bad
+	for range guesses {
+		if err, _ := call("192.0.2.1:1"); !errors.Is(err, bad) {
+			t.Fatal(err)
+		}
+	}
+	if err, wait := call("192.0.2.1:2"); errs.KindOf(err) != errs.Exhausted || wait == "" {
+		t.Errorf("after %d wrong guesses: %v, wait %q", guesses, err, wait)
+	}
+	if err, _ := call("192.0.2.2:1"); !errors.Is(err, bad) {
+		t.Errorf("another address: %v", err)
+	}
+}
