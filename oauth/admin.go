@@ -63,15 +63,3 @@ func (p *Provider) serveDeleteClient(w http.ResponseWriter, r *http.Request) err
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
-
-func (p *Provider) serveJWKS(w http.ResponseWriter, r *http.Request) error {
-	known, err := p.keys.get(r.Context(), false)
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "public, max-age=30")
-	_, _ = w.Write(known.published)
-	return nil
-}

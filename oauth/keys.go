@@ -48,7 +48,8 @@ type keyring struct {
 type keys struct {
 	read      time.Time
 	sets      map[string][]signingKey // the newest first
-	published []byte                  // the JWKS document
+	published document                // the JWKS
+	metadata  document
 }
 
 type signingKey struct {
@@ -90,7 +91,7 @@ func (k *keyring) read(ctx context.Context) (*keys, error) {
 			known.sets[set] = append(known.sets[set], signingKey{key, row.Active})
 		}
 	}
-	return known, known.publish()
+	return known, known.publish(k.p)
 }
 
 // first makes the keys of a set, unless another node is faster.
@@ -112,21 +113,6 @@ func (k *keyring) first(ctx context.Context, set string) ([]Key, error) {
 		return nil, err
 	}
 	return k.p.store.Keys(ctx, set)
-}
-
-// publish encodes the public halves once.
-func (k *keys) publish() error {
-	var out jose.JSONWebKeySet
-	for _, set := range []string{idTokenSet, accessTokenSet} {
-		for _, key := range k.sets[set] {
-			if public := key.Public(); public.Key != nil {
-				out.Keys = append(out.Keys, public)
-			}
-		}
-	}
-	var err error
-	k.published, err = json.Marshal(out)
-	return err
 }
 
 // signer returns the newest key of a set for an algorithm that may sign at now.

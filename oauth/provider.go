@@ -38,6 +38,15 @@ func New(s Store, o Options) (*Provider, error) {
 // issuer is the name of the provider in tokens.
 func (p *Provider) issuer() string { return strings.TrimSuffix(p.o.Issuer.String(), "/") }
 
+// path is that of the issuer, "" for none. It is not part of routes: who gives the
+// issuer a path has a proxy that takes it away.
+func (p *Provider) path() string {
+	if path := strings.Trim(p.o.Issuer.EscapedPath(), "/"); path != "" {
+		return "/" + path
+	}
+	return ""
+}
+
 // A Route is a handler for a pattern of http.ServeMux. An error that Serve returns
 // before it has written anything goes to Fail.
 type Route struct {
@@ -47,12 +56,11 @@ type Route struct {
 
 // Public returns what browsers and clients use.
 func (p *Provider) Public() []Route {
-	return []Route{
+	return append([]Route{
 		{"GET /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/token", p.serveToken},
-		{"GET /.well-known/jwks.json", p.serveJWKS},
-	}
+	}, p.discoveryRoutes()...)
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.

@@ -100,15 +100,17 @@ func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
 }
 
-// call makes a request and decodes the JSON answer.
-func (w *world) call(method, address string, body any, edit ...func(*http.Request)) (int, map[string]any) {
+// send makes a request and reads the answer. It follows no redirect.
+func (w *world) send(method, address string, body any, edit ...func(*http.Request)) (*http.Response, []byte) {
 	w.t.Helper()
 	var reader io.Reader
 	kind := ""
 	switch body := body.(type) {
 	case nil:
 	case url.Values:
-		reader, kind = strings.NewReader(body.Encode()), "application/x-www-form-urlencoded"
+		if body != nil {
+			reader, kind = strings.NewReader(body.Encode()), "application/x-www-form-urlencoded"
+		}
 	default:
 		text, err := json.Marshal(body)
 		if err != nil {
@@ -126,7 +128,7 @@ func (w *world) call(method, address string, body any, edit ...func(*http.Reques
 	for _, e := range edit {
 		e(r)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -135,6 +137,13 @@ func (w *world) call(method, address string, body any, edit ...func(*http.Reques
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return resp, text
+}
+
+// call makes a request and decodes the JSON answer.
+func (w *world) call(method, address string, body any, edit ...func(*http.Request)) (int, map[string]any) {
+	w.t.Helper()
+	resp, text := w.send(method, address, body, edit...)
 	out := map[string]any{}
 	if len(text) > 0 {
 		if err := json.Unmarshal(text, &out); err != nil {

@@ -1,0 +1,151 @@
+package oauth
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// A document is public JSON that is encoded once and served many times.
+type document struct {
+	text []byte
+	etag string
+}
+
+func newDocument(value any) (document, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return document{}, errs.Wrap(errs.Internal, err, "a public document cannot be encoded")
+	}
+	sum := sha256.Sum256(text)
+	return document{text, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}, nil
+}
+
+// serve lets everybody read the document, also scripts of other sites, and keep it for
+// a while.
+func (d document) serve(w http.ResponseWriter, r *http.Request, life time.Duration) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json;charset=UTF-8")
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(life.Seconds())))
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("ETag", d.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.text))
+}
+
+// Metadata is what clients may know of the provider: RFC 8414, section 2, and OpenID
+// Connect Discovery, section 3. It lists what works, and nothing else.
+type Metadata struct {
+	Issuer           string `json:"issuer"`
+	Authorization    string `json:"authorization_endpoint"`
+	Token            string `json:"token_endpoint"`
+	Keys             string `json:"jwks_uri"`
+	ResponseIssuer   bool   `json:"authorization_response_iss_parameter_supported"`
+	RequestParameter bool   `json:"request_parameter_supported"`
+	RequestURI       bool   `json:"request_uri_parameter_supported"` // its default is true
+
+	ResponseTypes []string `json:"response_types_supported"`
+	ResponseModes []string `json:"response_modes_supported"`
+	GrantTypes    []string `json:"grant_types_supported"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	SubjectTypes  []string `json:"subject_types_supported"`
+	Scopes        []string `json:"scopes_supported"`
+	Claims        []string `json:"claims_supported"`
+	Prompts       []string `json:"prompt_values_supported"`
+	Challenges    []string `json:"code_challenge_methods_supported"`
+	IDTokenAlgs   []string `json:"id_token_signing_alg_values_supported"`
+}
+
+// metadata describes the provider with its keys as they are.
+func (p *Provider) metadata(k *keys) Metadata {
+	return Metadata{
+		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks,
+		ResponseIssuer: true,
+		ResponseTypes:  []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
+		ResponseModes:  []string{"query", "fragment", "form_post"},
+		GrantTypes:     append(slices.Clone(grantTypes), grantImplicit),
+		AuthMethods:    []string{authBasic, authPost, authNone},
+		SubjectTypes:   p.o.Subjects.Types,
+		Scopes:         []string{scopeOpenID, scopeOffline, oldOffline},
+		Claims:         []string{"sub", "iss", "aud", "exp", "iat", "jti", "auth_time", "acr", "amr", "nonce", "sid", "at_hash", "c_hash"},
+		Prompts:        prompts,
+		Challenges:     []string{"S256"},
+		IDTokenAlgs:    k.algorithms(idTokenSet, p.o.Now()),
+	}
+}
+
+// algorithms returns those that a set can sign with at now, RS256 first, as the one
+// that OpenID Connect requires.
+func (k *keys) algorithms(set string, now time.Time) []string {
+	var out []string
+	for _, alg := range signingAlgs {
+		if _, ok := k.signer(set, alg, now); ok {
+			out = append(out, string(alg))
+		}
+	}
+	return out
+}
+
+// metadataLife is how long clients may keep the metadata.
+const metadataLife = 5 * time.Minute
+
+func (p *Provider) serveDiscovery(w http.ResponseWriter, r *http.Request) error {
+	known, err := p.keys.get(r.Context(), false)
+	if err != nil {
+		return err
+	}
+	known.metadata.serve(w, r, metadataLife)
+	return nil
+}
+
+// serveJWKS serves the public half of every key that has signed or will sign. A new
+// one is there for longer than clients keep the document before it is used.
+func (p *Provider) serveJWKS(w http.ResponseWriter, r *http.Request) error {
+	known, err := p.keys.get(r.Context(), false)
+	if err != nil {
+		return err
+	}
+	known.published.serve(w, r, keyAge)
+	return nil
+}
+
+// publish encodes what everybody may know of the keys, once.
+func (k *keys) publish(p *Provider) error {
+	var out jose.JSONWebKeySet
+	for _, set := range []string{idTokenSet, accessTokenSet} {
+		for _, key := range k.sets[set] {
+			if public := key.Public(); public.Key != nil {
+				out.Keys = append(out.Keys, public)
+			}
+		}
+	}
+	var err error
+	if k.published, err = newDocument(out); err != nil {
+		return err
+	}
+	k.metadata, err = newDocument(p.metadata(k))
+	return err
+}
+
+// discoveryRoutes are those of the metadata. OpenID Connect has the path of an issuer
+// before the well-known one, where all routes are, RFC 8414 behind it.
+func (p *Provider) discoveryRoutes() []Route {
+	const oidc, rfc8414 = "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server"
+	routes := []Route{
+		{oidc, p.serveDiscovery},
+		{rfc8414, p.serveDiscovery},
+		{"GET /.well-known/jwks.json", p.serveJWKS},
+	}
+	if path := p.path(); path != "" {
+		routes = append(routes, Route{oidc + path, p.serveDiscovery}, Route{rfc8414 + path, p.serveDiscovery})
+	}
+	return routes
+}

@@ -1,0 +1,114 @@
+package oauth_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+
+	"github.com/cardea-iam/cardea/oauth"
+)
+
+// TestDiscovery: both documents are the same, have the members that clients need, and
+// name no endpoint that is not there.
+func TestDiscovery(t *testing.T) {
+	w := start(t)
+	oidc := w.must("GET", w.public+"/.well-known/openid-configuration", nil)
+	rfc := w.must("GET", w.public+"/.well-known/oauth-authorization-server", nil)
+	if a, b := encoded(t, oidc), encoded(t, rfc); a != b {
+		t.Errorf("two documents:\n%s\n%s", a, b)
+	}
+	if oidc["issuer"] != w.public {
+		t.Errorf("issuer %v: expected %s", oidc["issuer"], w.public)
+	}
+	for _, name := range []string{
+		"authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported",
+		"id_token_signing_alg_values_supported", "code_challenge_methods_supported", "grant_types_supported",
+	} {
+		if oidc[name] == nil {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for name, value := range oidc {
+		at, ok := value.(string)
+		if !ok || name == "issuer" {
+			continue
+		}
+		method := "POST"
+		if name == "jwks_uri" {
+			method = "GET"
+		}
+		if status, _, _ := w.raw(method, at, nil); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
+			t.Errorf("%s: %s %s answers %d", name, method, at, status)
+		}
+	}
+}
+
+// TestDiscoveryWithPath: an issuer with a path has its metadata where RFC 8414 puts it,
+// too.
+func TestDiscoveryWithPath(t *testing.T) {
+	w := start(t, func(o *oauth.Options) { o.Issuer = o.Issuer.JoinPath("tenant", "one") })
+	for _, path := range []string{
+		"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+		"/.well-known/openid-configuration/tenant/one", "/.well-known/oauth-authorization-server/tenant/one",
+	} {
+		if got := w.must("GET", w.public+path, nil); got["issuer"] != w.public+"/tenant/one" || got["token_endpoint"] != w.public+"/tenant/one/oauth2/token" {
+			t.Errorf("%s: issuer %v, token endpoint %v", path, got["issuer"], got["token_endpoint"])
+		}
+	}
+}
+
+// TestPublicDocuments may be kept, asked for again by their tag, and read by scripts.
+func TestPublicDocuments(t *testing.T) {
+	w := start(t)
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/jwks.json"} {
+		_, h, _ := w.raw("GET", w.public+path, nil)
+		if h.Get("ETag") == "" || h.Get("Cache-Control") == "" || h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Content-Type") != "application/json;charset=UTF-8" {
+			t.Errorf("%s has the headers %v", path, h)
+		}
+		status, _, body := w.raw("GET", w.public+path, nil, func(r *http.Request) { r.Header.Set("If-None-Match", h.Get("ETag")) })
+		if status != http.StatusNotModified || body != "" {
+			t.Errorf("%s by its tag: %d %q", path, status, body)
+		}
+	}
+}
+
+// TestJWKS has public members only, and a key for each algorithm.
+func TestJWKS(t *testing.T) {
+	w := start(t)
+	var algs []string
+	for _, key := range w.must("GET", w.public+"/.well-known/jwks.json", nil)["keys"].([]any) {
+		key := key.(map[string]any)
+		algs = append(algs, key["alg"].(string))
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+			if key[private] != nil {
+				t.Errorf("the key %v has the private member %s", key["kid"], private)
+			}
+		}
+		if key["kid"] == "" || key["use"] != "sig" {
+			t.Errorf("got %v: expected a kid, and the use sig", key)
+		}
+	}
+	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
+		if !slices.Contains(algs, alg) {
+			t.Errorf("no key for %s among %v", alg, algs)
+		}
+	}
+}
+
+func encoded(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// raw is call for answers that are no JSON.
+func (w *world) raw(method, address string, form url.Values, edit ...func(*http.Request)) (int, http.Header, string) {
+	w.t.Helper()
+	resp, text := w.send(method, address, form, edit...)
+	return resp.StatusCode, resp.Header, string(text)
+}
