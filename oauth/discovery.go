@@ -62,11 +62,13 @@ type Metadata struct {
 	Prompts       []string `json:"prompt_values_supported"`
 	Challenges    []string `json:"code_challenge_methods_supported"`
 	IDTokenAlgs   []string `json:"id_token_signing_alg_values_supported"`
+
+	TokenMetadata
 }
 
 // metadata describes the provider with its keys as they are.
 func (p *Provider) metadata(k *keys) Metadata {
-	return Metadata{
+	m := Metadata{
 		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks,
 		ResponseIssuer: true,
 		ResponseTypes:  []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
@@ -80,6 +82,8 @@ func (p *Provider) metadata(k *keys) Metadata {
 		Challenges:     []string{"S256"},
 		IDTokenAlgs:    k.algorithms(idTokenSet, p.o.Now()),
 	}
+	m.TokenMetadata = p.tokenMetadata(m)
+	return m
 }
 
 // algorithms returns those that a set can sign with at now, RS256 first, as the one

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -56,11 +57,13 @@ type Route struct {
 
 // Public returns what browsers and clients use.
 func (p *Provider) Public() []Route {
-	return append([]Route{
+	return slices.Concat([]Route{
 		{"GET /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/token", p.serveToken},
-	}, p.discoveryRoutes()...)
+		{"POST /oauth2/introspect", p.serveIntrospect},
+		{"POST /oauth2/revoke", p.serveRevoke},
+	}, p.discoveryRoutes())
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
@@ -76,6 +79,8 @@ func (p *Provider) Admin() []Route {
 		{"POST /admin/clients", p.serveCreateClient},
 		{"GET /admin/clients/{id}", p.serveClient},
 		{"DELETE /admin/clients/{id}", p.serveDeleteClient},
+		{"POST /admin/oauth2/introspect", p.serveAdminIntrospect},
+		{"DELETE /admin/oauth2/tokens", p.serveDeleteTokens},
 	}
 }
 
