@@ -1,4 +1,454 @@
 package identity
 
-// maxPage bounds lists.
-const maxPage = 1000
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// Sizes of pages.
+const (
+	defaultPage = 250
+	maxPage     = 500
+)
+
+// AdminRoutes are what administrators may reach.
+func AdminRoutes() []Route {
+	return []Route{
+		{"GET /admin/identities", (*Service).adminList},
+		{"POST /admin/identities", (*Service).adminCreate},
+		{"GET /admin/identities/by/external/{id}", (*Service).adminGetExternal},
+		{"GET /admin/identities/{id}", (*Service).adminGet},
+		{"PUT /admin/identities/{id}", (*Service).adminUpdate},
+		{"PATCH /admin/identities/{id}", (*Service).adminPatch},
+		{"DELETE /admin/identities/{id}", (*Service).adminDelete},
+		{"DELETE /admin/identities/{id}/credentials/{type}", (*Service).adminDeleteCredential},
+		{"GET /admin/identities/{id}/sessions", (*Service).adminSessionsOf},
+		{"DELETE /admin/identities/{id}/sessions", (*Service).adminDeleteSessionsOf},
+		{"GET /admin/sessions", (*Service).adminSessions},
+		{"GET /admin/sessions/{id}", (*Service).adminSession},
+		{"DELETE /admin/sessions/{id}", (*Service).adminRevoke},
+		{"PATCH /admin/sessions/{id}/extend", (*Service).adminExtend},
+	}
+}
+
+// An Importer is a Strategy whose credentials administrators can set.
+type Importer interface {
+	// Import gives the identity a credential as Kratos's API describes it.
+	//
+	// Invalid: the config is malformed. Unsupported: it has a form that is not known.
+	Import(ctx context.Context, i *Identity, config json.RawMessage, schema *Schema, now time.Time) error
+}
+
+// A draft is what an administrator says about an identity.
+type draft struct {
+	SchemaID       string                                      `json:"schema_id"`
+	State          State                                       `json:"state"`
+	Traits         json.RawMessage                             `json:"traits"`
+	MetadataPublic json.RawMessage                             `json:"metadata_public"`
+	MetadataAdmin  json.RawMessage                             `json:"metadata_admin"`
+	ExternalID     string                                      `json:"external_id"`
+	OrganizationID string                                      `json:"organization_id"`
+	Verifiable     []VerifiableAddress                         `json:"verifiable_addresses,omitempty"`
+	Recovery       []RecoveryAddress                           `json:"recovery_addresses,omitempty"`
+	Credentials    map[string]struct{ Config json.RawMessage } `json:"credentials,omitempty"`
+}
+
+const maxExternalID = 64
+
+// apply puts the draft into the identity.
+//
+// Invalid: it is not what an identity may be; the message names the fields.
+func (s *Service) apply(ctx context.Context, d draft, i *Identity, now time.Time) error {
+	schema := s.schema(d.SchemaID)
+	if schema == nil {
+		return errs.New(errs.Invalid, "schema_id %.80q: there is no such identity schema", d.SchemaID)
+	}
+	if d.State == "" {
+		d.State = Active
+	}
+	if d.State != Active && d.State != Inactive {
+		return errs.New(errs.Invalid, "state %.20q: expected active or inactive", string(d.State))
+	}
+	if len(d.ExternalID) > maxExternalID {
+		return errs.New(errs.Invalid, "external_id has %d bytes: expected at most %d", len(d.ExternalID), maxExternalID)
+	}
+	if len(d.Traits) == 0 {
+		d.Traits = json.RawMessage("{}")
+	}
+	if err := schema.validate(d.Traits); err != nil {
+		return invalidTraits(err)
+	}
+	i.SchemaID, i.State, i.Traits, i.ExternalID, i.OrganizationID = schema.ID, d.State, d.Traits, d.ExternalID, d.OrganizationID
+	i.MetadataPublic, i.MetadataAdmin = notNull(d.MetadataPublic), notNull(d.MetadataAdmin)
+	for t, c := range d.Credentials {
+		if err := s.importCredential(ctx, i, t, c.Config, schema, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) importCredential(ctx context.Context, i *Identity, t string, config json.RawMessage, schema *Schema, now time.Time) error {
+	for _, one := range s.strategies {
+		if importer, ok := one.(Importer); ok && one.Method() == t {
+			return importer.Import(ctx, i, config, schema, now)
+		}
+	}
+	return errs.New(errs.Unsupported, "credentials of the type %.40q cannot be imported", t)
+}
+
+func notNull(text json.RawMessage) json.RawMessage {
+	if string(text) == "null" {
+		return nil
+	}
+	return text
+}
+
+// invalidTraits makes one message of what is wrong in a form.
+func invalidTraits(err error) error {
+	var form *FormError
+	if !errors.As(err, &form) {
+		return err
+	}
+	var parts []string
+	for _, t := range form.Texts {
+		parts = append(parts, t.Text)
+	}
+	for node, texts := range form.Nodes {
+		for _, t := range texts {
+			parts = append(parts, node+": "+t.Text)
+		}
+	}
+	slices.Sort(parts)
+	return errs.New(errs.Invalid, "the traits do not fit the schema: %s", strings.Join(parts, "; "))
+}
+
+// readJSON reads a body that is one JSON value.
+func readJSON(r *http.Request, into any) error {
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return large
+	}
+	if err != nil {
+		return errs.Wrap(errs.Invalid, err, "the body ended early")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if err := d.Decode(into); err != nil || d.More() {
+		return errs.Wrap(errs.Invalid, err, "the body is not what is expected: %v", err)
+	}
+	return nil
+}
+
+// adminBody shows an identity to an administrator: with all metadata and credentials,
+// but the configs of those only that are asked for.
+func (s *Service) adminBody(i *Identity, include []string) *IdentityBody {
+	body := s.identityBody(i)
+	body.MetadataAdmin = i.MetadataAdmin
+	if len(i.Credentials) > 0 {
+		body.Credentials = map[string]CredentialBody{}
+	}
+	for t, c := range i.Credentials {
+		shown := CredentialBody{Type: t, Identifiers: c.Identifiers, Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+		if slices.Contains(include, string(t)) {
+			shown.Config = c.Config
+		}
+		body.Credentials[string(t)] = shown
+	}
+	return body
+}
+
+func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
+	var d draft
+	if err := readJSON(r, &d); err != nil {
+		return err
+	}
+	now := s.now()
+	i := newIdentity("", nil, now)
+	if err := s.apply(r.Context(), d, i, now); err != nil {
+		return err
+	}
+	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
+	complete(i, now)
+	s.settle(i, nil, now)
+	err := s.store.Write(r.Context(), SaveIdentity{i}, s.adminEvent(r, "admin.identity.created", i.ID))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", s.options.BaseURL+"/admin/identities/"+i.ID)
+	return reply(w, http.StatusCreated, s.adminBody(i, nil))
+}
+
+// complete gives the addresses of a draft what it may leave out.
+func complete(i *Identity, now time.Time) {
+	for n := range i.Verifiable {
+		a := &i.Verifiable[n]
+		a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		a.Value, _ = normalize(a.Value)
+		if a.Status == "" {
+			a.Status = "pending"
+		}
+		if a.Verified {
+			a.Status = "completed"
+		}
+		if a.Verified && a.VerifiedAt.IsZero() {
+			a.VerifiedAt = now
+		}
+	}
+	for n := range i.Recovery {
+		a := &i.Recovery[n]
+		a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		a.Value, _ = normalize(a.Value)
+	}
+}
+
+func (s *Service) adminEvent(r *http.Request, kind, identity string) Op {
+	now := s.now()
+	return Record{Event{ID: eventID(now), At: now, Type: kind, Identity: identity, Client: s.options.Client(r)}}
+}
+
+// adminID is the identity that a path names.
+func adminID(r *http.Request) (string, error) {
+	id := r.PathValue("id")
+	if _, ok := parseUUID(id); !ok {
+		return "", errs.New(errs.NotFound, "there is no identity %.80q", id)
+	}
+	return id, nil
+}
+
+func (s *Service) adminGet(w http.ResponseWriter, r *http.Request) error {
+	id, err := adminID(r)
+	if err != nil {
+		return err
+	}
+	i, err := s.store.Identity(r.Context(), id, true)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, s.adminBody(i, r.URL.Query()["include_credential"]))
+}
+
+func (s *Service) adminGetExternal(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.store.Identities(r.Context(), IdentityQuery{ExternalID: r.PathValue("id"), Credentials: true}, "", 1)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return errs.New(errs.NotFound, "there is no identity with the external id %.80q", r.PathValue("id"))
+	}
+	return reply(w, http.StatusOK, s.adminBody(found[0], r.URL.Query()["include_credential"]))
+}
+
+func (s *Service) adminUpdate(w http.ResponseWriter, r *http.Request) error {
+	var d draft
+	if err := readJSON(r, &d); err != nil {
+		return err
+	}
+	return s.adminChange(w, r, func(i *Identity) error { return s.apply(r.Context(), d, i, s.now()) })
+}
+
+// adminChange changes the identity that the path names.
+func (s *Service) adminChange(w http.ResponseWriter, r *http.Request, do func(*Identity) error) error {
+	id, err := adminID(r)
+	if err != nil {
+		return err
+	}
+	i, err := s.change(r.Context(), id, func(i *Identity) ([]Op, error) {
+		if err := do(i); err != nil {
+			return nil, err
+		}
+		ops := []Op{s.adminEvent(r, "admin.identity.changed", id)}
+		if i.State == Inactive { // who is locked out is out at once
+			ops = append(ops, RevokeSessions{Identity: id})
+		}
+		return ops, nil
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, s.adminBody(i, nil))
+}
+
+// unpatchable are the parts of an identity that a patch may not touch.
+var unpatchable = []string{"/id", "/credentials", "/state_changed_at", "/statechangedat", "/created_at", "/updated_at", "/schema_url"}
+
+// adminPatch applies a JSON patch (RFC 6902).
+func (s *Service) adminPatch(w http.ResponseWriter, r *http.Request) error {
+	var ops json.RawMessage
+	if err := readJSON(r, &ops); err != nil {
+		return err
+	}
+	patch, err := jsonpatch.DecodePatch(ops)
+	if err != nil {
+		return errs.New(errs.Invalid, "the body is no JSON patch")
+	}
+	for n, op := range patch {
+		path, err := op.Path()
+		if err != nil {
+			return errs.New(errs.Invalid, "operation %d has no path", n)
+		}
+		from, _ := op.From()
+		for _, denied := range unpatchable {
+			for _, p := range []string{strings.ToLower(path), strings.ToLower(from)} {
+				if p == "" && path == "" || p == denied || strings.HasPrefix(p, denied+"/") {
+					return errs.New(errs.Invalid, "operation %d: the path %.80q cannot be patched", n, path)
+				}
+			}
+		}
+	}
+	return s.adminChange(w, r, func(i *Identity) error { return s.patched(r.Context(), patch, i) })
+}
+
+func (s *Service) patched(ctx context.Context, patch jsonpatch.Patch, i *Identity) error {
+	before, err := json.Marshal(draft{
+		SchemaID: i.SchemaID, State: i.State, Traits: i.Traits, MetadataPublic: i.MetadataPublic, MetadataAdmin: i.MetadataAdmin,
+		ExternalID: i.ExternalID, OrganizationID: i.OrganizationID, Verifiable: i.Verifiable, Recovery: i.Recovery,
+	})
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "an identity cannot be encoded")
+	}
+	o := jsonpatch.NewApplyOptions()
+	o.AccumulatedCopySizeLimit = 1 << 20
+	after, err := patch.ApplyWithOptions(before, o)
+	if err != nil {
+		return errs.New(errs.Invalid, "the patch cannot be applied: %v", err)
+	}
+	var d draft
+	if err := json.Unmarshal(after, &d); err != nil {
+		return errs.New(errs.Invalid, "the patched identity is malformed: %v", err)
+	}
+	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
+	return s.apply(ctx, d, i, s.now())
+}
+
+func (s *Service) adminDelete(w http.ResponseWriter, r *http.Request) error {
+	id, err := adminID(r)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Write(r.Context(), DeleteIdentity{id}, s.adminEvent(r, "admin.identity.deleted", id)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Service) adminDeleteCredential(w http.ResponseWriter, r *http.Request) error {
+	id, err := adminID(r)
+	if err != nil {
+		return err
+	}
+	t := CredentialType(r.PathValue("type"))
+	if r.URL.Query().Get("identifier") != "" {
+		return errs.New(errs.Unsupported, "one of several credentials of the type %.40q cannot be deleted", string(t))
+	}
+	_, err = s.change(r.Context(), id, func(i *Identity) ([]Op, error) {
+		if _, ok := i.Credentials[t]; !ok {
+			return nil, errs.New(errs.NotFound, "the identity has no credential of the type %.40q", string(t))
+		}
+		delete(i.Credentials, t)
+		return []Op{s.adminEvent(r, "admin.credential.deleted", id)}, nil
+	})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// adminList lists identities. One filter is enough for Kratos's clients; ours combine.
+func (s *Service) adminList(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	size, after, err := page(r)
+	if err != nil {
+		return err
+	}
+	query := IdentityQuery{OrganizationID: q.Get("organization_id"), Credentials: true}
+	query.Identifier, _ = normalize(q.Get("credentials_identifier"))
+	query.Prefix, _ = normalize(q.Get("preview_credentials_identifier_similar"))
+	if ids, given := q["ids"]; given {
+		query.IDs = split(ids)
+		if len(query.IDs) > maxPage {
+			return errs.New(errs.Invalid, "ids has %d entries: expected at most %d", len(query.IDs), maxPage)
+		}
+	}
+	found, err := s.store.Identities(r.Context(), query, after, size+1)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(found) > size {
+		found = found[:size]
+		next = found[size-1].ID
+	}
+	links(w, r, size, next)
+	bodies := []*IdentityBody{}
+	for _, i := range found {
+		bodies = append(bodies, s.adminBody(i, q["include_credential"]))
+	}
+	return reply(w, http.StatusOK, bodies)
+}
+
+// split takes lists with commas too.
+func split(values []string) []string {
+	out := []string{}
+	for _, v := range values {
+		for one := range strings.SplitSeq(v, ",") {
+			if one != "" {
+				out = append(out, one)
+			}
+		}
+	}
+	return out
+}
+
+// page reads page_size and page_token.
+func page(r *http.Request) (size int, after string, err error) {
+	q := r.URL.Query()
+	size = defaultPage
+	for _, name := range []string{"per_page", "page_size"} {
+		if text := q.Get(name); text != "" {
+			if size, err = strconv.Atoi(text); err != nil || size < 1 {
+				return 0, "", errs.New(errs.Invalid, "%s %.20q: expected a number above 0", name, text)
+			}
+		}
+	}
+	token, err := base64.RawURLEncoding.DecodeString(q.Get("page_token"))
+	if err != nil {
+		return 0, "", errs.New(errs.Invalid, "page_token is not one that was given out")
+	}
+	return min(size, maxPage), string(token), nil
+}
+
+// links tells where the next page is, in a header (RFC 8288).
+func links(w http.ResponseWriter, r *http.Request, size int, next string) {
+	to := func(token, rel string) string {
+		u := *r.URL
+		q := u.Query()
+		q.Set("page_size", strconv.Itoa(size))
+		q.Del("page_token")
+		if token != "" {
+			q.Set("page_token", base64.RawURLEncoding.EncodeToString([]byte(token)))
+		}
+		u.RawQuery = q.Encode()
+		return "<" + u.RequestURI() + `>; rel="` + rel + `"`
+	}
+	all := []string{to("", "first")}
+	if next != "" {
+		all = append(all, to(next, "next"))
+	}
+	w.Header().Set("Link", strings.Join(all, ","))
+}

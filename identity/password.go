@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -276,5 +277,31 @@ func (s *Service) attempt(ctx context.Context, st *Step, key string) error {
 	if !allowed {
 		return Wrong(textLocked(next.Sub(st.Now)))
 	}
+	return nil
+}
+
+// Import implements Importer: a password, or the hash of one.
+func (p *passwordStrategy) Import(ctx context.Context, i *Identity, config json.RawMessage, schema *Schema, now time.Time) error {
+	var given struct {
+		Password string `json:"password"`
+		Hash     string `json:"hashed_password"`
+	}
+	if err := json.Unmarshal(config, &given); err != nil {
+		return errs.New(errs.Invalid, "credentials.password.config: expected password or hashed_password")
+	}
+	if given.Hash == "" && given.Password == "" || len(given.Password) > maxPassword {
+		return errs.New(errs.Invalid, "credentials.password.config: expected a password of at most %d bytes, or hashed_password", maxPassword)
+	}
+	if given.Password != "" {
+		return p.put(ctx, i, given.Password, &Step{Schema: schema, Now: now})
+	}
+	if _, _, _, err := parseHash(given.Hash); err != nil {
+		return err
+	}
+	stored, err := json.Marshal(passwordConfig{given.Hash})
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "the config of a password cannot be encoded")
+	}
+	i.SetCredential(Credential{Type: Password, Identifiers: schema.read(i.Traits).identifiers[Password], Config: stored}, now)
 	return nil
 }

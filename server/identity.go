@@ -46,6 +46,19 @@ func (c *core) identityRoutes(rs *routes) {
 	}
 }
 
+// identityAdminRoutes are Kratos's admin API.
+func (c *core) identityAdminRoutes(rs *routes) {
+	for _, route := range identity.AdminRoutes() {
+		rs.handle(route.Pattern, failKeto, func(w http.ResponseWriter, r *http.Request) error {
+			people, err := c.peopleOf(networkOf(r.Context()))
+			if err != nil {
+				return err
+			}
+			return route.Handle(people, w, r)
+		})
+	}
+}
+
 // peopleOf returns the identities of a network.
 //
 // Unsupported: they are off.

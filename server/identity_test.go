@@ -415,3 +415,126 @@ func TestIdentityIsOff(t *testing.T) {
 	v := start(t).visitor(t, false)
 	v.get("/sessions/whoami").is(501)
 }
+
+// admin is a visitor of the write listener.
+func (n *node) admin(t *testing.T) *visitor {
+	v := n.visitor(t, false)
+	v.base = "http://" + n.write
+	return v
+}
+
+func TestAdminIdentities(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	made := a.do("POST", "/admin/identities", map[string]any{
+		"schema_id": "default", "traits": map[string]any{"email": "ann@example.com"}, "external_id": "x1",
+		"metadata_public": map[string]any{"plan": "free"}, "metadata_admin": []int{1},
+		"verifiable_addresses": []any{map[string]any{"value": "ann@example.com", "via": "email", "verified": true}},
+		"credentials":          map[string]any{"password": map[string]any{"config": map[string]any{"password": goodPassword}}},
+	}).is(201).has("state", "active").has("verifiable_addresses.0.status", "completed").has("credentials.password.identifiers.0", "ann@example.com")
+	id := made.str("id")
+	if made.at("credentials.password.config") != nil {
+		t.Fatal("the config of a credential is shown unasked")
+	}
+	a.do("POST", "/admin/identities", map[string]any{"schema_id": "default", "traits": map[string]any{"email": "ann@example.com"}}).is(409)
+	a.do("POST", "/admin/identities", map[string]any{"schema_id": "default", "traits": map[string]any{"email": "b@example.com"}, "external_id": "x1"}).is(409)
+	a.do("POST", "/admin/identities", map[string]any{"schema_id": "default", "traits": map[string]any{"other": 1}}).is(400)
+	a.do("POST", "/admin/identities", map[string]any{"schema_id": "none", "traits": map[string]any{}}).is(400)
+	a.get("/admin/identities/"+id).is(200).has("external_id", "x1").has("metadata_public.plan", "free")
+	shown := a.get("/admin/identities/by/external/x1?include_credential=password").is(200).has("id", id)
+	if !strings.HasPrefix(shown.str("credentials.password.config.hashed_password"), "$argon2id$") {
+		t.Fatalf("credentials %v", shown.at("credentials"))
+	}
+	a.get("/admin/identities/by/external/x2").is(404)
+	a.get("/admin/identities/not-a-uuid").is(404)
+
+	v := n.visitor(t, false)
+	login := v.get("/self-service/login/api").is(200)
+	v.token = v.do("POST", login.str("ui.action"), map[string]any{"method": "password", "identifier": "ann@example.com", "password": goodPassword}).is(200).str("session_token")
+
+	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "replace", "path": "/traits/email", "value": "new@example.com"}}).
+		is(200).has("traits.email", "new@example.com").has("verifiable_addresses.0.verified", false).has("credentials.password.identifiers.0", "new@example.com")
+	for _, path := range []string{"/id", "/credentials", "/credentials/password/config", "", "/state_changed_at"} {
+		a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "replace", "path": path, "value": "x"}}).is(400)
+	}
+	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "replace", "path": "/traits/email", "value": 7}}).is(400)
+	v.get("/sessions/whoami").is(200).has("identity.traits.email", "new@example.com")
+	a.do("PUT", "/admin/identities/"+id, map[string]any{"schema_id": "default", "state": "inactive", "traits": map[string]any{"email": "new@example.com"}}).
+		is(200).has("state", "inactive").has("external_id", nil)
+	v.get("/sessions/whoami").is(401)
+	v.token = ""
+	login = v.get("/self-service/login/api").is(200)
+	v.do("POST", login.str("ui.action"), map[string]any{"method": "password", "identifier": "new@example.com", "password": goodPassword}).is(400).says(4010011)
+
+	a.do("DELETE", "/admin/identities/"+id+"/credentials/password", nil).is(204)
+	a.do("DELETE", "/admin/identities/"+id+"/credentials/password", nil).is(404)
+	a.do("DELETE", "/admin/identities/"+id, nil).is(204)
+	a.do("DELETE", "/admin/identities/"+id, nil).is(404)
+	a.get("/admin/identities/" + id).is(404)
+}
+
+func TestAdminListsInPages(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	for i := range 5 {
+		a.do("POST", "/admin/identities", map[string]any{"schema_id": "default", "traits": map[string]any{"email": string(rune('a'+i)) + "@example.com"},
+			"credentials": map[string]any{"password": map[string]any{"config": map[string]any{"password": goodPassword}}}}).is(201)
+	}
+	count := func(path string) (n int) {
+		for path != "" {
+			got := a.get(path).is(200)
+			var page []map[string]any
+			if err := json.Unmarshal([]byte(got.text), &page); err != nil {
+				t.Fatal(err)
+			}
+			n += len(page)
+			path = ""
+			for link := range strings.SplitSeq(got.header.Get("Link"), ",") {
+				if to, ok := strings.CutSuffix(link, `; rel="next"`); ok {
+					path = strings.Trim(to, "<>")
+				}
+			}
+		}
+		return n
+	}
+	for path, want := range map[string]int{
+		"/admin/identities?page_size=2":                                   5,
+		"/admin/identities":                                               5,
+		"/admin/identities?credentials_identifier=B%40example.com":        1,
+		"/admin/identities?preview_credentials_identifier_similar=c":      1,
+		"/admin/identities?ids=" + "00000000-0000-4000-8000-000000000000": 0,
+		"/admin/sessions?page_size=1":                                     0,
+	} {
+		if got := count(path); got != want {
+			t.Errorf("%s lists %d, want %d", path, got, want)
+		}
+	}
+	for range 3 {
+		v := n.visitor(t, false)
+		login := v.get("/self-service/login/api").is(200)
+		v.do("POST", login.str("ui.action"), map[string]any{"method": "password", "identifier": "a@example.com", "password": goodPassword}).is(200)
+	}
+	if got := count("/admin/sessions?page_size=1&expand=identity"); got != 3 {
+		t.Errorf("%d sessions", got)
+	}
+	a.get("/admin/identities?page_token=%21").is(400)
+}
+
+func TestAdminSessions(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	v := n.visitor(t, false)
+	done := v.registerNative("ann@example.com")
+	id, who := done.str("session.id"), done.str("identity.id")
+	a.get("/admin/sessions/"+id+"?expand=identity").is(200).has("identity.id", who).has("active", true)
+	a.get("/admin/sessions/"+id).is(200).has("identity", nil)
+	a.do("PATCH", "/admin/sessions/"+id+"/extend", nil).is(200)
+	a.get("/admin/identities/" + who + "/sessions?active=true").is(200)
+	a.do("DELETE", "/admin/sessions/"+id, nil).is(204)
+	v.get("/sessions/whoami").is(401)
+	a.get("/admin/sessions/"+id).is(200).has("active", false)
+	a.do("PATCH", "/admin/sessions/"+id+"/extend", nil).is(400)
+	a.do("DELETE", "/admin/identities/"+who+"/sessions", nil).is(204)
+	a.do("DELETE", "/admin/identities/"+who+"/sessions", nil).is(404)
+	a.get("/admin/sessions/" + id).is(404)
+}

@@ -171,6 +171,7 @@ func (c *core) doors(at Serve) []door {
 			routes: func(rs *routes) {
 				ketoHTTP.writeRoutes(rs)
 				cardeaHTTP.writeRoutes(rs)
+				c.identityAdminRoutes(rs)
 				c.adminOAuth(rs)
 			},
 		},
