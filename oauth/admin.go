@@ -34,11 +34,7 @@ func (p *Provider) CreateClient(r *http.Request, c *Client) error {
 	c.Created, c.Updated = now.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second)
 	if slices.Contains([]string{authBasic, authPost, authSecretJWT}, c.AuthMethod) {
 		var stored storedSecret
-		if c.Secret == "" {
-			c.Secret, stored = madeSecret(now)
-		} else {
-			stored = chosenSecret(c.Secret, now)
-		}
+		c.Secret, stored = p.newSecret(c, c.Secret)
 		c.secrets = []storedSecret{stored}
 	}
 	row, err := c.row()

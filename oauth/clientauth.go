@@ -4,74 +4,154 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/ory/fosite"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
+// authMethods are the ways in which a client can say who it is.
+var authMethods = []string{authNone, authBasic, authPost, authSecretJWT, authPrivateJWT, authTLS, authSelfTLS}
+
+// authMethod is the one that the client is registered with.
+func (c *Client) authMethod() string {
+	if c.AuthMethod == "" {
+		return authBasic
+	}
+	return c.AuthMethod
+}
+
+// authenticated returns the client that a request with a form comes from.
+//
+// The error is one of RFC 6749 but for those of the store.
+func (p *Provider) authenticated(r *http.Request) (*Client, error) {
+	if err := readForm(r); err != nil {
+		return nil, err
+	}
+	c, err := p.authenticate(r.Context(), r, r.PostForm)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*Client), nil
+}
+
 // authenticate finds out which client a request comes from, by the one method that
 // it is registered with (RFC 6749, section 2.3). It is fosite's strategy.
 func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-	id, secret, method, err := credentials(r, form)
+	k, err := credentialsOf(r, form)
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.client(ctx, id)
+	c, err := p.client(ctx, k.id)
 	if isKind(err, errs.NotFound) {
+		nobody.knows(p, k.secret) // takes as long as for somebody
 		return nil, errClient
 	}
 	if err != nil {
 		return nil, err
 	}
-	want := c.AuthMethod
-	if want == "" {
-		want = authBasic
+	if !slices.Contains(k.methods, c.authMethod()) {
+		return nil, errClient.WithHintf("The client is registered with the authentication method %q, and the request uses %q.", c.authMethod(), k.methods[0])
 	}
-	if method != want {
-		return nil, errClient.WithHintf("The client is registered with the authentication method %q, and the request uses %q.", want, method)
-	}
-	if method != authNone && !c.knows(secret) {
-		return nil, errClient
+	if err := p.prove(ctx, r, c, k); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// prove checks what the method of a client asks for.
+func (p *Provider) prove(ctx context.Context, r *http.Request, c *Client, k credentials) error {
+	switch c.authMethod() {
+	case authNone:
+		return nil
+	case authBasic, authPost:
+		if !c.knows(p, k.secret) {
+			return errClient
+		}
+		return nil
+	case authPrivateJWT, authSecretJWT:
+		return p.checkAssertion(ctx, c, k.assertion, p.issuer()+r.URL.Path)
+	case authTLS, authSelfTLS:
+		return p.checkCertificate(ctx, r, c)
+	default:
+		return errs.New(errs.Internal, "the client %s is stored with the authentication method %q", c.ID, c.AuthMethod)
+	}
 }
 
 // errClient does not tell an unknown client from a wrong secret.
 var errClient = fosite.ErrInvalidClient.WithHint("The client is not known, or did not prove that it is the one.")
 
-// credentials returns what a request says of its client, by which method.
-func credentials(r *http.Request, form url.Values) (id, secret, method string, err error) {
-	if user, password, ok := r.BasicAuth(); ok {
-		id, err = url.QueryUnescape(user)
-		if err == nil {
-			secret, err = url.QueryUnescape(password)
-		}
-		if err != nil {
-			return "", "", "", fosite.ErrInvalidRequest.WithHint("The credentials in the Authorization header are not in the form application/x-www-form-urlencoded (RFC 6749, section 2.3.1).")
-		}
-		if form.Get("client_secret") != "" || form.Get("client_id") != "" && form.Get("client_id") != id {
-			return "", "", "", fosite.ErrInvalidRequest.WithHint("The request has more than one client authentication.")
-		}
-		return id, secret, authBasic, nil
+// credentials are what a request says of its client, before anything is checked, with
+// the methods that they can be for.
+type credentials struct {
+	id, secret, assertion string
+	methods               []string
+}
+
+// The type of an assertion that is a JWT (RFC 7523, section 2.2).
+const assertionJWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+func credentialsOf(r *http.Request, form url.Values) (credentials, error) {
+	user, password, basic := r.BasicAuth()
+	secret, assertion := form.Get("client_secret"), form.Get("client_assertion")
+	if basic && (secret != "" || assertion != "") || secret != "" && assertion != "" {
+		return credentials{}, fosite.ErrInvalidRequest.WithHint("The request has more than one client authentication.")
 	}
-	id = form.Get("client_id")
-	if id == "" {
-		return "", "", "", errClient
+	k := credentials{id: form.Get("client_id"), methods: []string{authNone, authTLS, authSelfTLS}}
+	var err error
+	switch {
+	case basic:
+		k, err = basicCredentials(user, password)
+	case assertion != "" || form.Get("client_assertion_type") != "":
+		k, err = assertionCredentials(form.Get("client_assertion_type"), assertion)
+	case secret != "":
+		k.secret, k.methods = secret, []string{authPost}
 	}
-	if secret = form.Get("client_secret"); secret != "" {
-		return id, secret, authPost, nil
+	if err != nil {
+		return k, err
 	}
-	return id, "", authNone, nil
+	if k.id == "" {
+		return k, errClient
+	}
+	if id := form.Get("client_id"); id != "" && id != k.id {
+		return k, fosite.ErrInvalidRequest.WithHint("The parameter \"client_id\" is not the client that the request authenticates.")
+	}
+	return k, nil
+}
+
+func basicCredentials(user, password string) (credentials, error) {
+	id, err := url.QueryUnescape(user)
+	if err != nil {
+		return credentials{}, errEscapes
+	}
+	secret, err := url.QueryUnescape(password)
+	if err != nil {
+		return credentials{}, errEscapes
+	}
+	return credentials{id: id, secret: secret, methods: []string{authBasic}}, nil
+}
+
+var errEscapes = fosite.ErrInvalidRequest.WithHint("The credentials in the Authorization header are not in the form application/x-www-form-urlencoded (RFC 6749, section 2.3.1).")
+
+func assertionCredentials(kind, assertion string) (credentials, error) {
+	if kind != assertionJWT {
+		return credentials{}, fosite.ErrInvalidRequest.WithHintf("The parameter \"client_assertion_type\" must be %q.", assertionJWT)
+	}
+	return credentials{id: claimedSubject(assertion), assertion: assertion, methods: []string{authPrivateJWT, authSecretJWT}}, nil
 }
 
 // knows reports whether a secret is one of the client's.
-func (c *Client) knows(secret string) bool {
+func (c *Client) knows(p *Provider, secret string) bool {
 	found := false
 	for _, s := range c.secrets {
-		if s.matches(secret) {
+		if p.matches(s, secret) {
 			found = true
 		}
 	}
 	return found
 }
+
+// nobody stands for clients that are not known. That somebody is one can be learned at
+// the authorization endpoint, so that its secret is of the cheap kind.
+var nobody = &Client{secrets: []storedSecret{{Hash: make([]byte, 32)}}}

@@ -1,8 +1,10 @@
 package oauth
 
 import (
+	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -28,6 +30,8 @@ type Options struct {
 	Subjects   Subjects
 	Register   Registration
 	Grants     GrantOptions
+
+	Certificates Certificates
 
 	// HTTP fetches what clients and hooks have; nil: one that does not go to private
 	// addresses.
@@ -80,6 +84,19 @@ type GrantOptions struct {
 	PKCE       bool          // of all clients, rather than of public ones
 	Grace      time.Duration // in which a refresh token can be used again; 0: never, at most 5 min
 	DevicePoll time.Duration // 5 s
+}
+
+// Certificates says how client certificates get here (RFC 8705).
+type Certificates struct {
+	// Header is where a proxy that ends TLS puts them: between colons in base64 as in
+	// Client-Cert (RFC 9440), or in PEM, escaped as in a URL. "": in none, so that only
+	// TLS connections to this process have any.
+	Header string
+	// Proxies are the addresses from which Header is believed. Proxies must remove it
+	// from the requests that they pass on.
+	Proxies []netip.Prefix
+	// Roots sign those of clients that authenticate by tls_client_auth; nil: nobody does.
+	Roots *x509.CertPool
 }
 
 func (o Options) withDefaults() (Options, error) {

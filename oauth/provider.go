@@ -20,6 +20,9 @@ type Provider struct {
 	fosite *fosite.Fosite
 	keys   *keyring
 	own    endpoints
+
+	proven     *provenSecrets
+	clientKeys *fetchedKeys
 }
 
 // New returns a provider that keeps its state in s.
@@ -30,7 +33,7 @@ func New(s Store, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, store: s, own: endpointsOf(o)}
+	p := &Provider{o: o, store: s, own: endpointsOf(o), proven: newProvenSecrets(), clientKeys: newFetchedKeys()}
 	p.keys = &keyring{p: p}
 	p.fosite = p.newFosite()
 	return p, nil

@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"html/template"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -23,6 +25,15 @@ type OAuthConfig struct {
 	Subjects   oauth.Subjects
 	Register   oauth.Registration
 	Grants     oauth.GrantOptions
+
+	Certificates ClientCertificates
+}
+
+// ClientCertificates are the settings of oauth.Certificates.
+type ClientCertificates struct {
+	Header string
+	From   []string // addresses or prefixes of proxies
+	CAPath string
 }
 
 // oauthSettings are the settings of OAuthConfig.
@@ -81,6 +92,12 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Grants.Grace }, isGrace},
 	{"oauth.oauth2.device_authorization.token_polling_interval", "", "5s", "how long a device waits between two questions",
 		func(c *Config) any { return &c.OAuth.Grants.DevicePoll }, isPositive},
+	{"oauth.client_certificates.header", "", "", "the header in which a proxy that ends TLS passes on the certificate of a client, as RFC 9440 has it or in PEM, and which it removes where there is none; empty: no proxy does",
+		func(c *Config) any { return &c.OAuth.Certificates.Header }, nil},
+	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
+		func(c *Config) any { return &c.OAuth.Certificates.From }, isPrefixes},
+	{"oauth.client_certificates.ca_path", "", "", "a PEM file with the authorities whose certificates authenticate clients (tls_client_auth); empty: none do",
+		func(c *Config) any { return &c.OAuth.Certificates.CAPath }, nil},
 }
 
 func isURLOrEmpty(value any) error {
@@ -89,6 +106,48 @@ func isURLOrEmpty(value any) error {
 		return fmt.Errorf("expected an http(s) URL, got %q", got)
 	}
 	return nil
+}
+
+func isPrefixes(value any) error {
+	_, err := prefixes(*value.(*[]string))
+	return err
+}
+
+// prefixes reads addresses and prefixes.
+func prefixes(texts []string) (all []netip.Prefix, err error) {
+	for _, text := range texts {
+		if ip, err := netip.ParseAddr(text); err == nil {
+			all = append(all, netip.PrefixFrom(ip, ip.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("expected addresses or prefixes, got %q", text)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// read returns what package oauth wants to know.
+func (c ClientCertificates) read() (oauth.Certificates, error) {
+	o := oauth.Certificates{Header: c.Header}
+	var err error
+	if o.Proxies, err = prefixes(c.From); err != nil {
+		return o, errs.Wrap(errs.Invalid, err, "oauth.client_certificates.allow_from: %v", err)
+	}
+	if c.CAPath == "" {
+		return o, nil
+	}
+	text, err := os.ReadFile(c.CAPath)
+	if err != nil {
+		return o, errs.Wrap(errs.Invalid, err, "oauth.client_certificates.ca_path: %v", err)
+	}
+	o.Roots = x509.NewCertPool()
+	if !o.Roots.AppendCertsFromPEM(text) {
+		return o, errs.New(errs.Invalid, "oauth.client_certificates.ca_path: %s has no certificate in PEM", c.CAPath)
+	}
+	return o, nil
 }
 
 func isGrace(value any) error {
@@ -153,6 +212,9 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	o := oauth.Options{
 		Issuer: issuer, Secrets: s.core.secrets, Dev: s.config.Dev, URLs: c.URLs, TTL: c.TTL,
 		Strategies: c.Strategies, Subjects: c.Subjects, Register: c.Register, Grants: c.Grants, Log: s.log,
+	}
+	if o.Certificates, err = c.Certificates.read(); err != nil {
+		return err
 	}
 	o.Register.Enabled = o.Register.Enabled || s.config.Dev
 	n.oauth, err = oauth.New(grants, o)

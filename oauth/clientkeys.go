@@ -1,0 +1,185 @@
+package oauth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+const (
+	// clientKeysAge is for how long the keys at a jwks_uri are not asked for again, and
+	// clientKeysStale for how long they are used if they cannot be had.
+	clientKeysAge   = 10 * time.Minute
+	clientKeysStale = time.Hour
+	// clientKeysPause is between two questions, however many unknown keys are named.
+	clientKeysPause = 30 * time.Second
+
+	maxClientKeys = 100  // in a set; more are not looked at
+	maxKeyURIs    = 1000 // whose keys are remembered
+)
+
+// fetchedKeys remembers what is at the jwks_uri of clients.
+type fetchedKeys struct {
+	mu    sync.Mutex
+	known map[string]*fetchedSet // by URI
+}
+
+// A fetchedSet is what is at one URI.
+type fetchedSet struct {
+	turn chan struct{} // has a place for the one who may look at what follows
+
+	asked time.Time
+	got   time.Time // the last answer that was one
+	keys  []jose.JSONWebKey
+}
+
+func newFetchedKeys() *fetchedKeys { return &fetchedKeys{known: map[string]*fetchedSet{}} }
+
+func (k *fetchedKeys) at(uri string) *fetchedSet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s, ok := k.known[uri]
+	if !ok {
+		if len(k.known) >= maxKeyURIs {
+			for old := range k.known { // any
+				delete(k.known, old)
+				break
+			}
+		}
+		s = &fetchedSet{turn: make(chan struct{}, 1)}
+		k.known[uri] = s
+	}
+	return s
+}
+
+// keysOf returns the public keys of a client; fresh asks for them anew, unless that was
+// done a moment ago.
+//
+// Invalid: it has none, or they cannot be had.
+func (p *Provider) keysOf(ctx context.Context, c *Client, fresh bool) ([]jose.JSONWebKey, error) {
+	if c.Keys != nil {
+		return c.Keys.Keys, nil
+	}
+	if c.KeysURI == "" {
+		return nil, errs.New(errs.Invalid, "the client is registered with neither jwks nor jwks_uri")
+	}
+	s := p.clientKeys.at(c.KeysURI)
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, errs.Wrap(errs.Unavailable, ctx.Err(), "the keys of the client were not read in time")
+	}
+	now := p.o.Now()
+	asked, got := now.Sub(s.asked), now.Sub(s.got)
+	if asked >= clientKeysPause && (fresh || got >= clientKeysAge) {
+		keys, err := p.fetchKeys(ctx, c.KeysURI)
+		if ctx.Err() != nil { // it says nothing about the client's server
+			return nil, errs.Wrap(errs.Unavailable, ctx.Err(), "the keys of the client were not read in time")
+		}
+		s.asked = now
+		if err == nil {
+			s.got, s.keys, got = now, keys, 0
+		} else {
+			p.o.Log.WarnContext(ctx, "the keys of a client cannot be read", "client", c.ID, "err", err)
+		}
+	}
+	if got >= clientKeysStale {
+		return nil, errs.New(errs.Invalid, "the keys at the client's jwks_uri cannot be read")
+	}
+	return s.keys, nil
+}
+
+// fetchKeys reads a JWK set. A key of a kind that is not known here is passed over.
+func (p *Provider) fetchKeys(ctx context.Context, uri string) ([]jose.JSONWebKey, error) {
+	text, err := p.fetch(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "%.200s is no JWK set", uri)
+	}
+	var keys []jose.JSONWebKey
+	for _, raw := range set.Keys[:min(len(set.Keys), maxClientKeys)] {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) == nil {
+			keys = append(keys, key.Public())
+		}
+	}
+	return keys, nil
+}
+
+// signedAs reports whether a key may have signed with an algorithm and under an id,
+// which may be empty.
+func signedAs(key jose.JSONWebKey, alg, id string) bool {
+	if id != "" && key.KeyID != id || key.Use != "" && key.Use != "sig" || key.Algorithm != "" && key.Algorithm != alg {
+		return false
+	}
+	switch k := key.Public().Key.(type) {
+	case *rsa.PublicKey:
+		return k.N.BitLen() >= 2048 && (strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS"))
+	case *ecdsa.PublicKey:
+		return strings.HasPrefix(alg, "ES")
+	case ed25519.PublicKey:
+		return alg == string(jose.EdDSA)
+	default: // a symmetric key, which everybody could know
+		return false
+	}
+}
+
+// verifyByClient checks the signature of a JWT with the keys of a client, those at its
+// jwks_uri read anew if need be, and returns what it says and the typ of its header.
+//
+// Invalid: it is not signed by the client with one of algs.
+func (p *Provider) verifyByClient(ctx context.Context, c *Client, token string, algs []jose.SignatureAlgorithm) (text []byte, typ string, err error) {
+	signed, err := jose.ParseSignedCompact(token, algs)
+	if err != nil {
+		return nil, "", errs.Wrap(errs.Invalid, err, "expected a signed JWT, by one of the algorithms %s", join(algs))
+	}
+	header := signed.Signatures[0].Header
+	for _, fresh := range []bool{false, true} {
+		keys, err := p.keysOf(ctx, c, fresh)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, key := range keys {
+			if !signedAs(key, header.Algorithm, header.KeyID) {
+				continue
+			}
+			if text, err := signed.Verify(key); err == nil {
+				return text, typOf(header), nil
+			}
+		}
+		named := func(key jose.JSONWebKey) bool { return key.KeyID == header.KeyID }
+		if c.Keys != nil || header.KeyID != "" && slices.ContainsFunc(keys, named) {
+			break
+		}
+	}
+	return nil, "", errs.New(errs.Invalid, "none of the client's keys verifies the signature (kid %.100q, alg %s)", header.KeyID, header.Algorithm)
+}
+
+func typOf(h jose.Header) string {
+	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+func join(algs []jose.SignatureAlgorithm) string {
+	texts := make([]string, len(algs))
+	for i, alg := range algs {
+		texts[i] = string(alg)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,200 @@
+package oauth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cardea-iam/cardea/oauth"
+)
+
+// An authority issues client certificates.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t}
+	a.cert, a.key = a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true}, nil)
+	return a
+}
+
+// make issues a certificate, signed by itself if a has none.
+func (a *authority) make(c *x509.Certificate, usage []x509.ExtKeyUsage) (*x509.Certificate, *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	c.SerialNumber, c.NotBefore, c.NotAfter, c.ExtKeyUsage = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour), usage
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, key
+}
+
+var forClients = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+
+func named(name string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject: pkix.Name{CommonName: name, Organization: []string{"Acme, Inc"}, Country: []string{"DE"}}, DNSNames: []string{name + ".test"},
+		URIs: []*url.URL{{Scheme: "spiffe", Host: "acme.test", Path: "/" + name}}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}, EmailAddresses: []string{name + "@acme.test"},
+	}
+}
+
+// behindProxy believes the header Client-Cert of this machine.
+func behindProxy(a *authority) func(*oauth.Options) {
+	return func(o *oauth.Options) {
+		o.Certificates = oauth.Certificates{Header: "Client-Cert", Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Roots: x509.NewCertPool()}
+		o.Certificates.Roots.AddCert(a.cert)
+	}
+}
+
+// show puts a certificate into the header of the proxy.
+func show(cert *x509.Certificate) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(cert.Raw)+":")
+	}
+}
+
+func credentialsOf(c map[string]any) url.Values {
+	return url.Values{"grant_type": {"client_credentials"}, "client_id": {c["client_id"].(string)}}
+}
+
+// TestCertificateNames: each way to name the subject, and that another certificate of
+// the same authority is refused.
+func TestCertificateNames(t *testing.T) {
+	a := newAuthority(t)
+	w := start(t, behindProxy(a))
+	right, _ := a.make(named("app"), forClients)
+	wrong, _ := a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "other"}}, forClients)
+	for field, value := range map[string]string{
+		"tls_client_auth_subject_dn": `cn=app, O=Acme\, Inc,C=DE`,
+		"tls_client_auth_san_dns":    "app.test",
+		"tls_client_auth_san_uri":    "spiffe://acme.test/app",
+		"tls_client_auth_san_ip":     "192.0.2.1",
+		"tls_client_auth_san_email":  "app@acme.test",
+	} {
+		c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", field: value})
+		if status, body := w.token(credentialsOf(c), show(right)); status != 200 {
+			t.Errorf("%s: %d %v", field, status, body)
+		}
+		if status, body := w.token(credentialsOf(c), show(wrong)); status != 401 || body["error"] != "invalid_client" {
+			t.Errorf("%s of another: %d %v", field, status, body)
+		}
+	}
+}
+
+// TestCertificateRefused: certificates that prove nothing.
+func TestCertificateRefused(t *testing.T) {
+	a := newAuthority(t)
+	w := start(t, behindProxy(a))
+	c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "app.test"})
+	right, _ := a.make(named("app"), forClients)
+	forServers, _ := a.make(named("app"), []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth})
+	foreign, _ := newAuthority(t).make(named("app"), forClients)
+	for name, edit := range map[string]func(*http.Request){
+		"none":      func(*http.Request) {},
+		"foreign":   show(foreign),
+		"a server":  show(forServers),
+		"malformed": func(r *http.Request) { r.Header.Set("Client-Cert", ":eA==:") },
+		"two": func(r *http.Request) {
+			show(right)(r)
+			r.Header.Add("Client-Cert", r.Header.Get("Client-Cert"))
+		},
+	} {
+		if status, body := w.token(credentialsOf(c), edit); status != 401 || body["error"] != "invalid_client" {
+			t.Errorf("%s: %d %v", name, status, body)
+		}
+	}
+	escaped := url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: right.Raw})))
+	if status, body := w.token(credentialsOf(c), func(r *http.Request) { r.Header.Set("Client-Cert", escaped) }); status != 200 {
+		t.Errorf("PEM: %d %v", status, body)
+	}
+	w.pass(48 * time.Hour)
+	if status, body := w.token(credentialsOf(c), show(right)); status != 401 {
+		t.Errorf("an expired one: %d %v", status, body)
+	}
+}
+
+// TestStrangersHeader: who is no proxy cannot show a certificate in a header.
+func TestStrangersHeader(t *testing.T) {
+	a := newAuthority(t)
+	w := start(t, behindProxy(a), func(o *oauth.Options) { o.Certificates.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
+	right, _ := a.make(named("app"), forClients)
+	c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "app.test"})
+	if status, body := w.token(credentialsOf(c), show(right)); status != 401 {
+		t.Errorf("got %d %v", status, body)
+	}
+}
+
+// TestSelfSigned: a certificate among the keys of the client, on a TLS connection of our
+// own, by x5c and by its key.
+func TestSelfSigned(t *testing.T) {
+	w := start(t)
+	mux := http.NewServeMux()
+	for _, route := range w.provider.Public() {
+		mux.HandleFunc(route.Pattern, func(rw http.ResponseWriter, r *http.Request) {
+			if err := route.Serve(rw, r); err != nil {
+				oauth.Fail(rw, r, err)
+			}
+		})
+	}
+	server := httptest.NewUnstartedServer(mux)
+	server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	cert, pair := (&authority{t: t}).make(named("app"), forClients)
+	other, otherPair := (&authority{t: t}).make(named("app"), forClients)
+	post := func(c map[string]any, cert *x509.Certificate, key *ecdsa.PrivateKey) int {
+		t.Helper()
+		transport := server.Client().Transport.(*http.Transport).Clone()
+		transport.TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}
+		t.Cleanup(transport.CloseIdleConnections)
+		resp, err := (&http.Client{Transport: transport}).PostForm(server.URL+"/oauth2/token", credentialsOf(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for name, jwk := range map[string]jose.JSONWebKey{
+		"x5c": {Key: &pair.PublicKey, Certificates: []*x509.Certificate{cert}},
+		"key": {Key: &pair.PublicKey},
+	} {
+		c := w.client(map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk}}})
+		if status := post(c, cert, pair); status != 200 {
+			t.Errorf("by %s: %d", name, status)
+		}
+		if status := post(c, other, otherPair); status != 401 {
+			t.Errorf("another by %s: %d", name, status)
+		}
+	}
+}
