@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,6 +37,7 @@ type authorization struct {
 	*fosite.AuthorizeRequest
 	client *Client
 	form   url.Values
+	claims *ClaimsRequest
 }
 
 // authorization reads and checks a request. Even with an error it returns what is
@@ -91,6 +93,10 @@ func (a *authorization) check(p *Provider) error {
 		}
 	}
 	if _, err := a.maxAge(); err != nil {
+		return err
+	}
+	var err error
+	if a.claims, err = parseClaims(a.form.Get("claims")); err != nil {
 		return err
 	}
 	types := a.GetResponseTypes()
@@ -172,42 +178,27 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, page, url.Values{"login_challenge": {challenge}})
 }
 
-// mustAsk forgets the previous login where the client wants people to be asked anew,
-// and refuses to ask where it wants nobody to be.
+// mustAsk forgets the previous login where the client wants people to be asked anew, or
+// somebody else, and refuses to ask where it wants nobody to be.
 func (p *Provider) mustAsk(ctx context.Context, a *authorization, f *flow) error {
 	age, err := a.maxAge()
 	if err != nil {
 		return err
 	}
-	stale := f.Previous != nil && age >= 0 && !p.o.Now().Before(f.Previous.AuthTime.Add(age))
-	if stale || a.asksFor("login") || a.asksFor("select_account") || a.asksFor("registration") || a.asksFor("create") {
-		f.Previous = nil
+	silent := a.asksFor("none")
+	if old := f.Previous; old != nil {
+		stale := age >= 0 && !p.o.Now().Before(old.AuthTime.Add(age))
+		anew := slices.ContainsFunc([]string{"login", "select_account", "registration", "create"}, a.asksFor)
+		other := p.checkSubject(ctx, a, old.Subject, old.Forced[f.Client])
+		if other != nil && (silent || !errors.Is(other, fosite.ErrLoginRequired)) {
+			return other
+		}
+		if stale || anew || other != nil || a.acr().tooWeak(old.ACR, silent) {
+			f.Earlier, f.Previous = old, nil
+		}
 	}
-	if f.Previous == nil && a.asksFor("none") {
+	if f.Previous == nil && silent {
 		return fosite.ErrLoginRequired
-	}
-	if f.Previous != nil {
-		return p.checkHint(ctx, a, f.Previous.Subject, "")
-	}
-	return nil
-}
-
-// checkHint reports login_required unless the ID token of id_token_hint, if there is
-// one, is about the subject. It may have expired.
-func (p *Provider) checkHint(ctx context.Context, a *authorization, account, forced string) error {
-	hint := a.form.Get("id_token_hint")
-	if hint == "" {
-		return nil
-	}
-	claims, _, err := p.verifyOwn(ctx, hint)
-	if isKind(err, errs.Invalid) {
-		return fosite.ErrInvalidRequest.WithHint("The parameter \"id_token_hint\" is no ID token of this provider.")
-	}
-	if err != nil {
-		return err
-	}
-	if sub := claims["sub"]; sub != account && sub != p.subject(a.client, account, forced) {
-		return fosite.ErrLoginRequired.WithHint("Somebody else is logged in than the one in \"id_token_hint\".")
 	}
 	return nil
 }
@@ -267,7 +258,10 @@ func (p *Provider) checkLogin(ctx context.Context, a *authorization, l *login) e
 	if l.session.AuthTime.After(p.o.Now().Add(slack)) {
 		return fosite.ErrServerError.WithHint("The login is in the future.")
 	}
-	return p.checkHint(ctx, a, l.session.Subject, l.ForceSubject)
+	if wish := a.acr(); wish.essential && !wish.metBy(l.session.ACR) {
+		return errUnmet
+	}
+	return p.checkSubject(ctx, a, l.session.Subject, l.session.Forced[a.client.ID])
 }
 
 // remembered reports whether the subject has allowed the client before all that it
@@ -308,10 +302,10 @@ func (p *Provider) afterConsent(w http.ResponseWriter, r *http.Request) error {
 func (p *Provider) newSession(a *authorization, f *flow) *Session {
 	l, k := f.Login, f.Consent
 	return &Session{
-		Grant: f.ID, Client: f.Client, Account: l.session.Subject, Subject: p.subject(a.client, l.session.Subject, l.ForceSubject),
+		Grant: f.ID, Client: f.Client, Account: l.session.Subject, Subject: p.subject(a.client, l.session.Subject, l.session.Forced[f.Client]),
 		Login: l.ID, AuthTime: l.session.AuthTime.Unix(), ACR: l.session.ACR, AMR: l.session.AMR,
 		Scopes: k.Scopes, Audience: k.Audience, Type: grantCode,
-		AccessClaims: k.Session.Access, IDClaims: k.Session.ID,
+		AccessClaims: k.Session.Access, IDClaims: k.Session.ID, Claims: a.claims,
 		Nonce: a.form.Get("nonce"), RedirectURI: a.form.Get("redirect_uri"), Challenge: a.form.Get("code_challenge"),
 	}
 }
@@ -346,7 +340,7 @@ func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *S
 		answer.Set("scope", strings.Join(s.Scopes, " "))
 	}
 	if types.Has("id_token") && slices.Contains(s.Scopes, scopeOpenID) {
-		id, err := p.issueID(ctx, x, out.access, code)
+		id, err := p.issueID(ctx, x, besides{out.access, code, a.form.Get("state")})
 		if err != nil {
 			return nil, err
 		}

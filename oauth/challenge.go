@@ -21,6 +21,7 @@ type flow struct {
 	CSRF     []byte    `json:"x"`           // the SHA-256 of the cookie
 	Device   string    `json:"d,omitempty"` // the device code that it answers, by its hash
 	Previous *session  `json:"p,omitempty"` // the login that the browser remembers
+	Earlier  *session  `json:"o,omitempty"` // the same, where the person is asked anew
 	Skip     bool      `json:"s,omitempty"` // the consent is known from before
 	Login    *login    `json:"l,omitempty"`
 	Consent  *consent  `json:"k,omitempty"`
@@ -34,6 +35,9 @@ type session struct {
 	AuthTime time.Time `json:"t"`
 	ACR      string    `json:"a,omitempty"`
 	AMR      []string  `json:"m,omitempty"`
+
+	// Forced is how clients know the subject, by their ids, where the login page says so.
+	Forced map[string]string `json:"f,omitempty"`
 }
 
 // A login is what the login page found out.

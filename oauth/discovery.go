@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -48,6 +49,8 @@ type Metadata struct {
 	Authorization    string `json:"authorization_endpoint"`
 	Token            string `json:"token_endpoint"`
 	Keys             string `json:"jwks_uri"`
+	Userinfo         string `json:"userinfo_endpoint"`
+	ClaimsParameter  bool   `json:"claims_parameter_supported"`
 	ResponseIssuer   bool   `json:"authorization_response_iss_parameter_supported"`
 	RequestParameter bool   `json:"request_parameter_supported"`
 	RequestURI       bool   `json:"request_uri_parameter_supported"` // its default is true
@@ -62,25 +65,32 @@ type Metadata struct {
 	Prompts       []string `json:"prompt_values_supported"`
 	Challenges    []string `json:"code_challenge_methods_supported"`
 	IDTokenAlgs   []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs  []string `json:"userinfo_signing_alg_values_supported"`
 
 	TokenMetadata
 }
 
 // metadata describes the provider with its keys as they are.
 func (p *Provider) metadata(k *keys) Metadata {
+	algs := k.algorithms(idTokenSet, p.o.Now())
 	m := Metadata{
-		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks,
-		ResponseIssuer: true,
-		ResponseTypes:  []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
-		ResponseModes:  []string{"query", "fragment", "form_post"},
-		GrantTypes:     append(slices.Clone(grantTypes), grantImplicit),
-		AuthMethods:    []string{authBasic, authPost, authNone},
-		SubjectTypes:   p.o.Subjects.Types,
-		Scopes:         []string{scopeOpenID, scopeOffline, oldOffline},
-		Claims:         []string{"sub", "iss", "aud", "exp", "iat", "jti", "auth_time", "acr", "amr", "nonce", "sid", "at_hash", "c_hash"},
-		Prompts:        prompts,
-		Challenges:     []string{"S256"},
-		IDTokenAlgs:    k.algorithms(idTokenSet, p.o.Now()),
+		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks, Userinfo: p.own.userinfo,
+		ResponseIssuer: true, ClaimsParameter: true,
+		ResponseTypes: []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
+		ResponseModes: []string{"query", "fragment", "form_post"},
+		GrantTypes:    append(slices.Clone(grantTypes), grantImplicit),
+		AuthMethods:   []string{authBasic, authPost, authNone},
+		SubjectTypes:  p.o.Subjects.Types,
+		Scopes:        []string{scopeOpenID, scopeOffline, oldOffline},
+		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "jti", "auth_time", "acr", "amr", "nonce", "sid", "at_hash", "c_hash", "s_hash"},
+		Prompts:       prompts,
+		Challenges:    []string{"S256"},
+		IDTokenAlgs:   algs,
+		UserinfoAlgs:  append([]string{"none"}, algs...),
+	}
+	for _, scope := range slices.Sorted(maps.Keys(scopeClaims)) {
+		m.Scopes = append(m.Scopes, scope)
+		m.Claims = append(m.Claims, scopeClaims[scope]...)
 	}
 	m.TokenMetadata = p.tokenMetadata(m)
 	return m

@@ -2,9 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto"
-	_ "crypto/sha512" // for the hashes of RS384 and their kin
-	"encoding/base64"
 	"maps"
 	"slices"
 	"strings"
@@ -53,7 +50,7 @@ func (p *Provider) issue(ctx context.Context, x *exchange) (*issued, error) {
 	}
 	if x.Subject != "" && slices.Contains(x.Scopes, scopeOpenID) && x.grant != grantExchange && x.grant != grantBearer {
 		var err error
-		if out.id, err = p.issueID(ctx, x, out.access, ""); err != nil {
+		if out.id, err = p.issueID(ctx, x, besides{access: out.access}); err != nil {
 			return nil, err
 		}
 	}
@@ -150,55 +147,6 @@ func (s *Session) audienceOr(issuer string) []string {
 	}
 	return s.Audience
 }
-
-// issueID makes an ID token for what it comes with, either of which may be empty.
-func (p *Provider) issueID(ctx context.Context, x *exchange, access, code string) (string, error) {
-	now := p.o.Now()
-	claims := maps.Clone(x.IDClaims)
-	if claims == nil {
-		claims = map[string]any{}
-	}
-	maps.Copy(claims, map[string]any{
-		"iss": p.issuer(), "sub": x.Subject, "aud": []string{x.Client}, "iat": now.Unix(),
-		"exp": now.Add(p.lifespan(x.client, x.grant, idToken)).Unix(), "jti": newID(),
-	})
-	for name, value := range map[string]any{
-		"auth_time": x.AuthTime, "acr": x.ACR, "sid": x.Login, "nonce": x.Nonce,
-	} {
-		if value != "" && value != int64(0) {
-			claims[name] = value
-		}
-	}
-	if len(x.AMR) > 0 {
-		claims["amr"] = x.AMR
-	}
-	if access != "" {
-		claims["at_hash"] = halfHash(x.client.IDTokenAlg, access)
-	}
-	if code != "" {
-		claims["c_hash"] = halfHash(x.client.IDTokenAlg, code)
-	}
-	return p.sign(ctx, idTokenSet, x.client.IDTokenAlg, "JWT", claims)
-}
-
-// halfHash is at_hash and c_hash: the left half of the hash that the algorithm uses
-// (OpenID Connect Core, section 3.1.3.6; for EdDSA, SHA-512 as with Ed25519).
-func halfHash(alg, token string) string {
-	h := crypto.SHA256
-	switch {
-	case strings.HasSuffix(alg, "384"):
-		h = crypto.SHA384
-	case strings.HasSuffix(alg, "512"), alg == "EdDSA":
-		h = crypto.SHA512
-	}
-	w := h.New()
-	w.Write([]byte(token))
-	sum := w.Sum(nil)
-	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
-}
-
-// idToken is a kind of token that is not stored.
-const idToken Kind = "id"
 
 // lifespan returns how long a token of a grant type lives; 0: for ever.
 func (p *Provider) lifespan(c *Client, grant string, kind Kind) time.Duration {

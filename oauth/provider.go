@@ -66,6 +66,8 @@ func (p *Provider) Public() []Route {
 		{"POST /oauth2/token", p.serveToken},
 		{"POST /oauth2/introspect", p.serveIntrospect},
 		{"POST /oauth2/revoke", p.serveRevoke},
+		{"GET /userinfo", p.serveUserinfo},
+		{"POST /userinfo", p.serveUserinfo},
 	}, p.discoveryRoutes())
 }
 
@@ -88,7 +90,7 @@ func (p *Provider) Admin() []Route {
 }
 
 // endpoints are the URLs of the public API.
-type endpoints struct{ authorize, token, jwks string }
+type endpoints struct{ authorize, token, jwks, userinfo string }
 
 func endpointsOf(o Options) endpoints {
 	base := strings.TrimSuffix(o.Issuer.String(), "/")
@@ -96,6 +98,7 @@ func endpointsOf(o Options) endpoints {
 		authorize: base + "/oauth2/auth",
 		token:     base + "/oauth2/token",
 		jwks:      base + "/.well-known/jwks.json",
+		userinfo:  base + "/userinfo",
 	}
 }
 

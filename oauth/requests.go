@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type OIDCContext struct {
 	HintClaims map[string]any `json:"id_token_hint_claims,omitempty"`
 	LoginHint  string         `json:"login_hint,omitempty"`
 	UILocales  []string       `json:"ui_locales,omitempty"`
+	Claims     *ClaimsRequest `json:"claims,omitempty"` // Hydra does not have it
 }
 
 // A LoginRequest asks who is at the browser.
@@ -139,15 +141,17 @@ func (p *Provider) answered(ctx context.Context, f *flow) (bool, error) {
 // requestURL is where a flow began.
 func (p *Provider) requestURL(f *flow) string { return p.own.authorize + "?" + f.Query }
 
-// context returns what the client told the pages.
-func (p *Provider) context(ctx context.Context, f *flow) OIDCContext {
-	form := f.form()
+// context returns what the client told the pages. Of the means of logging in they get
+// what the client wishes by whatever way.
+func (p *Provider) context(ctx context.Context, f *flow, c *Client) OIDCContext {
+	a := &authorization{client: c, form: f.form()}
+	a.claims, _ = parseClaims(a.form.Get("claims")) // it was checked before
 	o := OIDCContext{
-		ACRValues: strings.Fields(form.Get("acr_values")), Display: form.Get("display"),
-		LoginHint: form.Get("login_hint"), UILocales: strings.Fields(form.Get("ui_locales")),
+		ACRValues: a.acr().values, Display: a.form.Get("display"), LoginHint: a.form.Get("login_hint"),
+		UILocales: strings.Fields(a.form.Get("ui_locales")), Claims: a.claims,
 	}
-	if hint := form.Get("id_token_hint"); hint != "" {
-		o.HintClaims, _, _ = p.verifyOwn(ctx, hint) // it was checked before
+	if hint := a.form.Get("id_token_hint"); hint != "" {
+		o.HintClaims, _ = p.hint(ctx, hint)
 	}
 	return o
 }
@@ -167,7 +171,7 @@ func (p *Provider) loginRequest(ctx context.Context, challenge string, f *flow, 
 	form := f.form()
 	q := &LoginRequest{
 		Challenge: challenge, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
-		OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
+		OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
 	}
 	if f.Previous != nil {
 		q.Skip, q.Subject, q.SessionID = true, f.Previous.Subject, f.Previous.ID
@@ -187,21 +191,38 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 	if a.Subject == "" {
 		return "", errs.New(errs.Invalid, "subject: expected who has logged in")
 	}
-	l := &login{AcceptLogin: a}
 	if old := f.Previous; old != nil {
 		if old.Subject != a.Subject {
 			return "", errs.New(errs.Invalid, "subject: %.100q is not the one who is logged in", a.Subject)
 		}
-		l.session = *old
-		l.Remember = true // a login that is remembered is forgotten by a reject
-	} else {
-		l.session = session{ID: newID(), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR}
-		if a.AuthTime.IsZero() {
-			l.session.AuthTime = p.o.Now()
-		}
+		a.Remember = true // a login that is remembered is forgotten by a reject
 	}
-	f.Login = l
+	f.Login = &login{p.loggedIn(f, a), a}
 	return p.back(f, loginVerifier, "login_verifier")
+}
+
+// loggedIn is the login that an answer makes of a flow: the previous one, or a new one.
+// Somebody who logs in again, where that is remembered, keeps the name of the login, so
+// that a logout ends what began before, too.
+func (p *Provider) loggedIn(f *flow, a AcceptLogin) session {
+	s := session{ID: newID(), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR}
+	if a.AuthTime.IsZero() {
+		s.AuthTime = p.o.Now()
+	}
+	if old := f.Earlier; old != nil && a.Remember && old.Subject == a.Subject {
+		s.ID, s.Forced = old.ID, old.Forced
+	}
+	if f.Previous != nil {
+		s = *f.Previous
+	}
+	if a.ForceSubject != "" {
+		s.Forced = maps.Clone(s.Forced)
+		if s.Forced == nil {
+			s.Forced = map[string]string{}
+		}
+		s.Forced[f.Client] = a.ForceSubject
+	}
+	return s
 }
 
 // ConsentRequest returns what a consent challenge asks.
@@ -219,7 +240,7 @@ func (p *Provider) consentRequest(ctx context.Context, challenge string, f *flow
 	form := f.form()
 	return &ConsentRequest{
 		Challenge: challenge, ID: f.ID, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
-		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f),
+		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f),
 		LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
 	}
 }
