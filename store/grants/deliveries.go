@@ -34,7 +34,7 @@ func (s *Store) AddDeliveries(ctx context.Context, ds ...oauth.Delivery) error {
 // is for scripts that are run again (G2).
 const takeDeliveries = `UPDATE oauth_delivery SET due = $3, tries = tries + 1, taker = $4
 	WHERE network = $1 AND due <= $2
-	AND id IN (SELECT d.id FROM oauth_delivery AS d WHERE d.network = $1 AND d.due <= $2 ORDER BY d.due LIMIT $5)
+	AND id IN (SELECT d.id FROM oauth_delivery AS d WHERE d.network + 0 = $1 AND d.due <= $2 ORDER BY d.due LIMIT $5)
 	AND NOT EXISTS (SELECT 1 FROM oauth_delivery AS d WHERE d.network = $1 AND d.due = $3 AND d.taker = $4)`
 
 // TakeDeliveries implements oauth.Store.

@@ -9,21 +9,26 @@ import (
 	"github.com/cardea-iam/cardea/store/script"
 )
 
-// tokens returns what reads tokens. polled is the column with the time of the last
-// Poll, tables what joins t.
-func tokens(polled, tables string) string {
+// ofGrant and ofClient say of a token whether its grant lives, and whether its client
+// is there. They are no joins, and no EXISTS, so that each look is one by key, however
+// little the database knows about its tables.
+const (
+	ofGrant  = "(t.grant_id = '' OR (SELECT g.revoked FROM oauth_grant AS g WHERE g.network = t.network AND g.id = t.grant_id) = 0)"
+	ofClient = "(t.client = '' OR (SELECT 1 FROM oauth_client AS c WHERE c.network = t.network AND c.id = t.client) = 1)"
+)
+
+// tokens returns what reads a token. polled is the column with the time of the last
+// Poll.
+func tokens(polled, hash string) string {
 	return `SELECT t.kind, t.hash, t.alias, t.grant_id, t.client, t.subject, t.state, t.created, t.expires, t.used, t.` + polled + `,
-		CASE WHEN t.grant_id <> '' AND (g.id IS NULL OR g.revoked <> 0) OR t.client <> '' AND c.id IS NULL THEN 1 ELSE 0 END, t.data
-		FROM ` + tables + ` LEFT JOIN oauth_grant AS g ON g.network = t.network AND g.id = t.grant_id
-		LEFT JOIN oauth_client AS c ON c.network = t.network AND c.id = t.client `
+		CASE WHEN ` + ofGrant + " AND " + ofClient + ` THEN 0 ELSE 1 END, t.data
+		FROM oauth_token AS t WHERE t.network = $1 AND t.kind = $2 AND t.hash = ` + hash
 }
 
 var (
-	tokenByHash = tokens("polled", "oauth_token AS t") + "WHERE t.network = $1 AND t.kind = $2 AND t.hash = $3"
-	tokenPolled = tokens("polled_before", "oauth_token AS t") + "WHERE t.network = $1 AND t.kind = $2 AND t.hash = $3"
-
-	tokenByAlias = tokens("polled", "oauth_alias AS a JOIN oauth_token AS t ON t.network = a.network AND t.kind = a.kind AND t.hash = a.hash") +
-		"WHERE a.network = $1 AND a.kind = $2 AND a.alias = $3"
+	tokenByHash  = tokens("polled", "$3")
+	tokenPolled  = tokens("polled_before", "$3")
+	tokenByAlias = tokens("polled", "(SELECT a.hash FROM oauth_alias AS a WHERE a.network = $1 AND a.kind = $2 AND a.alias = $3)")
 )
 
 func scanToken(scan script.Scan) (t oauth.Token, err error) {
@@ -148,11 +153,9 @@ func (s *Store) PutTokens(ctx context.Context, ts ...oauth.Token) error {
 const (
 	// useToken decides who redeems a token. $5 is the time of a first use after which
 	// it may be used again.
-	useToken = `UPDATE oauth_token SET used = CASE WHEN used = 0 THEN $4 ELSE used END, mark = $6
-		WHERE network = $1 AND kind = $2 AND hash = $3 AND (used = 0 OR used > $5) AND (expires = 0 OR expires > $4)
-		AND (kind <> 'device' OR state = 'accepted')
-		AND (grant_id = '' OR EXISTS (SELECT 1 FROM oauth_grant AS g WHERE g.network = oauth_token.network AND g.id = oauth_token.grant_id AND g.revoked = 0))
-		AND (client = '' OR EXISTS (SELECT 1 FROM oauth_client AS c WHERE c.network = oauth_token.network AND c.id = oauth_token.client))`
+	useToken = `UPDATE oauth_token AS t SET used = CASE WHEN t.used = 0 THEN $4 ELSE t.used END, mark = $6
+		WHERE t.network = $1 AND t.kind = $2 AND t.hash = $3 AND (t.used = 0 OR t.used > $5) AND (t.expires = 0 OR t.expires > $4)
+		AND (t.kind <> 'device' OR t.state = 'accepted') AND ` + ofGrant + " AND " + ofClient
 
 	marked = "SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $2 AND hash = $3 AND mark = $4"
 

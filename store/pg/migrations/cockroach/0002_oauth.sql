@@ -7,6 +7,9 @@
 -- mark is the random number of the call that wrote the row last, by which a call that
 -- is repeated knows what it did before. kept_until is when Purge looks at a row, the
 -- largest integer for never.
+--
+-- The network comes first in the primary keys alone. A database that has not counted its
+-- rows yet could take any index that begins with it for as good as the key.
 
 CREATE TABLE IF NOT EXISTS oauth_client (
 	network INT8  NOT NULL,
@@ -19,8 +22,8 @@ CREATE TABLE IF NOT EXISTS oauth_client (
 	mark    BYTES NOT NULL,
 	data    BYTES NOT NULL,
 	PRIMARY KEY (network, id),
-	INDEX oauth_client_by_owner (network, owner, id),
-	INDEX oauth_client_by_name (network, name, id)
+	INDEX oauth_client_by_owner (owner, network, id),
+	INDEX oauth_client_by_name (name, network, id)
 );
 
 -- A family of tokens. Revoking it is this one row.
@@ -40,10 +43,10 @@ CREATE TABLE IF NOT EXISTS oauth_grant (
 	mark       BYTES NOT NULL,
 	data       BYTES NOT NULL,
 	PRIMARY KEY (network, id),
-	INDEX oauth_grant_by_subject (network, subject, created, id),
-	INDEX oauth_grant_by_client (network, client, created, id),
-	INDEX oauth_grant_by_login (network, login_id),
-	INDEX oauth_grant_by_kept (network, kept_until)
+	INDEX oauth_grant_by_subject (subject, network, created, id),
+	INDEX oauth_grant_by_client (client, network, created, id),
+	INDEX oauth_grant_by_login (login_id, network),
+	INDEX oauth_grant_by_kept (kept_until, network)
 );
 
 -- polled is when the token was asked about last, polled_before when before that.
@@ -65,9 +68,9 @@ CREATE TABLE IF NOT EXISTS oauth_token (
 	mark          BYTES NOT NULL,
 	data          BYTES NOT NULL,
 	PRIMARY KEY (network, kind, hash),
-	INDEX oauth_token_by_grant (network, grant_id, kind),
-	INDEX oauth_token_by_client (network, client),
-	INDEX oauth_token_by_kept (network, kept_until)
+	INDEX oauth_token_by_grant (grant_id, network, kind),
+	INDEX oauth_token_by_client (client, network),
+	INDEX oauth_token_by_kept (kept_until, network)
 );
 
 -- The few tokens that have a second name.
@@ -78,7 +81,7 @@ CREATE TABLE IF NOT EXISTS oauth_alias (
 	hash       BYTES NOT NULL,
 	kept_until INT8  NOT NULL,
 	PRIMARY KEY (network, kind, alias),
-	INDEX oauth_alias_by_kept (network, kept_until)
+	INDEX oauth_alias_by_kept (kept_until, network)
 );
 
 -- A row stays for a while after the login has ended, so that it is not begun anew by
@@ -95,8 +98,8 @@ CREATE TABLE IF NOT EXISTS oauth_login (
 	mark          BYTES NOT NULL,
 	data          BYTES NOT NULL,
 	PRIMARY KEY (network, id),
-	INDEX oauth_login_by_subject (network, subject),
-	INDEX oauth_login_by_kept (network, kept_until)
+	INDEX oauth_login_by_subject (subject, network),
+	INDEX oauth_login_by_kept (kept_until, network)
 );
 
 -- What changes a set of keys changes its row here first, and so comes before or after
@@ -130,7 +133,7 @@ CREATE TABLE IF NOT EXISTS oauth_issuer (
 	mark    BYTES NOT NULL,
 	data    BYTES NOT NULL,
 	PRIMARY KEY (network, id),
-	UNIQUE (network, issuer, subject, key_id)
+	UNIQUE (issuer, network, subject, key_id)
 );
 
 -- taker is the mark of who has it until it is due again.
@@ -143,5 +146,5 @@ CREATE TABLE IF NOT EXISTS oauth_delivery (
 	taker   BYTES NOT NULL,
 	data    BYTES NOT NULL,
 	PRIMARY KEY (network, id),
-	INDEX oauth_delivery_by_due (network, due)
+	INDEX oauth_delivery_by_due (due, network)
 );

@@ -5,6 +5,9 @@
 -- mark is the random number of the call that wrote the row last, by which a call that
 -- is repeated knows what it did before. kept_until is when Purge looks at a row, the
 -- largest integer for never.
+--
+-- The network comes first in the primary keys alone. A database that has not counted its
+-- rows yet could take any index that begins with it for as good as the key.
 
 CREATE TABLE oauth_client (
 	network int              NOT NULL,
@@ -18,8 +21,8 @@ CREATE TABLE oauth_client (
 	data    bytea            NOT NULL,
 	PRIMARY KEY (network, id)
 );
-CREATE INDEX oauth_client_by_owner ON oauth_client (network, owner, id);
-CREATE INDEX oauth_client_by_name ON oauth_client (network, name, id);
+CREATE INDEX oauth_client_by_owner ON oauth_client (owner, network, id);
+CREATE INDEX oauth_client_by_name ON oauth_client (name, network, id);
 
 -- A family of tokens. Revoking it is this one row.
 CREATE TABLE oauth_grant (
@@ -39,10 +42,10 @@ CREATE TABLE oauth_grant (
 	data       bytea            NOT NULL,
 	PRIMARY KEY (network, id)
 );
-CREATE INDEX oauth_grant_by_subject ON oauth_grant (network, subject, created, id);
-CREATE INDEX oauth_grant_by_client ON oauth_grant (network, client, created, id);
-CREATE INDEX oauth_grant_by_login ON oauth_grant (network, login_id) WHERE login_id <> '';
-CREATE INDEX oauth_grant_by_kept ON oauth_grant (network, kept_until);
+CREATE INDEX oauth_grant_by_subject ON oauth_grant (subject, network, created, id);
+CREATE INDEX oauth_grant_by_client ON oauth_grant (client, network, created, id);
+CREATE INDEX oauth_grant_by_login ON oauth_grant (login_id, network) WHERE login_id <> '';
+CREATE INDEX oauth_grant_by_kept ON oauth_grant (kept_until, network);
 
 -- polled is when the token was asked about last, polled_before when before that.
 CREATE TABLE oauth_token (
@@ -64,9 +67,9 @@ CREATE TABLE oauth_token (
 	data          bytea            NOT NULL,
 	PRIMARY KEY (network, kind, hash)
 );
-CREATE INDEX oauth_token_by_grant ON oauth_token (network, grant_id, kind) WHERE grant_id <> '';
-CREATE INDEX oauth_token_by_client ON oauth_token (network, client);
-CREATE INDEX oauth_token_by_kept ON oauth_token (network, kept_until);
+CREATE INDEX oauth_token_by_grant ON oauth_token (grant_id, network, kind) WHERE grant_id <> '';
+CREATE INDEX oauth_token_by_client ON oauth_token (client, network);
+CREATE INDEX oauth_token_by_kept ON oauth_token (kept_until, network);
 
 -- The few tokens that have a second name.
 CREATE TABLE oauth_alias (
@@ -77,7 +80,7 @@ CREATE TABLE oauth_alias (
 	kept_until bigint           NOT NULL,
 	PRIMARY KEY (network, kind, alias)
 );
-CREATE INDEX oauth_alias_by_kept ON oauth_alias (network, kept_until);
+CREATE INDEX oauth_alias_by_kept ON oauth_alias (kept_until, network);
 
 -- A row stays for a while after the login has ended, so that it is not begun anew by
 -- a request that was on its way.
@@ -94,8 +97,8 @@ CREATE TABLE oauth_login (
 	data          bytea            NOT NULL,
 	PRIMARY KEY (network, id)
 );
-CREATE INDEX oauth_login_by_subject ON oauth_login (network, subject);
-CREATE INDEX oauth_login_by_kept ON oauth_login (network, kept_until);
+CREATE INDEX oauth_login_by_subject ON oauth_login (subject, network);
+CREATE INDEX oauth_login_by_kept ON oauth_login (kept_until, network);
 
 -- What changes a set of keys changes its row here first, and so comes before or after
 -- all others that do.
@@ -128,7 +131,7 @@ CREATE TABLE oauth_issuer (
 	mark    bytea            NOT NULL,
 	data    bytea            NOT NULL,
 	PRIMARY KEY (network, id),
-	UNIQUE (network, issuer, subject, key_id)
+	UNIQUE (issuer, network, subject, key_id)
 );
 
 -- taker is the mark of who has it until it is due again.
@@ -142,4 +145,4 @@ CREATE TABLE oauth_delivery (
 	data    bytea            NOT NULL,
 	PRIMARY KEY (network, id)
 );
-CREATE INDEX oauth_delivery_by_due ON oauth_delivery (network, due);
+CREATE INDEX oauth_delivery_by_due ON oauth_delivery (due, network);
