@@ -48,6 +48,8 @@ type Options struct {
 
 	Now func() time.Time // nil: time.Now
 
+	Pages Pages // nil: there are none, and every flow needs a UI
+
 	// LoginChallenges, if there is one, is told who logged in for OAuth2.
 	LoginChallenges LoginChallenges
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/opl"
+	"github.com/cardea-iam/cardea/web"
 )
 
 // core is what the handlers of every API need.
@@ -18,6 +19,7 @@ type core struct {
 	guard    *guard
 	secrets  *secret.Keyring // nil: OAuth2 and identity are off
 	public   net.Listener    // nil: closed
+	pages    *web.Pages
 	origin   *origin
 	opl      opl.Options
 	limits   Limits

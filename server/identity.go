@@ -7,11 +7,16 @@ import (
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/web"
 )
 
 // openIdentity makes the identity service of each network. base is where browsers reach
 // the public listener.
 func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
+	var err error
+	if s.core.pages, err = web.New(nil); err != nil {
+		return err
+	}
 	if !s.config.hasIdentity() {
 		return nil
 	}
@@ -19,6 +24,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 	if err != nil {
 		return err
 	}
+	o.Pages, o.Client = s.core.pages, s.core.origin.of
 	for _, n := range s.core.networks {
 		people, err := s.db.People(ctx, n.name)
 		if err != nil {
@@ -35,7 +41,11 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 // identityRoutes are Kratos's public API, of the network that requests are about which
 // name none: a browser has no header to name one with.
 func (c *core) identityRoutes(rs *routes) {
-	for _, route := range identity.PublicRoutes() {
+	if c.pages == nil { // nothing is public
+		return
+	}
+	rs.mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(c.pages.Static())))
+	for _, route := range append(identity.PublicRoutes(), identity.PageRoutes()...) {
 		rs.open(route.Pattern, c.failIdentity, func(w http.ResponseWriter, r *http.Request) error {
 			people, err := c.peopleOf(c.guard.usual)
 			if err != nil {

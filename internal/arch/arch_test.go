@@ -52,8 +52,10 @@ var mayImport = map[string]rule{
 		never: "net/http", tests: "store/storetest store/grants oauth internal/testdb"},
 	"store/storetest": {ours: "engine identity oauth store/grants store/people store/script internal/errs", never: "net/http database/sql"},
 
+	"web": {ours: "internal/errs", never: "net/http database/sql net/rpc os/exec os"},
+
 	// Doors.
-	"server": {ours: "engine identity oauth opl store internal/errs internal/limit internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
+	"server": {ours: "web engine identity oauth opl store internal/errs internal/limit internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
 		tests: "store/sqlite examples internal/golden internal/testdb"},
 	"cmd/cardea": {ours: "server engine opl store store/sqlite bench examples internal/errs internal/localdb proto/cardea/v1",
 		theirs: "github.com/spf13/cobra github.com/spf13/pflag google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
