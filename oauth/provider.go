@@ -74,23 +74,20 @@ func (p *Provider) Public() []Route {
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
 func (p *Provider) Admin() []Route {
 	const requests = "/admin/oauth2/auth/requests"
-	return []Route{
+	return slices.Concat([]Route{
 		{"GET " + requests + "/login", p.serveLoginRequest},
 		{"PUT " + requests + "/login/accept", p.serveAcceptLogin},
 		{"PUT " + requests + "/login/reject", p.serveRejectLogin},
 		{"GET " + requests + "/consent", p.serveConsentRequest},
 		{"PUT " + requests + "/consent/accept", p.serveAcceptConsent},
 		{"PUT " + requests + "/consent/reject", p.serveRejectConsent},
-		{"POST /admin/clients", p.serveCreateClient},
-		{"GET /admin/clients/{id}", p.serveClient},
-		{"DELETE /admin/clients/{id}", p.serveDeleteClient},
 		{"POST /admin/oauth2/introspect", p.serveAdminIntrospect},
 		{"DELETE /admin/oauth2/tokens", p.serveDeleteTokens},
-	}
+	}, p.clientRoutes())
 }
 
 // endpoints are the URLs of the public API.
-type endpoints struct{ authorize, token, jwks, userinfo string }
+type endpoints struct{ authorize, token, jwks, userinfo, register string }
 
 func endpointsOf(o Options) endpoints {
 	base := strings.TrimSuffix(o.Issuer.String(), "/")
@@ -99,6 +96,7 @@ func endpointsOf(o Options) endpoints {
 		token:     base + "/oauth2/token",
 		jwks:      base + "/.well-known/jwks.json",
 		userinfo:  base + "/userinfo",
+		register:  base + "/oauth2/register",
 	}
 }
 

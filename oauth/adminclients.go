@@ -1,0 +1,175 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// CreateClient registers c, whose missing fields get their defaults. If it
+// authenticates with a secret and has none, it gets one, which is in c this once.
+//
+// Conflict: the id is taken. Fields that are wrong are an error of RFC 7591.
+func (p *Provider) CreateClient(ctx context.Context, c *Client) error {
+	if c.ID == "" {
+		c.ID = newID()
+	}
+	if c.Scope == "" && hasPeople(c) {
+		c.Scope = strings.Join(p.o.Register.DefaultScope, " ")
+	}
+	fillIn(c)
+	if err := p.validate(ctx, c, nil); err != nil {
+		return err
+	}
+	if err := p.secure(c); err != nil {
+		return err
+	}
+	if p.o.Register.Enabled {
+		c.RegistrationToken, c.managed = newToken(registerPrefix)
+	}
+	c.Created = p.o.Now().UTC().Truncate(time.Second)
+	c.Updated = c.Created
+	row, err := c.row()
+	if err != nil {
+		return errs.Wrap(errs.Invalid, err, "the client cannot be encoded")
+	}
+	return p.store.CreateClient(ctx, row)
+}
+
+// maxRaces is how often an update is tried while others update the same client. Each
+// time at least one of them succeeds.
+const maxRaces = 20
+
+// updateClient applies a change to a client as it is stored, and returns what it
+// became. change may be called several times.
+func (p *Provider) updateClient(ctx context.Context, id string, change func(*Client) error) (*Client, error) {
+	for range maxRaces {
+		old, err := p.client(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		c := *old
+		if err := change(&c); err != nil {
+			return nil, err
+		}
+		fillIn(&c)
+		if err := p.validate(ctx, &c, old); err != nil {
+			return nil, err
+		}
+		c.Updated = p.o.Now().UTC().Truncate(time.Second)
+		row, err := c.row()
+		if err != nil {
+			return nil, errs.Wrap(errs.Invalid, err, "the client cannot be encoded")
+		}
+		if err := p.store.UpdateClient(ctx, row); !isKind(err, errs.Conflict) {
+			return &c, err
+		}
+	}
+	return nil, errs.New(errs.Conflict, "the client %q is changed by many at the same time: try again", id)
+}
+
+// replace gives c the fields of given, but for those that nobody chooses.
+func (p *Provider) replace(c *Client, given *Client) error {
+	if given.ID != "" && given.ID != c.ID {
+		return errMetadata.WithHintf("client_id: it cannot be changed: expected %q.", c.ID)
+	}
+	n := *given
+	n.ID, n.Created, n.version, n.secrets, n.managed = c.ID, c.Created, c.version, c.secrets, c.managed
+	*c = n
+	return p.secure(c)
+}
+
+// usesSecret reports whether a method of authentication shows a secret.
+func usesSecret(method string) bool {
+	return method == "" || method == authBasic || method == authPost || method == authSecretJWT
+}
+
+// secure sees to it that c has a secret if it authenticates with one, and else none.
+// The secret that it is to have is in c.Secret, and what the caller learns is
+// afterwards.
+func (p *Provider) secure(c *Client) error {
+	switch {
+	case !usesSecret(c.AuthMethod):
+		if c.Secret != "" {
+			return errMetadata.WithHintf("client_secret: the authentication method %q uses none.", c.AuthMethod)
+		}
+		c.secrets = nil
+	case c.Secret != "":
+		if len(c.Secret) > maxSecret {
+			return errMetadata.WithHintf("client_secret: it has more than %d bytes.", maxSecret)
+		}
+		var stored storedSecret
+		_, stored = p.newSecret(c, c.Secret)
+		c.secrets = []storedSecret{stored}
+	case len(c.secrets) == 0, c.AuthMethod == authSecretJWT && c.secrets[0].Sealed == nil:
+		p.makeSecret(c)
+	}
+	return nil
+}
+
+// makeSecret gives c a new secret in place of those that it has.
+func (p *Provider) makeSecret(c *Client) {
+	var stored storedSecret
+	c.Secret, stored = p.newSecret(c, "")
+	c.secrets = []storedSecret{stored}
+}
+
+// readClient reads a client that somebody registers. Fields that are not known are
+// ignored, as RFC 7591 has it, and those that nobody chooses, too.
+func readClient(body io.Reader) (*Client, error) {
+	c := &Client{}
+	if err := readMetadata(body, c); err != nil {
+		return nil, err
+	}
+	c.unset()
+	return c, nil
+}
+
+// unset forgets what nobody chooses.
+func (c *Client) unset() {
+	c.Created, c.Updated, c.SecretExpires = time.Time{}, time.Time{}, 0
+	c.RegistrationToken, c.RegistrationURI = "", ""
+}
+
+// readMetadata reads one JSON object.
+func readMetadata(body io.Reader, into any) error {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return errs.Wrap(errs.Invalid, err, "the body cannot be read: %v", err)
+	}
+	return decodeMetadata(text, into)
+}
+
+func decodeMetadata(text []byte, into any) error {
+	err := json.Unmarshal(text, into)
+	var kind *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &kind) && kind.Field != "":
+		return errMetadata.WithHintf("%s: expected %s, got a JSON %s.", kind.Field, jsonKind(kind.Type.Kind().String()), kind.Value).WithWrap(err)
+	default:
+		return errMetadata.WithHintf("The body is no JSON of the expected form: %v.", err).WithWrap(err)
+	}
+}
+
+// jsonKind is the word of JSON for a kind of Go.
+func jsonKind(kind string) string {
+	switch kind {
+	case "slice":
+		return "a list of strings"
+	case "string":
+		return "a string"
+	case "bool":
+		return "true or false"
+	case "int64":
+		return "a whole number"
+	default:
+		return "an object"
+	}
+}
