@@ -97,7 +97,7 @@ func (p *InProcess) Micros(ctx context.Context, questions []Question, rounds int
 // Quantiles returns the medians and the 99th percentiles, in microseconds, of rounds
 // of checks that are drawn from the workload.
 func (p *InProcess) Quantiles(ctx context.Context, m Mix, rounds, each int) (p50, p99 []float64, err error) {
-	questions := draw(p.Workload, m, rounds*each)
+	questions := Draw(p.Workload, m, rounds*each)
 	for round := range slices.Chunk(questions, each) {
 		hist := hdrhistogram.New(1, longest.Nanoseconds(), 3)
 		for i := range round {
@@ -115,8 +115,8 @@ func (p *InProcess) Quantiles(ctx context.Context, m Mix, rounds, each int) (p50
 	return p50, p99, nil
 }
 
-// draw takes n questions of a workload.
-func draw(w Workload, m Mix, n int) []Question {
+// Draw takes n questions of a workload.
+func Draw(w Workload, m Mix, n int) []Question {
 	questions := make([]Question, 0, n)
 	for q := range w.Questions(rand.New(rand.NewPCG(1, 1)), m) {
 		if questions = append(questions, q); len(questions) == n {
@@ -130,7 +130,7 @@ func draw(w Workload, m Mix, n int) []Question {
 // questions, once it is warm.
 func (p *InProcess) Allocations(ctx context.Context, questions []Question) (float64, error) {
 	var before, after runtime.MemStats
-	const times = 200
+	times := max(3200/len(questions), 2)
 	for round := range 2 {
 		if round == 1 {
 			runtime.ReadMemStats(&before)
