@@ -294,3 +294,9 @@ func (s *Service) LoginURL(back string, fresh, aal2 bool) string {
 	}
 	return withQuery(s.options.BaseURL+"/self-service/login/browser", "return_to", back, "refresh", refresh, "aal", aal)
 }
+
+// RegistrationURL is where a browser goes to register, and to come back to a URL as for
+// LoginURL.
+func (s *Service) RegistrationURL(back string) string {
+	return withQuery(s.options.BaseURL+"/self-service/registration/browser", "return_to", back)
+}

@@ -141,9 +141,6 @@ func (a *authorization) asksFor(prompt string) bool { return slices.Contains(a.p
 func (a *authorization) maxAge() (time.Duration, error) {
 	text := a.form.Get("max_age")
 	if text == "" {
-		if a.client.DefaultMaxAge != nil {
-			return time.Duration(*a.client.DefaultMaxAge) * time.Second, nil
-		}
 		return -1, nil
 	}
 	seconds, err := strconv.ParseInt(text, 10, 32)
@@ -158,6 +155,9 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.authorization(r.Context(), r.Form)
 	if err != nil {
 		return p.refuse(w, r, a, err)
+	}
+	if age := a.client.DefaultMaxAge; age != nil && a.form.Get("max_age") == "" {
+		a.form.Set("max_age", strconv.FormatInt(*age, 10))
 	}
 	f := &flow{ID: newID(), Client: a.client.ID, Query: a.form.Encode(), Begun: p.o.Now()}
 	if f.Previous, err = p.loginOf(r); err != nil {
@@ -197,7 +197,7 @@ func (p *Provider) mustAsk(ctx context.Context, a *authorization, f *flow) error
 			f.Earlier, f.Previous = old, nil
 		}
 	}
-	if f.Previous == nil && silent {
+	if f.Previous == nil && silent && !p.o.Silent {
 		return fosite.ErrLoginRequired
 	}
 	return nil
@@ -216,7 +216,7 @@ func (p *Provider) afterLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, a, err)
 	}
-	if !known && a.asksFor("none") {
+	if !known && a.asksFor("none") && !(p.o.Silent && a.client.SkipConsent) {
 		return p.refuse(w, r, a, fosite.ErrConsentRequired)
 	}
 	f.Skip = known

@@ -32,6 +32,8 @@ type Options struct {
 	Grants     GrantOptions
 
 	Certificates Certificates
+	// Silent says that the login and consent pages answer prompt=none by themselves.
+	Silent bool
 
 	// HTTP fetches what clients and hooks have; nil: one that does not go to private
 	// addresses.

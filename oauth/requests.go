@@ -54,6 +54,11 @@ type AcceptLogin struct {
 	ForceSubject    string          `json:"force_subject_identifier,omitempty"`
 	Context         json.RawMessage `json:"context,omitempty"`
 
+	// Replace says that the page knows better than the login that the browser remembers:
+	// another subject may have logged in since, or the same one again. It is not part of
+	// Hydra's API.
+	Replace bool `json:"-"`
+
 	// AuthTime is when it was found out; zero: now. It is not part of Hydra's API.
 	AuthTime time.Time `json:"-"`
 }
@@ -191,6 +196,9 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 	if a.Subject == "" {
 		return "", errs.New(errs.Invalid, "subject: expected who has logged in")
 	}
+	if a.Replace && f.Previous != nil {
+		f.Earlier, f.Previous = f.Previous, nil
+	}
 	if old := f.Previous; old != nil {
 		if old.Subject != a.Subject {
 			return "", errs.New(errs.Invalid, "subject: %.100q is not the one who is logged in", a.Subject)
@@ -268,6 +276,51 @@ func (p *Provider) AcceptConsent(challenge string, a AcceptConsent) (string, err
 	}
 	f.Consent = &consent{a, p.o.Now()}
 	return p.back(f, consentVerifier, "consent_verifier")
+}
+
+// A LoginQuestion is what a login page of our own has to know of a LoginRequest.
+type LoginQuestion struct {
+	Silent    bool // nobody may be asked: prompt=none
+	Register  bool // who is not logged in wants to register
+	ACRValues []string
+
+	begun  time.Time
+	anew   bool
+	maxAge time.Duration
+}
+
+// LoginQuestion returns what a login challenge asks, without a look into the database.
+//
+// NotFound, Unauthenticated: as for LoginRequest.
+func (p *Provider) LoginQuestion(challenge string) (*LoginQuestion, error) {
+	f, err := p.open(loginChallenge, challenge)
+	if err != nil {
+		return nil, err
+	}
+	a := &authorization{form: f.form()}
+	q := &LoginQuestion{
+		Silent: a.asksFor("none"), Register: a.asksFor("registration") || a.asksFor("create"),
+		ACRValues: strings.Fields(a.form.Get("acr_values")), begun: f.Begun, anew: a.asksFor("login") || a.asksFor("select_account"),
+	}
+	q.maxAge, err = a.maxAge()
+	return q, err
+}
+
+// Stale reports whether a login at a time is too old for the client.
+func (q *LoginQuestion) Stale(at time.Time) bool {
+	begun := q.begun.Truncate(time.Second)
+	return q.anew && at.Before(begun) || q.maxAge >= 0 && at.Add(q.maxAge).Before(begun)
+}
+
+// RejectLogin answers a login challenge with an error of OAuth 2, and returns where to
+// send the browser. Errors as for AcceptLogin.
+func (p *Provider) RejectLogin(challenge, name, description string) (string, error) {
+	return p.reject(loginChallenge, loginVerifier, "login_verifier", challenge, refusal{Name: name, Description: description})
+}
+
+// RejectConsent does the same for a consent challenge.
+func (p *Provider) RejectConsent(challenge, name, description string) (string, error) {
+	return p.reject(consentChallenge, consentVerifier, "consent_verifier", challenge, refusal{Name: name, Description: description})
 }
 
 // reject answers a challenge with a no.

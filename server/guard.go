@@ -33,7 +33,8 @@ type network struct {
 	name   string
 	engine *engine.Engine
 	feed   *engine.Feed
-	oauth  *oauth.Provider   // nil: off
+	oauth  *oauth.Provider // nil: off
+	claims claimMaker
 	people *identity.Service // nil: no identities are kept
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -25,6 +26,9 @@ type OAuthConfig struct {
 	Subjects   oauth.Subjects
 	Register   oauth.Registration
 	Grants     oauth.GrantOptions
+	Claims     claimRules
+	Scopes     scopeRules
+	Groups     GroupsConfig
 
 	Certificates ClientCertificates
 }
@@ -86,6 +90,16 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Register.Enabled }, nil},
 	{"oauth.oidc.dynamic_client_registration.default_scope", "", "openid,offline_access,profile,email", "the scopes of a client that registers itself and names none",
 		func(c *Config) any { return &c.OAuth.Register.DefaultScope }, nil},
+	{"oauth.claims", "", "", "which claims have which traits: a list of claim, trait (a path such as name.first) and scope; empty: the usual ones of OpenID Connect",
+		func(c *Config) any { return &c.OAuth.Claims }, nil},
+	{"oauth.scopes", "", "", "scopes that are granted only to people with a permission: a list of scope, namespace, object and permission",
+		func(c *Config) any { return &c.OAuth.Scopes }, nil},
+	{"oauth.groups.scope", "", "groups", "the scope that gives a client the claim groups",
+		func(c *Config) any { return &c.OAuth.Groups.Scope }, nil},
+	{"oauth.groups.namespace", "", "", "the namespace of the groups in that claim; empty: there is no such claim",
+		func(c *Config) any { return &c.OAuth.Groups.Namespace }, nil},
+	{"oauth.groups.relation", "", "members", "the relation that members have to a group",
+		func(c *Config) any { return &c.OAuth.Groups.Relation }, nil},
 	{"oauth.oauth2.pkce.enforced", "", "false", "require PKCE of all clients, rather than of public ones and those of the profiles oauth2.1 and fapi2",
 		func(c *Config) any { return &c.OAuth.Grants.PKCE }, nil},
 	{"oauth.oauth2.grant.refresh_token.rotation_grace_period", "", "0s", "how long after its first use a refresh token can be used again, at most 5m",
@@ -174,12 +188,15 @@ func (s *Server) openPublic(ctx context.Context) error {
 	if err != nil || issuer == nil {
 		return err
 	}
+	if err := s.openIdentity(ctx, issuer); err != nil {
+		return err
+	}
 	for _, n := range s.core.networks {
 		if err := s.openOAuth(ctx, n, issuer); err != nil {
 			return err
 		}
 	}
-	return s.openIdentity(ctx, issuer)
+	return nil
 }
 
 // issuer returns the URL of the public API: the one that is set, or that of its
@@ -217,6 +234,14 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 		return err
 	}
 	o.Register.Enabled = o.Register.Enabled || s.config.Dev
+	if n.people != nil {
+		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
+		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
+	}
+	n.claims = claimMaker{c.Claims, c.Scopes, c.Groups}
+	if n.claims.claims == nil {
+		n.claims.claims = usualClaims
+	}
 	n.oauth, err = oauth.New(grants, o)
 	if err != nil {
 		return errs.Wrap(errs.KindOf(err), err, "oauth: %v", err)

@@ -4,5 +4,6 @@ package server
 // identify themselves by the protocols that are spoken there.
 func (c *core) publicRoutes(rs *routes) {
 	c.publicOAuth(rs)
+	c.pageRoutes(rs)
 	c.identityRoutes(rs)
 }

@@ -1,0 +1,183 @@
+package server_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cardea-iam/cardea/server"
+)
+
+const pkceVerifier = "a-verifier-that-is-long-enough-for-rfc-7636-aaaa"
+
+// An rp is a client of the server's OAuth2.
+type rp struct {
+	n          *node
+	id, secret string
+}
+
+func (n *node) rp(fields string) rp {
+	n.t.Helper()
+	got := n.do("POST", n.write, "/admin/clients", `{"client_name":"Demo","redirect_uris":["https://client.test/cb"],
+		"grant_types":["authorization_code","refresh_token"],"scope":"openid offline_access profile email groups admin"`+fields+`}`)
+	var c struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &c); err != nil || got.status != http.StatusCreated {
+		n.t.Fatalf("%d %s: %v", got.status, got.body, err)
+	}
+	return rp{n, c.ID, c.Secret}
+}
+
+// request is where a browser begins.
+func (c rp) request(more ...string) string {
+	sum := sha256.Sum256([]byte(pkceVerifier))
+	q := url.Values{
+		"client_id": {c.id}, "redirect_uri": {"https://client.test/cb"}, "response_type": {"code"}, "state": {"st"},
+		"scope": {"openid profile email groups admin"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return "/oauth2/auth?" + q.Encode()
+}
+
+// tokens exchanges a code, and returns the claims of the ID token with them.
+func (c rp) tokens(code string) (map[string]any, map[string]any) {
+	c.n.t.Helper()
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"https://client.test/cb"}, "code_verifier": {pkceVerifier}}
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(c.id) + ":" + url.QueryEscape(c.secret)))
+	got := c.n.do("POST", c.n.public, "/oauth2/token", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Authorization: Basic "+basic)
+	if got.status != http.StatusOK {
+		c.n.t.Fatalf("the code gives %d %s", got.status, got.body)
+	}
+	var body, claims map[string]any
+	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
+		c.n.t.Fatal(err)
+	}
+	id, _ := body["id_token"].(string)
+	parts := strings.Split(id, ".")
+	if len(parts) != 3 {
+		c.n.t.Fatalf("the ID token is %q", id)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err == nil {
+		err = json.Unmarshal(text, &claims)
+	}
+	if err != nil {
+		c.n.t.Fatal(err)
+	}
+	return body, claims
+}
+
+// walk follows redirects, fills in a registration and a consent, and returns the
+// parameters that the client gets.
+func (v *visitor) walk(from, email string) url.Values {
+	v.Helper()
+	at := from
+	for range 12 {
+		got := v.do("GET", at, nil)
+		if got.status == http.StatusOK && strings.Contains(at, "/oauth2/consent") {
+			got = v.allow(got)
+		}
+		if got.status != http.StatusSeeOther {
+			v.Fatalf("%s answers %d %s", at, got.status, got.text)
+		}
+		to, err := url.Parse(got.header.Get("Location"))
+		if err != nil {
+			v.Fatal(err)
+		}
+		switch {
+		case to.Host == "client.test":
+			return to.Query()
+		case to.Path == "/login" || to.Path == "/registration":
+			kind := strings.TrimPrefix(to.Path, "/")
+			flow := v.get("/self-service/" + kind + "/flows?id=" + to.Query().Get("flow")).is(200)
+			form := url.Values{"csrf_token": {flow.csrf()}, "method": {"password"}, "password": {goodPassword}}
+			if kind == "login" {
+				form.Set("identifier", email)
+			} else {
+				form.Set("traits.email", email)
+				form.Set("traits.name.first", "Ann")
+				form.Set("traits.name.last", "Lee")
+			}
+			at = v.do("POST", flow.str("ui.action"), form).is(303).header.Get("Location")
+		default:
+			at = to.String()
+		}
+	}
+	v.Fatal("too many steps")
+	return nil
+}
+
+var hidden = regexp.MustCompile(`name="consent_challenge" value="([^"]*)"`)
+
+// allow submits the consent page with all that is ticked.
+func (v *visitor) allow(page *said) *said {
+	v.Helper()
+	challenge := hidden.FindStringSubmatch(page.text)
+	if challenge == nil || !strings.Contains(page.text, "Demo") || !strings.Contains(page.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+		v.Fatalf("the consent page is %s", page.text)
+	}
+	return v.do("POST", "/oauth2/consent", url.Values{
+		"consent_challenge": {html.UnescapeString(challenge[1])}, "answer": {"allow"}, "remember": {"1"}, "scope": {"profile", "email", "groups", "admin"},
+	})
+}
+
+// withGroups binds a scope to a permission, and puts groups into tokens.
+func withGroups(c *server.Config) {
+	c.OAuth.Groups.Namespace = "Group"
+	if err := c.OAuth.Scopes.Set(`[{"scope":"admin","namespace":"Doc","object":"handbook","permission":"view"}]`); err != nil {
+		panic(err)
+	}
+}
+
+// TestOwnPages goes to a client by way of Cardea's own pages: with a registration
+// first, then without a question, then with a login that the client wants anew.
+func TestOwnPages(t *testing.T) {
+	n := startWithModel(t, withIdentity, withGroups)
+	c := n.rp("")
+	v := n.visitor(t, true)
+	if got := v.walk(c.request("prompt", "none"), ""); got.Get("error") != "login_required" {
+		t.Fatalf("prompt=none without a session: %v", got)
+	}
+	answer := v.walk(c.request("prompt", "create"), "ann@example.com")
+	if answer.Get("code") == "" || answer.Get("state") != "st" {
+		t.Fatalf("the client gets %v", answer)
+	}
+	body, claims := c.tokens(answer.Get("code"))
+	who := v.get("/sessions/whoami").is(200)
+	ann := who.str("identity.id")
+	if claims["sub"] != ann || claims["email"] != "ann@example.com" || claims["email_verified"] != false || claims["name"] != "Ann Lee" || claims["acr"] != "aal1" {
+		t.Errorf("the ID token says %v", claims)
+	}
+	if scope := body["scope"].(string); strings.Contains(scope, "admin") {
+		t.Errorf("the scopes are %q, and the permission for admin is missing", scope)
+	}
+
+	n.insert("Group:eng#members@"+ann, "Group:all#members@Group:eng#members", "Doc:handbook#viewers@Group:all#members")
+	answer = v.walk(c.request("prompt", "consent"), "")
+	body, claims = c.tokens(answer.Get("code"))
+	groups, _ := claims["groups"].([]any)
+	if !slices.Equal(groups, []any{"all", "eng"}) {
+		t.Errorf("the groups are %v", claims["groups"])
+	}
+	if scope := body["scope"].(string); !strings.Contains(scope, "admin") {
+		t.Errorf("the scopes are %q, in spite of the permission", scope)
+	}
+
+	if answer = v.walk(c.request("prompt", "none"), ""); answer.Get("code") == "" {
+		t.Errorf("prompt=none after a remembered consent: %v", answer)
+	}
+	if answer = v.walk(c.request("prompt", "login"), "ann@example.com"); answer.Get("code") == "" {
+		t.Errorf("prompt=login: %v", answer)
+	}
+}
