@@ -230,6 +230,9 @@ func (p *Provider) afterLogin(w http.ResponseWriter, r *http.Request) error {
 // resume reads a verifier, and the request that it is for.
 func (p *Provider) resume(w http.ResponseWriter, r *http.Request, purpose, verifier string) (*flow, *authorization, error) {
 	f, err := p.open(purpose, verifier)
+	if err == nil && f.Device != "" {
+		err = errs.New(errs.NotFound, "the verifier is that of a device")
+	}
 	if err == nil {
 		err = p.guarded(r, f)
 	}
@@ -300,13 +303,20 @@ func (p *Provider) afterConsent(w http.ResponseWriter, r *http.Request) error {
 
 // newSession is what tokens of the flow will say.
 func (p *Provider) newSession(a *authorization, f *flow) *Session {
+	s := p.consented(a.client, f, grantCode)
+	s.Claims = a.claims
+	s.Nonce, s.RedirectURI, s.Challenge = a.form.Get("nonce"), a.form.Get("redirect_uri"), a.form.Get("code_challenge")
+	return s
+}
+
+// consented is what login and consent say.
+func (p *Provider) consented(c *Client, f *flow, grant string) *Session {
 	l, k := f.Login, f.Consent
 	return &Session{
-		Grant: f.ID, Client: f.Client, Account: l.session.Subject, Subject: p.subject(a.client, l.session.Subject, l.session.Forced[f.Client]),
+		Grant: f.ID, Client: f.Client, Account: l.session.Subject, Subject: p.subject(c, l.session.Subject, l.session.Forced[f.Client]),
 		Login: l.ID, AuthTime: l.session.AuthTime.Unix(), ACR: l.session.ACR, AMR: l.session.AMR,
-		Scopes: k.Scopes, Audience: k.Audience, Type: grantCode,
-		AccessClaims: k.Session.Access, IDClaims: k.Session.ID, Claims: a.claims,
-		Nonce: a.form.Get("nonce"), RedirectURI: a.form.Get("redirect_uri"), Challenge: a.form.Get("code_challenge"),
+		Scopes: k.Scopes, Audience: k.Audience, Type: grant,
+		AccessClaims: k.Session.Access, IDClaims: k.Session.ID,
 	}
 }
 

@@ -133,5 +133,9 @@ func (p *Provider) back(f *flow, purpose, parameter string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return p.own.authorize + "?" + url.Values{"client_id": {f.Client}, parameter: {sealed}}.Encode(), nil
+	at := p.own.authorize
+	if f.Device != "" {
+		at = p.own.device
+	}
+	return at + "?" + url.Values{"client_id": {f.Client}, parameter: {sealed}}.Encode(), nil
 }

@@ -25,6 +25,7 @@ func (p *Provider) newFosite() *fosite.Fosite {
 			&codeGrant{grantHandler{p, grantCode}},
 			&refreshGrant{grantHandler{p, grantRefresh}},
 			&credentialsGrant{grantHandler{p, grantCredentials}},
+			&deviceGrant{grantHandler{p, grantDevice}},
 		},
 	})
 }

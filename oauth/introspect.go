@@ -135,7 +135,7 @@ var errNoToken = fosite.ErrInvalidRequest.WithHint("The parameter \"token\" is m
 // serveIntrospect is the endpoint of RFC 7662 for clients that prove who they are. Of
 // a token that is neither theirs nor for them they learn nothing.
 func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) error {
-	c, err := p.caller(r)
+	c, err := p.authenticated(r)
 	if err != nil {
 		return err
 	}
@@ -161,11 +161,31 @@ func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) error
 	return reply(w, http.StatusOK, in)
 }
 
+// tokenRoutes are those about tokens that are there, and about devices.
+func (p *Provider) tokenRoutes() []Route {
+	return []Route{
+		{"POST /oauth2/introspect", p.serveIntrospect},
+		{"POST /oauth2/revoke", p.serveRevoke},
+		{"POST /oauth2/device/auth", p.serveDeviceAuth},
+		{"GET /oauth2/device/verify", p.serveDeviceVerify},
+	}
+}
+
+// tokenAdminRoutes are the same for operators.
+func (p *Provider) tokenAdminRoutes() []Route {
+	return []Route{
+		{"POST /admin/oauth2/introspect", p.serveAdminIntrospect},
+		{"DELETE /admin/oauth2/tokens", p.serveDeleteTokens},
+		{"PUT /admin/oauth2/auth/requests/device/accept", p.serveAcceptDevice},
+	}
+}
+
 // TokenMetadata is the part of Metadata about endpoints that clients ask about tokens.
 type TokenMetadata struct {
 	Introspection            string   `json:"introspection_endpoint"`
 	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	IntrospectionAlgs        []string `json:"introspection_signing_alg_values_supported"`
+	Device                   string   `json:"device_authorization_endpoint"`
 	Revocation               string   `json:"revocation_endpoint"`
 	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
 }
@@ -175,21 +195,10 @@ func (p *Provider) tokenMetadata(m Metadata) TokenMetadata {
 		Introspection:            p.issuer() + "/oauth2/introspect",
 		IntrospectionAuthMethods: slices.DeleteFunc(slices.Clone(m.AuthMethods), func(s string) bool { return s == authNone }),
 		IntrospectionAlgs:        m.IDTokenAlgs,
+		Device:                   p.issuer() + "/oauth2/device/auth",
 		Revocation:               p.issuer() + "/oauth2/revoke",
 		RevocationAuthMethods:    m.AuthMethods,
 	}
-}
-
-// caller reads the form of a POST and finds out which client it comes from.
-func (p *Provider) caller(r *http.Request) (*Client, error) {
-	if err := readForm(r); err != nil {
-		return nil, err
-	}
-	c, err := p.authenticate(r.Context(), r, r.PostForm)
-	if err != nil {
-		return nil, err
-	}
-	return c.(*Client), nil
 }
 
 // introspectionJWT is the media type of RFC 9701, without "application/".

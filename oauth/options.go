@@ -86,6 +86,9 @@ type GrantOptions struct {
 	PKCE       bool          // of all clients, rather than of public ones
 	Grace      time.Duration // in which a refresh token can be used again; 0: never, at most 5 min
 	DevicePoll time.Duration // 5 s
+
+	UserCodeLength  int    // 8
+	UserCodeSymbols string // BCDFGHJKLMNPQRSTVWXZ; capital letters and digits
 }
 
 // Certificates says how client certificates get here (RFC 8705).
@@ -128,6 +131,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Grants.Grace < 0 || o.Grants.Grace > 5*time.Minute {
 		return o, errs.New(errs.Invalid, "oauth2.grant.refresh_token.rotation_grace_period: expected between 0 and 5m")
+	}
+	if err := o.Grants.checkUserCode(); err != nil {
+		return o, err
 	}
 	if o.Strategies.Scope == "" {
 		o.Strategies.Scope = "wildcard"

@@ -64,11 +64,9 @@ func (p *Provider) Public() []Route {
 		{"GET /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/token", p.serveToken},
-		{"POST /oauth2/introspect", p.serveIntrospect},
-		{"POST /oauth2/revoke", p.serveRevoke},
 		{"GET /userinfo", p.serveUserinfo},
 		{"POST /userinfo", p.serveUserinfo},
-	}, p.discoveryRoutes())
+	}, p.tokenRoutes(), p.discoveryRoutes())
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
@@ -81,19 +79,21 @@ func (p *Provider) Admin() []Route {
 		{"GET " + requests + "/consent", p.serveConsentRequest},
 		{"PUT " + requests + "/consent/accept", p.serveAcceptConsent},
 		{"PUT " + requests + "/consent/reject", p.serveRejectConsent},
-		{"POST /admin/oauth2/introspect", p.serveAdminIntrospect},
-		{"DELETE /admin/oauth2/tokens", p.serveDeleteTokens},
-	}, p.clientRoutes())
+	}, p.tokenAdminRoutes(), p.clientRoutes())
 }
 
 // endpoints are the URLs of the public API.
-type endpoints struct{ authorize, token, jwks, userinfo, register string }
+type endpoints struct {
+	authorize, token, jwks, userinfo, register string
+	device                                     string // where people enter the code of a device
+}
 
 func endpointsOf(o Options) endpoints {
 	base := strings.TrimSuffix(o.Issuer.String(), "/")
 	return endpoints{
 		authorize: base + "/oauth2/auth",
 		token:     base + "/oauth2/token",
+		device:    base + "/oauth2/device/verify",
 		jwks:      base + "/.well-known/jwks.json",
 		userinfo:  base + "/userinfo",
 		register:  base + "/oauth2/register",

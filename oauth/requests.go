@@ -144,7 +144,12 @@ func (p *Provider) answered(ctx context.Context, f *flow) (bool, error) {
 }
 
 // requestURL is where a flow began.
-func (p *Provider) requestURL(f *flow) string { return p.own.authorize + "?" + f.Query }
+func (p *Provider) requestURL(f *flow) string {
+	if f.Device != "" {
+		return p.own.device
+	}
+	return p.own.authorize + "?" + f.Query
+}
 
 // context returns what the client told the pages. Of the means of logging in they get
 // what the client wishes by whatever way.

@@ -10,7 +10,7 @@ import (
 // serveRevoke is the revocation endpoint (RFC 7009). The answer is the same whether
 // there was something to revoke, so that nobody learns which tokens there are.
 func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) error {
-	c, err := p.caller(r)
+	c, err := p.authenticated(r)
 	if err != nil {
 		return err
 	}

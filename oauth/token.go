@@ -12,7 +12,7 @@ import (
 const maxParameter = 32 << 10
 
 // grantTypes are those that the token endpoint knows.
-var grantTypes = []string{grantCode, grantRefresh, grantCredentials}
+var grantTypes = []string{grantCode, grantRefresh, grantCredentials, grantDevice}
 
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {

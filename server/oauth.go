@@ -112,6 +112,10 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Certificates.From }, isPrefixes},
 	{"oauth.client_certificates.ca_path", "", "", "a PEM file with the authorities whose certificates authenticate clients (tls_client_auth); empty: none do",
 		func(c *Config) any { return &c.OAuth.Certificates.CAPath }, nil},
+	{"oauth.oauth2.device_authorization.user_code.length", "", "8", "how many characters the code has that people type",
+		func(c *Config) any { return &c.OAuth.Grants.UserCodeLength }, isPositive},
+	{"oauth.oauth2.device_authorization.user_code.character_set", "", "BCDFGHJKLMNPQRSTVWXZ", "what that code is made of: capital letters and digits",
+		func(c *Config) any { return &c.OAuth.Grants.UserCodeSymbols }, nil},
 }
 
 func isURLOrEmpty(value any) error {
