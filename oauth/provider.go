@@ -60,13 +60,13 @@ type Route struct {
 
 // Public returns what browsers and clients use.
 func (p *Provider) Public() []Route {
-	return slices.Concat([]Route{
+	return p.sharing(slices.Concat([]Route{
 		{"GET /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/token", p.serveToken},
 		{"GET /userinfo", p.serveUserinfo},
 		{"POST /userinfo", p.serveUserinfo},
-	}, p.tokenRoutes(), p.discoveryRoutes())
+	}, p.tokenRoutes(), p.discoveryRoutes()))
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
