@@ -18,11 +18,15 @@ type queries struct {
 	stmts map[string]*sql.Stmt
 }
 
-func (p *queries) get(ctx context.Context, text string) (*sql.Stmt, error) {
+// known returns a statement that was prepared before, or nil.
+func (p *queries) known(text string) *sql.Stmt {
 	p.mu.Lock()
-	stmt := p.stmts[text]
-	p.mu.Unlock()
-	if stmt != nil {
+	defer p.mu.Unlock()
+	return p.stmts[text]
+}
+
+func (p *queries) get(ctx context.Context, text string) (*sql.Stmt, error) {
+	if stmt := p.known(text); stmt != nil {
 		return stmt, nil
 	}
 	stmt, err := p.db.PrepareContext(ctx, text)

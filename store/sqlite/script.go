@@ -46,13 +46,21 @@ func (r Runner) Read(ctx context.Context, doing string, build func(*script.Scrip
 	return nil
 }
 
-// Write implements script.Runner.
+// Write implements script.Runner. It prepares statements before it is the writer's turn,
+// which has the one connection to prepare them on.
 func (r Runner) Write(ctx context.Context, doing string, build func(*script.Script)) error {
+	var first script.Script
+	build(&first)
+	for _, step := range first.Steps {
+		if _, err := r.s.db.scripts.get(ctx, numbered(step.SQL)); err != nil {
+			return classify(err, "%s", doing)
+		}
+	}
 	return r.s.db.submit(ctx, 1, func(t *transaction) error {
 		var sc script.Script
 		build(&sc)
 		for _, step := range sc.Steps {
-			stmt, err := t.stmt(numbered(step.SQL))
+			stmt, err := t.prepared(&r.s.db.scripts, numbered(step.SQL))
 			if err != nil {
 				return classify(err, "%s", doing)
 			}

@@ -22,6 +22,7 @@ type DB struct {
 	writes  *sql.DB   // one connection, used by the writer only
 	reads   *sql.DB   // a pool of connections that cannot write; in memory, writes itself
 	queries queries   // prepared on reads
+	scripts queries   // prepared on writes
 
 	epoch uint32       // how often the file was restored
 	head  atomic.Int64 // the newest committed revision
@@ -72,7 +73,7 @@ func (db *DB) open(ctx context.Context) error {
 			return err
 		}
 	}
-	db.queries.db = db.reads
+	db.queries.db, db.scripts.db = db.reads, db.writes
 	w, err := newWriter(ctx, db)
 	if err != nil {
 		return err

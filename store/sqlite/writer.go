@@ -233,6 +233,16 @@ func (t *transaction) activate(s *Store, number int64) {
 	t.models = models
 }
 
+// prepared is stmt for a text that is likely to be in a cache of the same connection.
+func (t *transaction) prepared(cache *queries, text string) (*sql.Stmt, error) {
+	if t.stmts[text] == nil {
+		if stmt := cache.known(text); stmt != nil {
+			t.stmts[text] = t.tx.StmtContext(t.ctx, stmt)
+		}
+	}
+	return t.stmt(text)
+}
+
 // stmt returns the prepared statement text.
 func (t *transaction) stmt(text string) (*sql.Stmt, error) {
 	if stmt := t.stmts[text]; stmt != nil {
