@@ -6,13 +6,11 @@ import (
 	"net/http"
 	"reflect"
 	"time"
-
-	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // endLogin gives the identity that has proven itself a session, or more standing to
 // the one that it has.
-func endLogin(s *Service, ctx context.Context, st *Step) (*answer, error) {
+func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
 	f := st.Flow
 	if st.Identity.State != Active {
 		return nil, Wrong(textInactive)
@@ -25,7 +23,7 @@ func endLogin(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	if s.stepUp(session, st.Identity) {
 		body.Session.Identity = nil
 		if !f.API {
-			a.location = s.stepUpURL(f.ReturnTo)
+			a.location = s.stepUpURL(f.ReturnTo, f.LoginChallenge)
 		}
 	}
 	if f.API {
@@ -34,10 +32,7 @@ func endLogin(s *Service, ctx context.Context, st *Step) (*answer, error) {
 		return a, nil
 	}
 	if a.location == "" {
-		to, err := s.leave(ctx, st, session)
-		if err != nil {
-			return nil, err
-		}
+		to := s.leave(f)
 		a.location = to
 		body.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: to}}
 		a.body = body
@@ -61,15 +56,13 @@ func (s *Service) stepUp(session *Session, i *Identity) bool {
 	return !s.options.WhoamiAAL1 && i.AvailableAAL == AAL2 && session.AAL != AAL2
 }
 
-// leave is where a browser goes after it logged in: to OAuth2 if that has sent it.
-func (s *Service) leave(ctx context.Context, st *Step, session *Session) (string, error) {
-	if st.Flow.LoginChallenge == "" {
-		return s.after(st.Flow), nil
+// leave is where a browser goes after it logged in: to what OAuth2 has sent it for, by
+// way of open, which looks whether the login is what the challenge asks for.
+func (s *Service) leave(f *Flow) string {
+	if f.LoginChallenge == "" {
+		return s.after(f)
 	}
-	if s.options.LoginChallenges == nil {
-		return "", errs.New(errs.Invalid, "login_challenge: this server has no OAuth2")
-	}
-	return s.options.LoginChallenges.Accept(ctx, st.Flow.LoginChallenge, s.subject(session, st.Identity))
+	return withQuery(s.options.BaseURL+"/self-service/login/browser", "login_challenge", f.LoginChallenge)
 }
 
 // login makes the session of a login, and returns its token. One that is refreshed or
@@ -95,7 +88,7 @@ func (s *Service) login(st *Step) (*Session, string) {
 func cut(text string, n int) string { return text[:min(len(text), n)] }
 
 // endRegistration stores the new identity, and logs it in.
-func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error) {
+func endRegistration(s *Service, _ context.Context, st *Step) (*answer, error) {
 	f := st.Flow
 	i := st.Identity
 	s.settle(i, nil, st.Now)
@@ -111,11 +104,7 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 			body.Token = token
 			body.Continue = append(body.Continue, Continue{Action: "set_ory_session_token", Token: token})
 		} else {
-			to, err := s.leave(ctx, st, session)
-			if err != nil {
-				return nil, err
-			}
-			a.location, a.cookie, a.life, a.newBrowser = to, token, session.ExpiresAt.Sub(st.Now), true
+			a.location, a.cookie, a.life, a.newBrowser = s.leave(f), token, session.ExpiresAt.Sub(st.Now), true
 		}
 	}
 	if f.API {

@@ -50,6 +50,15 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request, k Kind, api bool)
 	if err := s.call(r.Context(), st); err != nil {
 		return err
 	}
+	if to, err := s.answerChallenge(r.Context(), st); err != nil || to != "" {
+		if err == nil && wantsJSON(r) {
+			err = errGoto(to)
+		}
+		if err == nil {
+			http.Redirect(w, r, to, http.StatusSeeOther)
+		}
+		return err
+	}
 	if err := s.see(r.Context(), st); err != nil {
 		return err
 	}
@@ -162,7 +171,7 @@ func (s *Service) admit(st *Step) error {
 	case f.Kind == Settings:
 		f.Owner = st.Identity.ID
 		return s.enough(st, s.options.SettingsAAL1)
-	case f.Kind == Verification:
+	case f.Kind == Verification, f.Kind == Registration && f.LoginChallenge != "": // OAuth2 wants another login than this one
 		return nil
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session == nil:
 		return &Problem{Kind: errs.Unauthenticated, ID: idAAL1Required, Message: "You can not requested a higher AAL (AAL2/AAL3) without an active session."}
@@ -185,11 +194,11 @@ func (s *Service) enough(st *Step, aal1 bool) error {
 	if aal1 || st.Identity.AvailableAAL != AAL2 || st.Session.AAL == AAL2 {
 		return nil
 	}
-	return errAAL2(s.stepUpURL(s.self(st.Request)))
+	return errAAL2(s.stepUpURL(s.self(st.Request), ""))
 }
 
-func (s *Service) stepUpURL(back string) string {
-	return withQuery(s.options.BaseURL+"/self-service/login/browser", "aal", string(AAL2), "return_to", back)
+func (s *Service) stepUpURL(back, challenge string) string {
+	return withQuery(s.options.BaseURL+"/self-service/login/browser", "aal", string(AAL2), "return_to", back, "login_challenge", challenge)
 }
 
 // begin gives st.Flow its id and its time. It returns the browser's CSRF secret, nil

@@ -202,6 +202,10 @@ func peer(r *http.Request) string {
 	return host
 }
 
+// Purge forgets flows, codes, sessions and counters that have ended, and returns how
+// many rows went.
+func (s *Service) Purge(ctx context.Context) (int64, error) { return s.store.Purge(ctx, s.now()) }
+
 // newIdentity returns an active identity that is not stored.
 func newIdentity(schema string, traits json.RawMessage, now time.Time) *Identity {
 	return &Identity{ID: NewID(), SchemaID: schema, State: Active, Traits: traits, Credentials: map[CredentialType]Credential{},

@@ -58,7 +58,7 @@ func (s *Service) current(r *http.Request) (*Session, *Identity, error) {
 		return nil, nil, &Problem{Kind: errs.Unauthenticated, Message: "The request could not be authorized", Reason: "No valid session credentials found in the request."}
 	}
 	if s.stepUp(session, i) {
-		return nil, nil, errAAL2(s.stepUpURL(""))
+		return nil, nil, errAAL2(s.stepUpURL("", ""))
 	}
 	return session, i, nil
 }
@@ -243,60 +243,4 @@ func (s *Service) logoutNative(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// A Subject is who is logged in, as OAuth2 wants to know it.
-type Subject struct {
-	Identity        *Identity // without credentials
-	Session         string
-	AAL             AAL
-	Methods         []string // RFC 8176 calls them amr; the names are ours
-	AuthenticatedAt time.Time
-}
-
-// LoginChallenges is what identity asks of OAuth2.
-type LoginChallenges interface {
-	// Accept says who logged in for a challenge, and returns where the browser goes on.
-	//
-	// NotFound, Expired: there is no such challenge, or no longer.
-	Accept(ctx context.Context, challenge string, who Subject) (url string, err error)
-}
-
-func (s *Service) subject(session *Session, i *Identity) Subject {
-	who := Subject{Identity: i, Session: session.ID, AAL: session.AAL, AuthenticatedAt: session.AuthenticatedAt}
-	for _, m := range session.Methods {
-		who.Methods = append(who.Methods, m.Method)
-	}
-	return who
-}
-
-// Subject returns who sent r.
-//
-// Unauthenticated: nobody is logged in. Denied: a second factor is needed first.
-func (s *Service) Subject(r *http.Request) (Subject, error) {
-	session, i, err := s.current(r)
-	if err != nil {
-		return Subject{}, err
-	}
-	return s.subject(session, i), nil
-}
-
-// LoginURL is where a browser goes to log in, and to come back to a URL of this
-// server, or one that is allowed. fresh asks for a login although there is one; aal2
-// for a second factor.
-func (s *Service) LoginURL(back string, fresh, aal2 bool) string {
-	refresh, aal := "", ""
-	if fresh {
-		refresh = "true"
-	}
-	if aal2 {
-		aal = string(AAL2)
-	}
-	return withQuery(s.options.BaseURL+"/self-service/login/browser", "return_to", back, "refresh", refresh, "aal", aal)
-}
-
-// RegistrationURL is where a browser goes to register, and to come back to a URL as for
-// LoginURL.
-func (s *Service) RegistrationURL(back string) string {
-	return withQuery(s.options.BaseURL+"/self-service/registration/browser", "return_to", back)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cardea-iam/cardea/internal/testdb"
 	"github.com/cardea-iam/cardea/server"
 )
 
@@ -209,8 +210,22 @@ func (v *visitor) registerNative(email string) *said {
 	return done
 }
 
-func TestNativeRegistrationAndLogin(t *testing.T) {
-	n := start(t, withIdentity)
+// TestIdentityOnPostgreSQL makes the journeys on the other kind of database.
+func TestIdentityOnPostgreSQL(t *testing.T) {
+	n := start(t, withIdentity, func(c *server.Config) {
+		c.DSN, c.Dev = testdb.Postgres(t), true
+	})
+	nativeJourney(t, n)
+	n = start(t, withIdentity, func(c *server.Config) {
+		c.DSN, c.Dev = testdb.Postgres(t), true
+	})
+	browserJourney(t, n)
+}
+
+func TestNativeRegistrationAndLogin(t *testing.T) { nativeJourney(t, start(t, withIdentity)) }
+
+func nativeJourney(t *testing.T, n *node) {
+	t.Helper()
 	v := n.visitor(t, false)
 	flow := v.get("/self-service/registration/api").is(200).has("type", "api").has("state", "choose_method").has("ui.method", "POST")
 	for _, name := range []string{"csrf_token", "traits.email", "traits.name.first", "traits.name.last", "password", "method=password"} {
@@ -253,8 +268,10 @@ func TestNativeRegistrationAndLogin(t *testing.T) {
 	v.get("/sessions/whoami").is(401)
 }
 
-func TestBrowserRegistrationLoginLogout(t *testing.T) {
-	n := start(t, withIdentity)
+func TestBrowserRegistrationLoginLogout(t *testing.T) { browserJourney(t, start(t, withIdentity)) }
+
+func browserJourney(t *testing.T, n *node) {
+	t.Helper()
 	v := n.visitor(t, true)
 	opened := v.get("/self-service/registration/browser").is(303)
 	to, err := url.Parse(opened.header.Get("Location"))

@@ -279,6 +279,14 @@ func (s *Server) purge(ctx context.Context) {
 		case n > 0:
 			s.log.Info("history purged", "rows", n)
 		}
+		for _, network := range s.core.networks {
+			if network.people == nil {
+				continue
+			}
+			if _, err := network.people.Purge(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("what ended among identities is not purged", "network", network.name, "err", err)
+			}
+		}
 	}
 }
 
