@@ -45,23 +45,31 @@ func (p *Provider) CreateClient(ctx context.Context, c *Client) error {
 // time at least one of them succeeds.
 const maxRaces = 20
 
-// updateClient applies a change to a client as it is stored, and returns what it
-// became. change may be called several times.
+// updateClient applies a change to a client, and returns what it became. change may be
+// called several times. Fields that are wrong then are an error of RFC 7591.
 func (p *Provider) updateClient(ctx context.Context, id string, change func(*Client) error) (*Client, error) {
+	return p.rewriteClient(ctx, id, func(old, c *Client) error {
+		if err := change(c); err != nil {
+			return err
+		}
+		c.Updated = p.o.Now().UTC().Truncate(time.Second)
+		fillIn(c)
+		return p.validate(ctx, c, old)
+	})
+}
+
+// rewriteClient stores what change makes of a client as it is stored, unless another
+// change comes first: then it begins again.
+func (p *Provider) rewriteClient(ctx context.Context, id string, change func(old, c *Client) error) (*Client, error) {
 	for range maxRaces {
 		old, err := p.client(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		c := *old
-		if err := change(&c); err != nil {
+		if err := change(old, &c); err != nil {
 			return nil, err
 		}
-		fillIn(&c)
-		if err := p.validate(ctx, &c, old); err != nil {
-			return nil, err
-		}
-		c.Updated = p.o.Now().UTC().Truncate(time.Second)
 		row, err := c.row()
 		if err != nil {
 			return nil, errs.Wrap(errs.Invalid, err, "the client cannot be encoded")

@@ -24,6 +24,9 @@ const (
 	accessTokenSet = "hydra.jwt.access-token"
 )
 
+// signingSets are these sets.
+var signingSets = []string{idTokenSet, accessTokenSet}
+
 // signingAlgs are those that a key of ours is made for.
 var signingAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
 
@@ -73,56 +76,98 @@ func (k *keyring) get(ctx context.Context, fresh bool) (*keys, error) {
 	return known, nil
 }
 
+// forget makes the next get look again.
+func (k *keyring) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.known = nil
+}
+
 func (k *keyring) read(ctx context.Context) (*keys, error) {
 	known := &keys{read: k.p.o.Now(), sets: map[string][]signingKey{}}
-	for _, set := range []string{idTokenSet, accessTokenSet} {
-		rows, err := k.p.store.Keys(ctx, set)
-		if err == nil && len(rows) == 0 {
-			rows, err = k.first(ctx, set)
+	for _, set := range signingSets {
+		err := k.load(ctx, known, set)
+		if missing := known.missing(set); err == nil && len(missing) > 0 {
+			if err = k.make(ctx, set, missing, len(known.sets[set]) == 0); err == nil {
+				err = k.load(ctx, known, set)
+			}
 		}
 		if err != nil {
 			return nil, err
-		}
-		for _, row := range rows {
-			key, err := k.p.openKey(row)
-			if err != nil {
-				return nil, err
-			}
-			known.sets[set] = append(known.sets[set], signingKey{key, row.Active})
 		}
 	}
 	return known, known.publish(k.p)
 }
 
-// first makes the keys of a set, unless another node is faster.
-func (k *keyring) first(ctx context.Context, set string) ([]Key, error) {
+// load reads a set.
+func (k *keyring) load(ctx context.Context, known *keys, set string) error {
+	rows, err := k.p.store.Keys(ctx, set)
+	if err != nil {
+		return err
+	}
+	known.sets[set] = nil
+	for _, row := range rows {
+		key, err := k.p.openKey(row)
+		if err != nil {
+			return err
+		}
+		known.sets[set] = append(known.sets[set], signingKey{key, row.Active})
+	}
+	return nil
+}
+
+// missing returns the algorithms that a set has no key to sign for: all, at the first
+// start, or what an operator has deleted.
+func (k *keys) missing(set string) []jose.SignatureAlgorithm {
+	return slices.DeleteFunc(slices.Clone(signingAlgs), func(alg jose.SignatureAlgorithm) bool {
+		_, ok := k.signer(set, alg, k.read)
+		return ok
+	})
+}
+
+// make makes keys of a set. Those of an empty set are the first, unless another node is
+// faster.
+func (k *keyring) make(ctx context.Context, set string, algs []jose.SignatureAlgorithm, first bool) error {
 	var rows []Key
-	for _, alg := range signingAlgs {
+	for _, alg := range algs {
 		key, err := generateKey(alg, "", "sig")
 		if err != nil {
-			return nil, err
+			return err
 		}
 		row, err := k.p.keyRow(set, key, k.p.o.Now())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rows = append(rows, row)
 	}
-	err := k.p.store.PutKeys(ctx, set, FirstOfSet, rows...)
-	if err != nil && errs.KindOf(err) != errs.Conflict {
-		return nil, err
+	how := AddKeys
+	if first {
+		how = FirstOfSet
 	}
-	return k.p.store.Keys(ctx, set)
+	err := k.p.store.PutKeys(ctx, set, how, rows...)
+	if errs.KindOf(err) == errs.Conflict {
+		return nil
+	}
+	return err
 }
 
-// signer returns the newest key of a set for an algorithm that may sign at now.
+// signer returns the key of a set for an algorithm that was the last to begin to sign
+// by now. If there is none, one that would soon has to.
 func (k *keys) signer(set string, alg jose.SignatureAlgorithm, now time.Time) (jose.JSONWebKey, bool) {
-	for _, key := range k.sets[set] {
-		if key.Algorithm == string(alg) && !now.Before(key.active) && !key.IsPublic() {
-			return key.JSONWebKey, true
+	var best *signingKey
+	for i, key := range k.sets[set] {
+		if key.Algorithm != string(alg) || key.IsPublic() {
+			continue
+		}
+		signs := !now.Before(key.active)
+		if best == nil || signs && (now.Before(best.active) || key.active.After(best.active)) || !signs && key.active.Before(best.active) {
+			best = &k.sets[set][i]
 		}
 	}
-	return jose.JSONWebKey{}, false
+	if best == nil {
+		return jose.JSONWebKey{}, false
+	}
+	return best.JSONWebKey, true
 }
 
 // find returns a published key by its id.

@@ -79,7 +79,7 @@ func (p *Provider) Admin() []Route {
 		{"GET " + requests + "/consent", p.serveConsentRequest},
 		{"PUT " + requests + "/consent/accept", p.serveAcceptConsent},
 		{"PUT " + requests + "/consent/reject", p.serveRejectConsent},
-	}, p.tokenAdminRoutes(), p.clientRoutes())
+	}, p.tokenAdminRoutes(), p.clientRoutes(), p.keyRoutes())
 }
 
 // endpoints are the URLs of the public API.

@@ -8,6 +8,7 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -88,6 +89,12 @@ func (k *Keyring) Open(purpose, place string, sealed []byte) ([]byte, error) {
 		}
 	}
 	return nil, errs.New(errs.Invalid, "the text was not encrypted here, or was changed, or its secret is no longer known")
+}
+
+// Newest reports whether a text was sealed with the newest secret.
+func (k *Keyring) Newest(purpose string, sealed []byte) bool {
+	id := k.of(purpose)[0].id
+	return bytes.HasPrefix(sealed, id[:])
 }
 
 // MAC returns the HMAC-SHA256 of text under the newest secret.

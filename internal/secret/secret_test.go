@@ -80,3 +80,21 @@ func TestNew(t *testing.T) {
 		t.Errorf("random secrets %q and %q", a, b)
 	}
 }
+
+func TestNewest(t *testing.T) {
+	k := ring(t, newer, older)
+	for _, tt := range []struct {
+		name, purpose string
+		sealed        []byte
+		want          bool
+	}{
+		{"newest", "rows", k.Seal("rows", "x", nil), true},
+		{"older", "rows", ring(t, older).Seal("rows", "x", nil), false},
+		{"other purpose", "keys", k.Seal("rows", "x", nil), false},
+		{"nothing", "rows", nil, false},
+	} {
+		if got := k.Newest(tt.purpose, tt.sealed); got != tt.want {
+			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
