@@ -91,11 +91,10 @@ func (p *Provider) verifyAssertion(ctx context.Context, c *Client, assertion str
 
 // assertionAlgs are those that the client may authenticate with.
 func (c *Client) assertionAlgs() []jose.SignatureAlgorithm {
-	algs := asymmetricAlgs
 	if c.authMethod() == authSecretJWT {
-		algs = symmetricAlgs
+		return narrow(symmetricAlgs, c.AuthAlg)
 	}
-	return narrow(algs, c.AuthAlg)
+	return c.algs(c.AuthAlg)
 }
 
 // narrow returns the algorithm that a client has registered, if it is one of algs, and
@@ -122,7 +121,8 @@ func (p *Provider) checkAssertionClaims(ctx context.Context, c *Client, text []b
 	if claims.Issuer != c.ID || claims.Subject != c.ID {
 		return errs.New(errs.Invalid, "iss and sub must be the client_id")
 	}
-	if !slices.ContainsFunc([]string{p.issuer(), p.own.token, endpoint}, claims.Audience.Contains) {
+	if !slices.ContainsFunc([]string{p.issuer(), p.own.token, endpoint}, claims.Audience.Contains) ||
+		c.rules().strict && !slices.Equal(claims.Audience, jwt.Audience{p.issuer()}) {
 		return errs.New(errs.Invalid, "aud must be %s", p.issuer())
 	}
 	if err := p.checkTimes(claims, maxAssertion); err != nil {
@@ -134,18 +134,18 @@ func (p *Provider) checkAssertionClaims(ctx context.Context, c *Client, text []b
 	return p.useID(ctx, c, claims.Expiry.Time().Add(skew), "assertion", claims.ID)
 }
 
-// checkTimes requires exp, at most life from now, and lets the clock of the one who
-// signed be a little off.
+// checkTimes requires exp, at most life from now unless life is 0, and lets the clock of
+// the one who signed be a little off.
 //
 // Invalid: the JWT is not good now.
 func (p *Provider) checkTimes(claims jwt.Claims, life time.Duration) error {
 	now := p.o.Now()
 	switch {
-	case claims.Expiry == nil:
+	case life > 0 && claims.Expiry == nil:
 		return errs.New(errs.Invalid, "exp is missing")
-	case !now.Before(claims.Expiry.Time().Add(skew)):
+	case claims.Expiry != nil && !now.Before(claims.Expiry.Time().Add(skew)):
 		return errs.New(errs.Invalid, "exp is in the past")
-	case claims.Expiry.Time().After(now.Add(life + skew)):
+	case life > 0 && claims.Expiry.Time().After(now.Add(life+skew)):
 		return errs.New(errs.Invalid, "exp is more than %s from now", life)
 	case claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(skew)):
 		return errs.New(errs.Invalid, "nbf is in the future")

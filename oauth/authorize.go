@@ -103,7 +103,7 @@ func (a *authorization) check(p *Provider) error {
 	switch {
 	case types.Has("code") && !a.client.may(grantCode):
 		return fosite.ErrUnauthorizedClient.WithHint("The client may not use the grant type \"authorization_code\".")
-	case types.HasOneOf("token", "id_token") && (a.client.profile() != Legacy || !a.client.may(grantImplicit)):
+	case types.HasOneOf("token", "id_token") && (!a.client.rules().browser || !a.client.may(grantImplicit)):
 		return fosite.ErrUnauthorizedClient.WithHint("Tokens in the address of the browser are for clients with the profile \"legacy\" and the grant type \"implicit\".")
 	case types.Has("id_token") && a.form.Get("nonce") == "":
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"nonce\" is missing, which an ID token from this endpoint needs.")
@@ -119,7 +119,7 @@ func (a *authorization) checkPKCE(p *Provider) error {
 		return nil
 	}
 	challenge, method := a.form.Get("code_challenge"), a.form.Get("code_challenge_method")
-	required := p.o.Grants.PKCE || a.client.IsPublic() || a.client.profile() == OAuth21 || a.client.profile() == FAPI2
+	required := p.o.Grants.PKCE || a.client.IsPublic() || a.client.rules().pkce
 	switch {
 	case challenge == "" && method != "":
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"code_challenge\" is missing.")
@@ -152,7 +152,14 @@ func (a *authorization) maxAge() (time.Duration, error) {
 
 // begin sends the browser to the login page, with what is known already.
 func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
-	a, err := p.authorization(r.Context(), r.Form)
+	form, from, err := p.resolve(r.Context(), r.Form)
+	if err != nil {
+		return p.refuse(w, r, p.outside(r.Context(), r.Form), err)
+	}
+	a, err := p.authorization(r.Context(), form)
+	if err == nil {
+		err = a.client.checkSource(from)
+	}
 	if err != nil {
 		return p.refuse(w, r, a, err)
 	}

@@ -176,10 +176,4 @@ func typOf(h jose.Header) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
-func join(algs []jose.SignatureAlgorithm) string {
-	texts := make([]string, len(algs))
-	for i, alg := range algs {
-		texts[i] = string(alg)
-	}
-	return strings.Join(texts, ", ")
-}
+func join(algs []jose.SignatureAlgorithm) string { return strings.Join(names(algs), ", ") }

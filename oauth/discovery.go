@@ -68,6 +68,7 @@ type Metadata struct {
 	UserinfoAlgs  []string `json:"userinfo_signing_alg_values_supported"`
 
 	TokenMetadata
+	ProtectionMetadata
 }
 
 // metadata describes the provider with its keys as they are.
@@ -75,11 +76,11 @@ func (p *Provider) metadata(k *keys) Metadata {
 	algs := k.algorithms(idTokenSet, p.o.Now())
 	m := Metadata{
 		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks, Userinfo: p.own.userinfo,
-		ResponseIssuer: true, ClaimsParameter: true,
+		ResponseIssuer: true, ClaimsParameter: true, RequestParameter: true, RequestURI: true,
 		ResponseTypes: []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
 		ResponseModes: []string{"query", "fragment", "form_post"},
 		GrantTypes:    append(slices.Clone(grantTypes), grantImplicit),
-		AuthMethods:   []string{authBasic, authPost, authNone},
+		AuthMethods:   p.authMethods(),
 		SubjectTypes:  p.o.Subjects.Types,
 		Scopes:        []string{scopeOpenID, scopeOffline, oldOffline},
 		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "jti", "auth_time", "acr", "amr", "nonce", "sid", "at_hash", "c_hash", "s_hash"},
@@ -92,6 +93,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 		m.Scopes = append(m.Scopes, scope)
 		m.Claims = append(m.Claims, scopeClaims[scope]...)
 	}
+	m.ProtectionMetadata = p.protectionMetadata()
 	m.TokenMetadata = p.tokenMetadata(m)
 	return m
 }

@@ -64,6 +64,7 @@ func (p *Provider) Public() []Route {
 		{"GET /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/token", p.serveToken},
+		{"POST /oauth2/par", p.servePushed},
 		{"GET /userinfo", p.serveUserinfo},
 		{"POST /userinfo", p.serveUserinfo},
 	}, p.tokenRoutes(), p.discoveryRoutes()))
@@ -84,8 +85,8 @@ func (p *Provider) Admin() []Route {
 
 // endpoints are the URLs of the public API.
 type endpoints struct {
-	authorize, token, jwks, userinfo, register string
-	device                                     string // where people enter the code of a device
+	authorize, token, pushed, jwks, userinfo, register string
+	device                                             string // where people enter the code of a device
 }
 
 func endpointsOf(o Options) endpoints {
@@ -94,6 +95,7 @@ func endpointsOf(o Options) endpoints {
 		authorize: base + "/oauth2/auth",
 		token:     base + "/oauth2/token",
 		device:    base + "/oauth2/device/verify",
+		pushed:    base + "/oauth2/par",
 		jwks:      base + "/.well-known/jwks.json",
 		userinfo:  base + "/userinfo",
 		register:  base + "/oauth2/register",

@@ -48,9 +48,8 @@ const (
 
 // What the fields of a client can say.
 var (
-	knownGrants  = []string{grantCode, grantImplicit, grantRefresh, grantCredentials, grantBearer, grantDevice, grantExchange}
-	knownModes   = []string{"query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"}
-	knownMethods = []string{authNone, authBasic, authPost, authSecretJWT, authPrivateJWT, authTLS, authSelfTLS}
+	knownGrants = []string{grantCode, grantImplicit, grantRefresh, grantCredentials, grantBearer, grantDevice, grantExchange}
+	knownModes  = []string{"query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"}
 
 	keyAlgs    = []string{"RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"}
 	contentEnc = []string{"A128CBC-HS256", "A256GCM"}
@@ -131,7 +130,7 @@ func (p *Provider) validate(ctx context.Context, c, old *Client) error {
 	v.lifespans(c.Lifespans)
 	v.oneOf("subject_type", c.SubjectType, p.o.Subjects.Types)
 	v.oneOf("access_token_strategy", c.AccessStrategy, []string{"", "opaque", "jwt"})
-	v.oneOf("profile", c.Profile, []string{"", OAuth21, OIDCBasic, FAPI2, Legacy})
+	v.profile(c)
 	v.sectors(c)
 	if err := v.err(); err != nil {
 		return err
@@ -328,7 +327,7 @@ func (v *verdict) url(field, value string, believed bool) {
 }
 
 func (v *verdict) authentication(c *Client) {
-	v.oneOf("token_endpoint_auth_method", c.AuthMethod, knownMethods)
+	v.oneOf("token_endpoint_auth_method", c.AuthMethod, authMethods)
 	switch c.AuthMethod {
 	case authPrivateJWT, authSelfTLS:
 		if c.Keys == nil && c.KeysURI == "" {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/oauth"
 	"github.com/cardea-iam/cardea/store/grants"
@@ -84,7 +85,41 @@ func startOn(t *testing.T, s oauth.Store, edit ...func(*oauth.Options)) *world {
 			})
 		}
 	}
+	if o.Secrets == keys {
+		w.shareKeys()
+	}
 	return w
+}
+
+// usual are the keys of the first world. Others take them, since it takes long to make
+// some.
+var usual struct {
+	sync.Mutex
+	keys []oauth.Key
+}
+
+func (w *world) shareKeys() {
+	w.t.Helper()
+	usual.Lock()
+	defer usual.Unlock()
+	ctx := w.t.Context()
+	if usual.keys == nil {
+		w.must("GET", w.public+"/.well-known/jwks.json", nil)
+		var err error
+		if usual.keys, err = w.store.Keys(ctx, ""); err != nil {
+			w.t.Fatal(err)
+		}
+		return
+	}
+	sets := map[string][]oauth.Key{}
+	for _, k := range usual.keys {
+		sets[k.Set] = append(sets[k.Set], k)
+	}
+	for set, keys := range sets {
+		if err := w.store.PutKeys(ctx, set, oauth.FirstOfSet, keys...); err != nil && errs.KindOf(err) != errs.Conflict {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func (w *world) clock() time.Time {

@@ -1,0 +1,98 @@
+package oauth
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// rules are what a profile requires of its clients, and allows them.
+type rules struct {
+	pkce    bool // of all clients, rather than of public ones
+	pushed  bool // authorization requests come by RFC 9126
+	bound   bool // access tokens are bound to a key (RFC 9449) or a certificate (RFC 8705)
+	strict  bool // signed requests say for whom, from when and until when they are
+	browser bool // tokens may pass through the address of the browser
+
+	methods []string                  // of authentication
+	algs    []jose.SignatureAlgorithm // of signatures, by the client and by this server
+}
+
+var profiles = map[string]rules{
+	OAuth21:   {pkce: true, methods: authMethods, algs: asymmetricAlgs},
+	OIDCBasic: {methods: authMethods, algs: asymmetricAlgs},
+	Legacy:    {browser: true, methods: authMethods, algs: asymmetricAlgs},
+	// The FAPI 2.0 Security Profile, sections 5.3.2 and 5.4.
+	FAPI2: {
+		pkce: true, pushed: true, bound: true, strict: true,
+		methods: []string{authPrivateJWT, authTLS, authSelfTLS},
+		algs:    []jose.SignatureAlgorithm{jose.PS256, jose.ES256, jose.EdDSA},
+	},
+}
+
+func (c *Client) rules() rules { return profiles[c.profile()] }
+
+// algs are those that the client may sign with where it has registered one, or "".
+func (c *Client) algs(registered string) []jose.SignatureAlgorithm {
+	return narrow(c.rules().algs, registered)
+}
+
+// boundToKey and boundToCertificate report what access tokens of the client are bound
+// to. Where the profile wants one and neither is registered, it is a key.
+func (c *Client) boundToKey() bool {
+	return c.DPoPBound || c.rules().bound && !c.CertificateBound
+}
+
+func (c *Client) boundToCertificate() bool { return c.CertificateBound }
+
+// profile checks a client against its profile.
+func (v *verdict) profile(c *Client) {
+	r, ok := profiles[c.profile()]
+	if !ok {
+		v.add("profile", "%.50q is not known: expected %s, %s, %s or %s", c.Profile, OAuth21, OIDCBasic, FAPI2, Legacy)
+		return
+	}
+	if slices.Contains(authMethods, c.authMethod()) && !slices.Contains(r.methods, c.authMethod()) {
+		v.add("token_endpoint_auth_method", "the profile %s has %s", c.profile(), strings.Join(r.methods, ", "))
+	}
+	if !r.browser && slices.Contains(c.GrantTypes, grantImplicit) {
+		v.add("grant_types", "%s is for the profile %s", grantImplicit, Legacy)
+	}
+	for _, f := range []field{
+		{"token_endpoint_auth_signing_alg", c.AuthAlg},
+		{"request_object_signing_alg", c.RequestAlg},
+		{"id_token_signed_response_alg", c.IDTokenAlg},
+		{"introspection_signed_response_alg", c.IntrospectionAlg},
+		{"authorization_signed_response_alg", c.AuthorizationAlg},
+		{"userinfo_signed_response_alg", strings.TrimPrefix(c.UserinfoAlg, "none")},
+	} {
+		if alg := jose.SignatureAlgorithm(f.value); f.value != "" && slices.Contains(asymmetricAlgs, alg) && !slices.Contains(r.algs, alg) {
+			v.add(f.name, "the profile %s has %s", c.profile(), join(r.algs))
+		}
+	}
+}
+
+// ProtectionMetadata is the part of Metadata about how clients authenticate and protect
+// their requests.
+type ProtectionMetadata struct {
+	AuthAlgs           []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgs []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RequestAlgs        []string `json:"request_object_signing_alg_values_supported"`
+	RegisteredURIs     bool     `json:"require_request_uri_registration"`
+	Pushed             string   `json:"pushed_authorization_request_endpoint"`
+}
+
+func (p *Provider) protectionMetadata() ProtectionMetadata {
+	algs := names(slices.Concat(asymmetricAlgs, symmetricAlgs))
+	return ProtectionMetadata{
+		AuthAlgs: algs, RevocationAuthAlgs: algs, IntrospectAuthAlgs: algs,
+		RequestAlgs: names(asymmetricAlgs), RegisteredURIs: true, Pushed: p.own.pushed,
+	}
+}
+
+// authMethods are those that work with the options as they are.
+func (p *Provider) authMethods() []string {
+	return slices.DeleteFunc(slices.Clone(authMethods), func(m string) bool { return m == authTLS && p.o.Certificates.Roots == nil })
+}
