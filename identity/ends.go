@@ -23,7 +23,7 @@ func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
 	if s.stepUp(session, st.Identity) {
 		body.Session.Identity = nil
 		if !f.API {
-			a.location = s.stepUpURL(f.ReturnTo, f.LoginChallenge)
+			a.location = s.stepUpURL(f.ReturnTo)
 		}
 	}
 	if f.API {
@@ -32,7 +32,7 @@ func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
 		return a, nil
 	}
 	if a.location == "" {
-		to := s.leave(f)
+		to := s.after(f)
 		a.location = to
 		body.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: to}}
 		a.body = body
@@ -54,15 +54,6 @@ type loggedIn struct {
 // stepUp reports whether a session needs the second factor before it counts.
 func (s *Service) stepUp(session *Session, i *Identity) bool {
 	return !s.options.WhoamiAAL1 && i.AvailableAAL == AAL2 && session.AAL != AAL2
-}
-
-// leave is where a browser goes after it logged in: to what OAuth2 has sent it for, by
-// way of open, which looks whether the login is what the challenge asks for.
-func (s *Service) leave(f *Flow) string {
-	if f.LoginChallenge == "" {
-		return s.after(f)
-	}
-	return withQuery(s.options.BaseURL+"/self-service/login/browser", "login_challenge", f.LoginChallenge)
 }
 
 // login makes the session of a login, and returns its token. One that is refreshed or
@@ -104,7 +95,7 @@ func endRegistration(s *Service, _ context.Context, st *Step) (*answer, error) {
 			body.Token = token
 			body.Continue = append(body.Continue, Continue{Action: "set_ory_session_token", Token: token})
 		} else {
-			a.location, a.cookie, a.life, a.newBrowser = s.leave(f), token, session.ExpiresAt.Sub(st.Now), true
+			a.location, a.cookie, a.life, a.newBrowser = s.after(f), token, session.ExpiresAt.Sub(st.Now), true
 		}
 	}
 	if f.API {

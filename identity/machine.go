@@ -50,14 +50,12 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request, k Kind, api bool)
 	if err := s.call(r.Context(), st); err != nil {
 		return err
 	}
-	if to, err := s.answerChallenge(r.Context(), st); err != nil || to != "" {
-		if err == nil && wantsJSON(r) {
-			err = errGoto(to)
+	if o.LoginChallenge != "" && st.Session != nil && (k == Login || k == Registration) && !o.Refresh && o.AAL == "" {
+		if wantsJSON(r) {
+			return errGoto(o.ReturnTo)
 		}
-		if err == nil {
-			http.Redirect(w, r, to, http.StatusSeeOther)
-		}
-		return err
+		http.Redirect(w, r, o.ReturnTo, http.StatusSeeOther)
+		return nil
 	}
 	if err := s.see(r.Context(), st); err != nil {
 		return err
@@ -108,6 +106,11 @@ func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 	var err error
 	if o.ReturnTo, err = s.returnTo(q.Get("return_to")); err != nil {
 		return Opening{}, err
+	}
+	if o.LoginChallenge != "" {
+		if o.ReturnTo, err = s.challenged(o.LoginChallenge); err != nil {
+			return Opening{}, err
+		}
 	}
 	if o.AfterVerified, err = s.returnTo(o.AfterVerified); err != nil {
 		return Opening{}, err
@@ -171,7 +174,7 @@ func (s *Service) admit(st *Step) error {
 	case f.Kind == Settings:
 		f.Owner = st.Identity.ID
 		return s.enough(st, s.options.SettingsAAL1)
-	case f.Kind == Verification, f.Kind == Registration && f.LoginChallenge != "": // OAuth2 wants another login than this one
+	case f.Kind == Verification:
 		return nil
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session == nil:
 		return &Problem{Kind: errs.Unauthenticated, ID: idAAL1Required, Message: "You can not requested a higher AAL (AAL2/AAL3) without an active session."}
@@ -194,11 +197,11 @@ func (s *Service) enough(st *Step, aal1 bool) error {
 	if aal1 || st.Identity.AvailableAAL != AAL2 || st.Session.AAL == AAL2 {
 		return nil
 	}
-	return errAAL2(s.stepUpURL(s.self(st.Request), ""))
+	return errAAL2(s.stepUpURL(s.self(st.Request)))
 }
 
-func (s *Service) stepUpURL(back, challenge string) string {
-	return withQuery(s.options.BaseURL+"/self-service/login/browser", "aal", string(AAL2), "return_to", back, "login_challenge", challenge)
+func (s *Service) stepUpURL(back string) string {
+	return withQuery(s.options.BaseURL+"/self-service/login/browser", "aal", string(AAL2), "return_to", back)
 }
 
 // begin gives st.Flow its id and its time. It returns the browser's CSRF secret, nil

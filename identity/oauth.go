@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -15,24 +14,6 @@ type Subject struct {
 	AAL             AAL
 	Methods         []string // of which RFC 8176 has others; these are the names of strategies
 	AuthenticatedAt time.Time
-}
-
-// LoginChallenges is what identity asks of OAuth2, which sends browsers here with a
-// login_challenge. A challenge that does not exist is NotFound, one of long ago
-// Unauthenticated or Expired.
-type LoginChallenges interface {
-	// Login returns what a challenge asks for.
-	Login(ctx context.Context, challenge string) (WantedLogin, error)
-
-	// Accept says who has logged in, and returns where the browser goes on.
-	Accept(ctx context.Context, challenge string, who Subject) (url string, err error)
-}
-
-// A WantedLogin is what a login must be.
-type WantedLogin struct {
-	Subject string    // the id of the only identity that will do; "": any
-	Since   time.Time // not longer ago than this; zero: at any time
-	AAL     AAL       // by those who can; "" is aal1
 }
 
 // Subject returns who sent r.
@@ -74,32 +55,13 @@ func (s *Service) RegistrationURL(back string) string {
 	return withQuery(s.options.BaseURL+"/self-service/registration/browser", "return_to", back)
 }
 
-// answerChallenge returns where a browser goes on that OAuth2 has sent, if it is logged
-// in as it should be; else "", and the flow asks for what is missing.
-func (s *Service) answerChallenge(ctx context.Context, st *Step) (string, error) {
-	f := st.Flow
-	if f.LoginChallenge == "" || f.Kind != Login && f.Kind != Registration {
-		return "", nil
-	}
-	if s.options.LoginChallenges == nil {
+// challenged returns where a flow leads that OAuth2 has sent a browser to: to the page
+// that answers the challenge by who is logged in, or asks for another login.
+//
+// Unsupported: there is no OAuth2.
+func (s *Service) challenged(challenge string) (string, error) {
+	if s.options.LoginPage == "" {
 		return "", errs.New(errs.Unsupported, "login_challenge: this server has no OAuth2")
 	}
-	want, err := s.options.LoginChallenges.Login(ctx, f.LoginChallenge)
-	if err != nil {
-		return "", err
-	}
-	if st.Session == nil {
-		return "", nil
-	}
-	canStepUp := st.Session.AAL != AAL2 && st.caller.AvailableAAL == AAL2
-	switch {
-	case want.Subject != "" && want.Subject != st.caller.ID, st.Session.AuthenticatedAt.Before(want.Since):
-		f.Refresh = true
-		return "", nil
-	case canStepUp && (want.AAL == AAL2 || s.stepUp(st.Session, st.caller)):
-		f.AAL = AAL2
-		return "", nil
-	default:
-		return s.options.LoginChallenges.Accept(ctx, f.LoginChallenge, subject(st.Session, st.caller))
-	}
+	return withQuery(s.options.LoginPage, "login_challenge", challenge), nil
 }

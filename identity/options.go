@@ -50,8 +50,8 @@ type Options struct {
 
 	Pages Pages // nil: there are none, and every flow needs a UI
 
-	// LoginChallenges, if there is one, is told who logged in for OAuth2.
-	LoginChallenges LoginChallenges
+	// LoginPage answers the login challenges of OAuth2; "": there is none.
+	LoginPage string
 }
 
 // FlowOptions are those of one kind of flow.

@@ -128,7 +128,7 @@ func pageForms(k Kind, nodes []Node) []pageForm {
 func (s *Service) pageLinks(r *http.Request, k Kind, shown *ShownFlow) (links []pageLink) {
 	to := func(k Kind, text string) {
 		if ends(k) != nil && !s.options.flow(k).Disabled {
-			url := withQuery(s.options.BaseURL+"/self-service/"+string(k)+"/browser", "return_to", shown.ReturnTo, "login_challenge", shown.LoginChallenge)
+			url := withQuery(s.options.BaseURL+"/self-service/"+string(k)+"/browser", "return_to", shown.ReturnTo)
 			links = append(links, pageLink{url, text})
 		}
 	}

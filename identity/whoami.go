@@ -58,7 +58,7 @@ func (s *Service) current(r *http.Request) (*Session, *Identity, error) {
 		return nil, nil, &Problem{Kind: errs.Unauthenticated, Message: "The request could not be authorized", Reason: "No valid session credentials found in the request."}
 	}
 	if s.stepUp(session, i) {
-		return nil, nil, errAAL2(s.stepUpURL("", ""))
+		return nil, nil, errAAL2(s.stepUpURL(""))
 	}
 	return session, i, nil
 }

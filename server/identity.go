@@ -24,7 +24,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 	if err != nil {
 		return err
 	}
-	o.Pages, o.Client = s.core.pages, s.core.origin.of
+	o.Pages, o.Client, o.LoginPage = s.core.pages, s.core.origin.of, o.BaseURL+loginPage
 	for _, n := range s.core.networks {
 		people, err := s.db.People(ctx, n.name)
 		if err != nil {
