@@ -99,13 +99,14 @@ func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetR
 			return false, 0, err
 		}
 	}
-	ref := s.findIn(ns, t.Object.ID, t.Relation)
-	r, err := s.ruleFor(ns, ref.Relation(), t.Relation)
+	relation := s.relation(t.Relation)
+	r, err := s.ruleFor(ns, relation, t.Relation)
 	if err != nil {
 		return false, 0, err
 	}
-	member := s.findIn(from, t.Subject.ID, t.Subject.Relation)
-	return decide(ctx, s, question{ref: ref, rule: r}, member, t.Subject, budget, lacks)
+	object, subject := s.snap.ObjectPair(ns, t.Object.ID, from, t.Subject.ID)
+	member := graph.MakeRef(subject, s.relation(t.Subject.Relation))
+	return decide(ctx, s, question{ref: graph.MakeRef(object, relation), rule: r}, member, t.Subject, budget, lacks)
 }
 
 // ruleFor returns the rule of the relation that a caller names.
@@ -127,11 +128,7 @@ func (s *state) asked(t Tuple) (*rule, error) {
 		return nil, err
 	}
 	ns, _ := s.declared(t.Object.Namespace)
-	relation, ok := s.snap.Relation(t.Relation)
-	if !ok {
-		relation = never
-	}
-	return s.ruleFor(ns, relation, t.Relation)
+	return s.ruleFor(ns, s.relation(t.Relation), t.Relation)
 }
 
 // known reports the first namespace of t that the model lacks.

@@ -221,12 +221,17 @@ func (s *state) find(o Object, relation string) graph.Ref {
 
 // findIn is find for an object in a namespace that has a number.
 func (s *state) findIn(ns uint32, id, relation string) graph.Ref {
-	r, ok := s.snap.Relation(relation)
-	if !ok {
-		r = never
-	}
 	object, _ := s.snap.Object(ns, id)
-	return graph.MakeRef(object, r)
+	return graph.MakeRef(object, s.relation(relation))
+}
+
+// relation returns the number of a relation, or never.
+func (s *state) relation(name string) uint32 {
+	r, ok := s.snap.Relation(name)
+	if !ok {
+		return never
+	}
+	return r
 }
 
 // never is a number that no namespace and no relation has.

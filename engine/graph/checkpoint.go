@@ -209,9 +209,9 @@ func (r *decoder) names(shards int) *names {
 		}
 		space := r.number()
 		text := string(r.bytes(min(int(r.number()), maxText)))
-		id := t.append(space, text)
+		_, at := t.append(space, text)
 		hash := hashName(space, text)
-		t.put(t.shard(hash), uint32(hash), id)
+		t.put(t.shard(hash), uint32(hash), at)
 	}
 	return t
 }

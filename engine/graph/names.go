@@ -24,10 +24,16 @@ func mix(x uint64) uint64 {
 // they come. It only grows, and all snapshots of a graph share it: a number that
 // is newer than a snapshot has no subjects there.
 //
-// A name takes its text, rounded up to 4 bytes after a header of one or three (a
+// A name takes its text, rounded up to 4 bytes after a header of six or eight (a
 // UUID takes 16 bytes instead of 36), 8 bytes for its place and space, and 8 in a
 // hash table that is half to three quarters full. Nothing of it has pointers, so
 // the garbage collector does not look inside.
+//
+// A server's caches hold what it does with requests, and little of the graph. So
+// what a name costs to find is the memory that it waits for, one after the other:
+// the hash table has the place of the text, and beside the text stand its number and
+// space, which makes two; and two names are looked up together, which makes them
+// wait side by side (pair).
 //
 // Readers take no lock: what a number leads to is written before the number can
 // be found, and is never written again.
@@ -45,7 +51,7 @@ const (
 	pageBits   = 8
 	blockBits  = 14
 	blockBytes = 1 << blockBits
-	maxBlocks  = blockUnit << (32 - blockBits)
+	maxBlocks  = blockUnit<<(32-blockBits) - 1
 	blockUnit  = 4 // texts begin at multiples of it, so that a uint32 reaches 16 GiB
 )
 
@@ -58,7 +64,8 @@ type (
 )
 
 // A nameShard is a hash table with open addressing. An entry has 32 bits of the
-// hash above, which also give its place, and the number plus one below; 0 is free.
+// hash above, which also give its place, and the place of the text plus one below; 0
+// is free.
 type nameShard struct {
 	table atomic.Pointer[[]atomic.Uint64]
 	used  int // guarded by names.mu
@@ -91,15 +98,51 @@ func (t *names) find(s *nameShard, hash uint64, space uint32, text string) (uint
 	table := *s.table.Load()
 	mask := uint32(len(table) - 1)
 	tag := uint32(hash)
-	for i := tag & mask; ; i = (i + 1) & mask {
-		entry := table[i].Load()
-		if entry == 0 {
-			return 0, false
+	return t.findFrom(table, tag, table[tag&mask].Load(), space, text)
+}
+
+// findFrom finds a name; entry is the one at the tag's own place.
+func (t *names) findFrom(table []atomic.Uint64, tag uint32, entry uint64, space uint32, text string) (uint32, bool) {
+	mask := uint32(len(table) - 1)
+	for i := tag; entry != 0; {
+		if uint32(entry>>32) == tag {
+			if r := t.record(uint32(entry) - 1); t.is(r, space, text) {
+				return r.id(), true
+			}
 		}
-		if id := uint32(entry) - 1; uint32(entry>>32) == tag && t.is(id, space, text) {
-			return id, true
+		i++
+		entry = table[i&mask].Load()
+	}
+	return 0, false
+}
+
+// pair looks up two names, and has 0 for one that is not there. What it waits for on
+// behalf of one, it waits for on behalf of the other as well.
+func (t *names) pair(spaceA uint32, textA string, spaceB uint32, textB string) (a, b uint32) {
+	hashA, hashB := hashName(spaceA, textA), hashName(spaceB, textB)
+	tableA, tableB := *t.shard(hashA).table.Load(), *t.shard(hashB).table.Load()
+	tagA, tagB := uint32(hashA), uint32(hashB)
+	entryA, entryB := tableA[tagA&uint32(len(tableA)-1)].Load(), tableB[tagB&uint32(len(tableB)-1)].Load()
+	entryA, entryB = tagged(tableA, tagA, entryA), tagged(tableB, tagB, entryB)
+	if entryA != 0 && entryB != 0 {
+		recordA, recordB := t.record(uint32(entryA)-1), t.record(uint32(entryB)-1)
+		if idA, idB := recordA.id(), recordB.id(); t.is(recordA, spaceA, textA) && t.is(recordB, spaceB, textB) {
+			return idA, idB
 		}
 	}
+	a, _ = t.lookup(spaceA, textA) // two names with one tag, or one that is not there
+	b, _ = t.lookup(spaceB, textB)
+	return a, b
+}
+
+// tagged returns the first entry with a tag, 0 if there is none. entry is the one at
+// the tag's own place.
+func tagged(table []atomic.Uint64, tag uint32, entry uint64) uint64 {
+	for i := tag; entry != 0 && uint32(entry>>32) != tag; {
+		i++
+		entry = table[i&uint32(len(table)-1)].Load()
+	}
+	return entry
 }
 
 // intern returns the number of a name, a new one if it has none.
@@ -114,14 +157,15 @@ func (t *names) intern(space uint32, text string) uint32 {
 	if id, ok := t.find(s, hash, space, text); ok {
 		return id
 	}
-	id := t.append(space, text)
-	t.put(s, uint32(hash), id)
+	id, at := t.append(space, text)
+	t.put(s, uint32(hash), at)
 	return id
 }
 
-// append gives a name the next number. mu is held.
-func (t *names) append(space uint32, text string) uint32 {
-	id := t.count
+// append gives a name the next number, and returns that and the place of its text.
+// mu is held.
+func (t *names) append(space uint32, text string) (id, at uint32) {
+	id = t.count
 	t.count++
 	pages := *t.pages.Load()
 	if int(id>>pageBits) == len(pages) {
@@ -130,27 +174,51 @@ func (t *names) append(space uint32, text string) uint32 {
 		t.bytes.Add(8 << pageBits)
 	}
 	page := pages[id>>pageBits]
-	page.at[id&(1<<pageBits-1)] = t.store(text)
+	at = t.store(id, space, text)
+	page.at[id&(1<<pageBits-1)] = at
 	page.space[id&(1<<pageBits-1)] = space
-	return id
+	return id, at
 }
 
-// Headers of a text: its length, or one of these.
+// A record is the number and the space of a name, and its text with a header, and
+// what comes after it in the block.
+type record []byte
+
 const (
+	recordSpace = 4   // offset, after the number, of a byte
+	manySpaces  = 255 // there: the space is this, or a larger one
+	recordText  = 5   // offset of the text's header
+
+	// Headers of a text: its length, or one of these.
 	headerLong = 254 // two bytes of length follow, little endian
 	headerUUID = 255 // 16 bytes follow
 )
 
-// store writes a text into a block, and returns its place.
-func (t *names) store(text string) uint32 {
+func (r record) id() uint32 { return binary.LittleEndian.Uint32(r) }
+
+// text returns the text as it is stored: a UUID packed.
+func (r record) text() (text []byte, packed bool) {
+	r = r[recordText:]
+	switch n := int(r[0]); n {
+	case headerUUID:
+		return r[1:17], true
+	case headerLong:
+		return r[3 : 3+int(binary.LittleEndian.Uint16(r[1:]))], false
+	default:
+		return r[1 : 1+n], false
+	}
+}
+
+// store writes a record into a block, and returns its place.
+func (t *names) store(id, space uint32, text string) uint32 {
 	var packed [16]byte
 	isUUID := packUUID(&packed, text)
-	size := 1 + len(text)
+	size := recordText + 1 + len(text)
 	switch {
 	case isUUID:
-		size = 17
+		size = recordText + 17
 	case len(text) >= headerLong:
-		size = 3 + len(text)
+		size = recordText + 3 + len(text)
 	}
 	blocks := *t.blocks.Load()
 	if t.free+size > blockBytes {
@@ -164,7 +232,9 @@ func (t *names) store(text string) uint32 {
 	}
 	start := t.free
 	to := blocks[len(blocks)-1][start:]
-	switch {
+	binary.LittleEndian.PutUint32(to, id)
+	to[recordSpace] = byte(min(space, manySpaces))
+	switch to = to[recordText:]; {
 	case isUUID:
 		to[0] = headerUUID
 		copy(to[1:], packed[:])
@@ -180,8 +250,8 @@ func (t *names) store(text string) uint32 {
 	return uint32(((len(blocks)-1)*blockBytes + start) / blockUnit)
 }
 
-// put enters a number in a shard, which it enlarges in time. mu is held.
-func (t *names) put(s *nameShard, tag, id uint32) {
+// put enters the place of a text in a shard, which it enlarges in time. mu is held.
+func (t *names) put(s *nameShard, tag, at uint32) {
 	table := *s.table.Load()
 	if 4*(s.used+1) > 3*len(table) {
 		larger := make([]atomic.Uint64, 2*len(table))
@@ -195,7 +265,7 @@ func (t *names) put(s *nameShard, tag, id uint32) {
 		s.table.Store(&table)
 	}
 	s.used++
-	place(table, tag, uint64(tag)<<32|uint64(id+1))
+	place(table, tag, uint64(tag)<<32|uint64(at+1))
 }
 
 func place(table []atomic.Uint64, tag uint32, entry uint64) {
@@ -207,31 +277,27 @@ func place(table []atomic.Uint64, tag uint32, entry uint64) {
 	table[i].Store(entry)
 }
 
-// raw returns the text of a number as it is stored: after its header, a UUID
-// packed.
-func (t *names) raw(id uint32) (text []byte, packed bool) {
-	at := int((*t.pages.Load())[id>>pageBits].at[id&(1<<pageBits-1)]) * blockUnit
-	from := (*t.blocks.Load())[at>>blockBits][at&(blockBytes-1):]
-	switch n := int(from[0]); n {
-	case headerUUID:
-		return from[1:17], true
-	case headerLong:
-		return from[3 : 3+int(binary.LittleEndian.Uint16(from[1:]))], false
-	default:
-		return from[1 : 1+n], false
-	}
+// record returns what stands at a place.
+func (t *names) record(at uint32) record {
+	i := uint64(at) * blockUnit
+	return (*t.blocks.Load())[i>>blockBits][i&(blockBytes-1):]
+}
+
+// of returns the record of a number.
+func (t *names) of(id uint32) record {
+	return t.record((*t.pages.Load())[id>>pageBits].at[id&(1<<pageBits-1)])
 }
 
 func (t *names) space(id uint32) uint32 {
 	return (*t.pages.Load())[id>>pageBits].space[id&(1<<pageBits-1)]
 }
 
-// is reports whether id is the number of a name.
-func (t *names) is(id, space uint32, text string) bool {
-	if t.space(id) != space {
+// is reports whether r is of a name.
+func (t *names) is(r record, space uint32, text string) bool {
+	if have := r[recordSpace]; uint32(have) != min(space, manySpaces) || have == manySpaces && t.space(r.id()) != space {
 		return false
 	}
-	raw, packed := t.raw(id)
+	raw, packed := r.text()
 	if !packed {
 		return string(raw) == text
 	}
@@ -241,7 +307,7 @@ func (t *names) is(id, space uint32, text string) bool {
 
 // text returns the text of a number.
 func (t *names) text(id uint32) string {
-	raw, packed := t.raw(id)
+	raw, packed := t.of(id).text()
 	if packed {
 		return unpackUUID(raw)
 	}
