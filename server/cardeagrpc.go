@@ -88,7 +88,7 @@ func (s *checkService) BatchCheck(ctx context.Context, req *cardeav1.BatchCheckR
 }
 
 func (s *expandService) Expand(ctx context.Context, req *cardeav1.ExpandRequest) (*cardeav1.ExpandResponse, error) {
-	subject, err := subjectFromCardea(req.Subject, "subject")
+	subject, err := subjectFromCardea(req.Subject, "", "subject")
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func tupleFromCardea(t *cardeav1.Tuple, field string) (engine.Tuple, error) {
 	if t == nil {
 		return engine.Tuple{}, errs.New(errs.Invalid, "%s is missing", field)
 	}
-	s, err := subjectFromCardea(t.GetSubject(), field+".subject")
+	s, err := subjectFromCardea(t.GetSubject(), field, ".subject")
 	if err != nil {
 		return engine.Tuple{}, err
 	}
@@ -137,17 +137,18 @@ func tupleFromCardea(t *cardeav1.Tuple, field string) (engine.Tuple, error) {
 	return engine.Tuple{Object: o, Relation: t.GetRelation(), Subject: s}, nil
 }
 
-func subjectFromCardea(s *cardeav1.Subject, field string) (engine.Subject, error) {
+// subjectFromCardea reads a subject; the texts together are its name in messages.
+func subjectFromCardea(s *cardeav1.Subject, in, field string) (engine.Subject, error) {
 	switch ref := s.GetRef().(type) {
 	case *cardeav1.Subject_Id:
 		return engine.SubjectID(ref.Id), nil
 	case *cardeav1.Subject_Set:
 		if ref.Set.GetNamespace() == "" {
-			return engine.Subject{}, errs.New(errs.Invalid, "%s.set.namespace is empty: expected the name of a namespace", field)
+			return engine.Subject{}, errs.New(errs.Invalid, "%s%s.set.namespace is empty: expected the name of a namespace", in, field)
 		}
 		return engine.SubjectSet(ref.Set.GetNamespace(), ref.Set.GetObject(), ref.Set.GetRelation()), nil
 	default:
-		return engine.Subject{}, errs.New(errs.Invalid, "%s is missing: expected an id or a set", field)
+		return engine.Subject{}, errs.New(errs.Invalid, "%s%s is missing: expected an id or a set", in, field)
 	}
 }
 
@@ -160,7 +161,7 @@ func queryFromCardea(q *cardeav1.TupleQuery, field string) (engine.Query, error)
 	if q.GetSubject() == nil {
 		return out, nil
 	}
-	s, err := subjectFromCardea(q.GetSubject(), field+".subject")
+	s, err := subjectFromCardea(q.GetSubject(), field, ".subject")
 	out.Subject = &s
 	return out, err
 }

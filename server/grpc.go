@@ -22,11 +22,20 @@ import (
 // beyond.
 const maxStreams = 1000
 
+// streamWorkers is how many goroutines of a listener wait for calls. A call that finds
+// none gets one of its own, whose stack grows, and is copied, on its way into the
+// handler. Measured, in µs of processor time of a check with 16 and 64 callers: without
+// workers 24.3 and 22.1, with 8 of them 23.4 and 21.1, with 64 19.8 and 17.2, with 256
+// 20.2 and 17.6. (Shared write buffers make no difference; neither does a larger
+// buffer for reading or writing.)
+const streamWorkers = 64
+
 // grpcOptions are those of every gRPC server of a listener.
 func grpcOptions(l Limits) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(l.Message)),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ForceServerCodecV2(serverCodec{encoding.GetCodecV2(proto.Name)}),
 		grpc.ConnectionTimeout(peekTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
@@ -207,7 +216,6 @@ func decode(receive func(any) error, v any) error {
 		return err
 	}
 	if r.err != nil {
-
 		return errs.New(errs.Invalid, "the request is not a valid message: %s", protoMistake(r.err))
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s *listService) StreamObjects(req *cardeav1.ListObjectsRequest, stream car
 }
 
 func (s *listService) objectQuery(req *cardeav1.ListObjectsRequest) (q engine.ObjectQuery, at engine.Consistency, err error) {
-	subject, err := subjectFromCardea(req.Subject, "subject")
+	subject, err := subjectFromCardea(req.Subject, "", "subject")
 	if err != nil {
 		return q, at, err
 	}

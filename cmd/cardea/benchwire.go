@@ -63,6 +63,7 @@ func (a *app) benchFloorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer server.PaceCollector()()
 			s, err := server.NewFloor(config)
 			if err != nil {
 				return err
