@@ -138,10 +138,13 @@ func readClient(body io.Reader) (*Client, error) {
 	return c, nil
 }
 
-// unset forgets what nobody chooses.
+// unset forgets what nobody chooses, and what is nothing.
 func (c *Client) unset() {
 	c.Created, c.Updated, c.SecretExpires = time.Time{}, time.Time{}, 0
 	c.RegistrationToken, c.RegistrationURI = "", ""
+	if m := string(c.Metadata); m == "null" || m == "{}" {
+		c.Metadata = nil
+	}
 }
 
 // readMetadata reads one JSON object.

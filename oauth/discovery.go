@@ -50,6 +50,7 @@ type Metadata struct {
 	Token            string `json:"token_endpoint"`
 	Keys             string `json:"jwks_uri"`
 	Userinfo         string `json:"userinfo_endpoint"`
+	Registration     string `json:"registration_endpoint,omitempty"`
 	ClaimsParameter  bool   `json:"claims_parameter_supported"`
 	ResponseIssuer   bool   `json:"authorization_response_iss_parameter_supported"`
 	RequestParameter bool   `json:"request_parameter_supported"`
@@ -88,6 +89,9 @@ func (p *Provider) metadata(k *keys) Metadata {
 		Challenges:    []string{"S256"},
 		IDTokenAlgs:   algs,
 		UserinfoAlgs:  append([]string{"none"}, algs...),
+	}
+	if p.o.Register.Enabled {
+		m.Registration = p.own.register
 	}
 	for _, scope := range slices.Sorted(maps.Keys(scopeClaims)) {
 		m.Scopes = append(m.Scopes, scope)

@@ -78,7 +78,10 @@ type Subjects struct {
 // Registration is what clients may do to register themselves.
 type Registration struct {
 	Enabled      bool
-	DefaultScope []string
+	DefaultScope []string // of clients that name none, also of those that operators register
+	// InitialToken is what clients must show to register (RFC 7591, section 3); "": they
+	// need nothing, and may not register for grants that ask nobody.
+	InitialToken string
 }
 
 // GrantOptions tune grants.

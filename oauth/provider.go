@@ -67,7 +67,7 @@ func (p *Provider) Public() []Route {
 		{"POST /oauth2/par", p.servePushed},
 		{"GET /userinfo", p.serveUserinfo},
 		{"POST /userinfo", p.serveUserinfo},
-	}, p.tokenRoutes(), p.discoveryRoutes()))
+	}, p.tokenRoutes(), p.discoveryRoutes(), p.registerRoutes()))
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
