@@ -82,7 +82,7 @@ func (p *Provider) serveDeviceAuth(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	audience := fosite.GetAudiences(r.PostForm)
-	if err := fosite.DefaultAudienceMatchingStrategy(c.Audience, audience); err != nil {
+	if err := checkAudience(c.Audience, audience); err != nil {
 		return err
 	}
 	device, user, err := p.beginDevice(r.Context(), &Session{Client: c.ID, Type: grantDevice, Scopes: scopes, Audience: audience})

@@ -17,7 +17,7 @@ import (
 func (p *Provider) newFosite() *fosite.Fosite {
 	return fosite.NewOAuth2Provider(clientManager{p}, &fosite.Config{
 		ScopeStrategy:                p.scopeMatches,
-		AudienceMatchingStrategy:     fosite.DefaultAudienceMatchingStrategy,
+		AudienceMatchingStrategy:     checkAudience,
 		ClientAuthenticationStrategy: p.authenticate,
 		AccessTokenIssuer:            p.issuer(),
 		SendDebugMessagesToClients:   p.o.Dev,
@@ -26,6 +26,7 @@ func (p *Provider) newFosite() *fosite.Fosite {
 			&refreshGrant{grantHandler{p, grantRefresh}},
 			&credentialsGrant{grantHandler{p, grantCredentials}},
 			&deviceGrant{grantHandler{p, grantDevice}},
+			&bearerGrant{grantHandler{p, grantBearer}},
 		},
 	})
 }

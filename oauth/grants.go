@@ -143,7 +143,7 @@ func (g *credentialsGrant) HandleTokenEndpointRequest(ctx context.Context, r fos
 	if err != nil {
 		return err
 	}
-	if err := fosite.DefaultAudienceMatchingStrategy(x.client.Audience, r.GetRequestedAudience()); err != nil {
+	if err := checkAudience(x.client.Audience, r.GetRequestedAudience()); err != nil {
 		return err
 	}
 	x.Session = Session{Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience(), Confirm: x.proof}

@@ -171,13 +171,13 @@ func (p *Provider) tokenRoutes() []Route {
 	}
 }
 
-// tokenAdminRoutes are the same for operators.
+// tokenAdminRoutes are the same for operators, and trusted issuers.
 func (p *Provider) tokenAdminRoutes() []Route {
-	return []Route{
+	return append([]Route{
 		{"POST /admin/oauth2/introspect", p.serveAdminIntrospect},
 		{"DELETE /admin/oauth2/tokens", p.serveDeleteTokens},
 		{"PUT /admin/oauth2/auth/requests/device/accept", p.serveAcceptDevice},
-	}
+	}, p.issuerRoutes()...)
 }
 
 // TokenMetadata is the part of Metadata about endpoints that clients ask about tokens.

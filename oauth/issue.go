@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ory/fosite"
+
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -168,8 +170,13 @@ func (p *Provider) lifespan(c *Client, grant string, kind Kind) time.Duration {
 // settle stores what was issued, and redeems what it was exchanged for. A token that
 // was used before takes its whole grant with it (rule O2).
 func (p *Provider) settle(ctx context.Context, x *exchange, rows []Token) error {
+	rows = append(rows, x.also...)
 	if x.redeem == nil {
-		return p.store.PutTokens(ctx, rows...)
+		err := p.store.PutTokens(ctx, rows...)
+		if errs.KindOf(err) == errs.Conflict {
+			return fosite.ErrInvalidGrant.WithHint("It was used before.")
+		}
+		return err
 	}
 	x.redeem.Put = rows
 	err := p.store.Redeem(ctx, *x.redeem)

@@ -90,6 +90,8 @@ type GrantOptions struct {
 	Grace      time.Duration // in which a refresh token can be used again; 0: never, at most 5 min
 	DevicePoll time.Duration // 5 s
 
+	JWT JWTGrant
+
 	UserCodeLength  int    // 8
 	UserCodeSymbols string // BCDFGHJKLMNPQRSTVWXZ; capital letters and digits
 }
@@ -105,6 +107,13 @@ type Certificates struct {
 	Proxies []netip.Prefix
 	// Roots sign those of clients that authenticate by tls_client_auth; nil: nobody does.
 	Roots *x509.CertPool
+}
+
+// A JWTGrant says what assertions of trusted issuers must have (RFC 7523).
+type JWTGrant struct {
+	JTIOptional bool
+	IATOptional bool
+	MaxTTL      time.Duration // 720 h
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -127,6 +136,7 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.TTL.Login, 720 * time.Hour},
 		{&o.TTL.Pushed, time.Minute},
 		{&o.Grants.DevicePoll, 5 * time.Second},
+		{&o.Grants.JWT.MaxTTL, 720 * time.Hour},
 	} {
 		if *d.value == 0 {
 			*d.value = d.usual

@@ -110,6 +110,7 @@ type exchange struct {
 	client  *Client
 	grant   string // the grant type
 	redeem  *Redemption
+	also    []Token        // marks of what may be used once, stored with the tokens
 	refresh bool           // a refresh token may be issued
 	scopes  []string       // of this access token, if they are fewer than those of the session
 	extra   map[string]any // more for the response

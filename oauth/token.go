@@ -12,7 +12,7 @@ import (
 const maxParameter = 32 << 10
 
 // grantTypes are those that the token endpoint knows.
-var grantTypes = []string{grantCode, grantRefresh, grantCredentials, grantDevice}
+var grantTypes = []string{grantCode, grantRefresh, grantCredentials, grantDevice, grantBearer}
 
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
