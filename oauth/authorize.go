@@ -166,6 +166,9 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 	if age := a.client.DefaultMaxAge; age != nil && a.form.Get("max_age") == "" {
 		a.form.Set("max_age", strconv.FormatInt(*age, 10))
 	}
+	if len(a.acr().values) == 0 && !a.acr().essential && len(a.client.DefaultACR) > 0 {
+		a.form.Set("acr_values", strings.Join(a.client.DefaultACR, " "))
+	}
 	f := &flow{ID: newID(), Client: a.client.ID, Query: a.form.Encode(), Begun: p.o.Now()}
 	if f.Previous, err = p.loginOf(r); err != nil {
 		return p.refuse(w, r, a, err)

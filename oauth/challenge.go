@@ -35,6 +35,7 @@ type session struct {
 	AuthTime time.Time `json:"t"`
 	ACR      string    `json:"a,omitempty"`
 	AMR      []string  `json:"m,omitempty"`
+	Provider string    `json:"v,omitempty"` // its session at the identity provider
 
 	// Forced is how clients know the subject, by their ids, where the login page says so.
 	Forced map[string]string `json:"f,omitempty"`

@@ -52,6 +52,11 @@ type Metadata struct {
 	Userinfo         string `json:"userinfo_endpoint"`
 	Registration     string `json:"registration_endpoint,omitempty"`
 	ClaimsParameter  bool   `json:"claims_parameter_supported"`
+	EndSession       string `json:"end_session_endpoint"`
+	FrontLogout      bool   `json:"frontchannel_logout_supported"`
+	FrontLogoutSID   bool   `json:"frontchannel_logout_session_supported"`
+	BackLogout       bool   `json:"backchannel_logout_supported"`
+	BackLogoutSID    bool   `json:"backchannel_logout_session_supported"`
 	ResponseIssuer   bool   `json:"authorization_response_iss_parameter_supported"`
 	RequestParameter bool   `json:"request_parameter_supported"`
 	RequestURI       bool   `json:"request_uri_parameter_supported"` // its default is true
@@ -78,6 +83,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 	m := Metadata{
 		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks, Userinfo: p.own.userinfo,
 		ResponseIssuer: true, ClaimsParameter: true, RequestParameter: true, RequestURI: true,
+		EndSession: p.own.logout, FrontLogout: true, FrontLogoutSID: true, BackLogout: true, BackLogoutSID: true,
 		ResponseTypes: []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
 		ResponseModes: []string{"query", "fragment", "form_post"},
 		GrantTypes:    append(slices.Clone(grantTypes), grantImplicit),

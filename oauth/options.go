@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"crypto/x509"
 	"log/slog"
 	"net/http"
@@ -34,6 +35,13 @@ type Options struct {
 	Certificates Certificates
 	// Silent says that the login and consent pages answer prompt=none by themselves.
 	Silent bool
+
+	// LoggedOut is told of a login that has ended: whose it was, and the session of the
+	// identity provider that the login page named. nil: nobody is.
+	LoggedOut func(ctx context.Context, subject, session string) error
+
+	// Poll is how often a node looks for messages that others did not send. 10 s.
+	Poll time.Duration
 
 	// HTTP fetches what clients and hooks have; nil: one that does not go to private
 	// addresses.
@@ -137,6 +145,7 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.TTL.Pushed, time.Minute},
 		{&o.Grants.DevicePoll, 5 * time.Second},
 		{&o.Grants.JWT.MaxTTL, 720 * time.Hour},
+		{&o.Poll, 10 * time.Second},
 	} {
 		if *d.value == 0 {
 			*d.value = d.usual

@@ -20,6 +20,7 @@ type Provider struct {
 	fosite *fosite.Fosite
 	keys   *keyring
 	own    endpoints
+	wake   chan struct{} // there are messages to send
 
 	proven     *provenSecrets
 	clientKeys *fetchedKeys
@@ -33,7 +34,7 @@ func New(s Store, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, store: s, own: endpointsOf(o), proven: newProvenSecrets(), clientKeys: newFetchedKeys()}
+	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), proven: newProvenSecrets(), clientKeys: newFetchedKeys()}
 	p.keys = &keyring{p: p}
 	p.fosite = p.newFosite()
 	return p, nil
@@ -67,7 +68,7 @@ func (p *Provider) Public() []Route {
 		{"POST /oauth2/par", p.servePushed},
 		{"GET /userinfo", p.serveUserinfo},
 		{"POST /userinfo", p.serveUserinfo},
-	}, p.tokenRoutes(), p.discoveryRoutes(), p.registerRoutes()))
+	}, p.tokenRoutes(), p.logoutRoutes(), p.discoveryRoutes(), p.registerRoutes()))
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.
@@ -80,13 +81,13 @@ func (p *Provider) Admin() []Route {
 		{"GET " + requests + "/consent", p.serveConsentRequest},
 		{"PUT " + requests + "/consent/accept", p.serveAcceptConsent},
 		{"PUT " + requests + "/consent/reject", p.serveRejectConsent},
-	}, p.tokenAdminRoutes(), p.clientRoutes(), p.keyRoutes())
+	}, p.logoutAdminRoutes(), p.tokenAdminRoutes(), p.clientRoutes(), p.keyRoutes())
 }
 
 // endpoints are the URLs of the public API.
 type endpoints struct {
-	authorize, token, pushed, jwks, userinfo, register string
-	device                                             string // where people enter the code of a device
+	authorize, token, pushed, jwks, userinfo, logout, register string
+	device                                                     string // where people enter the code of a device
 }
 
 func endpointsOf(o Options) endpoints {
@@ -98,6 +99,7 @@ func endpointsOf(o Options) endpoints {
 		pushed:    base + "/oauth2/par",
 		jwks:      base + "/.well-known/jwks.json",
 		userinfo:  base + "/userinfo",
+		logout:    base + "/oauth2/sessions/logout",
 		register:  base + "/oauth2/register",
 	}
 }

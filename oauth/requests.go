@@ -151,11 +151,17 @@ func (p *Provider) requestURL(f *flow) string {
 	return p.own.authorize + "?" + f.Query
 }
 
+// request is what a flow began with, as far as it needs no client.
+func (f *flow) request() *authorization {
+	a := &authorization{form: f.form()}
+	a.claims, _ = parseClaims(a.form.Get("claims")) // it was checked before
+	return a
+}
+
 // context returns what the client told the pages. Of the means of logging in they get
 // what the client wishes by whatever way.
-func (p *Provider) context(ctx context.Context, f *flow, c *Client) OIDCContext {
-	a := &authorization{client: c, form: f.form()}
-	a.claims, _ = parseClaims(a.form.Get("claims")) // it was checked before
+func (p *Provider) context(ctx context.Context, f *flow) OIDCContext {
+	a := f.request()
 	o := OIDCContext{
 		ACRValues: a.acr().values, Display: a.form.Get("display"), LoginHint: a.form.Get("login_hint"),
 		UILocales: strings.Fields(a.form.Get("ui_locales")), Claims: a.claims,
@@ -181,7 +187,7 @@ func (p *Provider) loginRequest(ctx context.Context, challenge string, f *flow, 
 	form := f.form()
 	q := &LoginRequest{
 		Challenge: challenge, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
-		OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
+		OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
 	}
 	if f.Previous != nil {
 		q.Skip, q.Subject, q.SessionID = true, f.Previous.Subject, f.Previous.ID
@@ -218,7 +224,7 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 // Somebody who logs in again, where that is remembered, keeps the name of the login, so
 // that a logout ends what began before, too.
 func (p *Provider) loggedIn(f *flow, a AcceptLogin) session {
-	s := session{ID: newID(), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR}
+	s := session{ID: newID(), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession}
 	if a.AuthTime.IsZero() {
 		s.AuthTime = p.o.Now()
 	}
@@ -253,7 +259,7 @@ func (p *Provider) consentRequest(ctx context.Context, challenge string, f *flow
 	form := f.form()
 	return &ConsentRequest{
 		Challenge: challenge, ID: f.ID, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
-		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f),
+		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f),
 		LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
 	}
 }
@@ -302,10 +308,10 @@ func (p *Provider) LoginQuestion(challenge string) (*LoginQuestion, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &authorization{form: f.form()}
+	a := f.request()
 	q := &LoginQuestion{
 		Silent: a.asksFor("none"), Register: a.asksFor("registration") || a.asksFor("create"),
-		ACRValues: strings.Fields(a.form.Get("acr_values")), begun: f.Begun, anew: a.asksFor("login") || a.asksFor("select_account"),
+		ACRValues: a.acr().values, begun: f.Begun, anew: a.asksFor("login") || a.asksFor("select_account"),
 	}
 	q.maxAge, err = a.maxAge()
 	return q, err

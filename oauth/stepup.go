@@ -17,14 +17,14 @@ type acrWish struct {
 }
 
 // acr returns the wish of a request: an essential one of the claims parameter, else
-// what is voluntary there, in acr_values, or in the client's registration.
+// what is voluntary there, or in acr_values.
 func (a *authorization) acr() acrWish {
 	asked := a.claims.idToken()["acr"]
 	if asked != nil && asked.Essential {
 		return acrWish{asked.texts(), true}
 	}
 	for _, values := range [][]string{
-		asked.texts(), a.claims.userinfo()["acr"].texts(), strings.Fields(a.form.Get("acr_values")), a.client.DefaultACR,
+		asked.texts(), a.claims.userinfo()["acr"].texts(), strings.Fields(a.form.Get("acr_values")),
 	} {
 		if len(values) > 0 {
 			return acrWish{values: values}
