@@ -230,6 +230,14 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	for _, n := range s.core.networks {
+		if n.oauth != nil {
+			g.Go(func() error {
+				n.oauth.Run(ctx)
+				return nil
+			})
+		}
+	}
 	g.Go(func() error {
 		s.purge(ctx)
 		return nil
