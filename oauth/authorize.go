@@ -195,6 +195,11 @@ func (p *Provider) mustAsk(ctx context.Context, a *authorization, f *flow) error
 	if err != nil {
 		return err
 	}
+	if hint := a.form.Get("id_token_hint"); hint != "" {
+		if _, err := p.hint(ctx, hint); err != nil {
+			return err
+		}
+	}
 	silent := a.asksFor("none")
 	if old := f.Previous; old != nil {
 		stale := age >= 0 && !p.o.Now().Before(old.AuthTime.Add(age))
