@@ -27,6 +27,7 @@ func (p *Provider) keyRoutes() []Route {
 		{"PUT " + key, p.servePutKey},
 		{"DELETE " + key, p.serveDeleteKeys},
 		{"POST /admin/oauth2/reseal", p.serveReseal},
+		{"POST /admin/oauth2/purge", p.servePurge},
 	}
 }
 

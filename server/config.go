@@ -30,6 +30,7 @@ type Config struct {
 	Memory   MemoryConfig
 	Log      LogConfig
 	History  HistoryConfig
+	Janitor  JanitorConfig
 
 	// Networks are those that are served; none: default alone. Requests that name none
 	// are about the one called default, or else the first.

@@ -23,6 +23,9 @@ type metrics struct {
 	requests    *prometheus.HistogramVec // route, code
 	consistency [engine.Exact + 1]prometheus.Counter
 
+	purged      *prometheus.CounterVec // network, part
+	purgeErrors *prometheus.CounterVec // network, part
+
 	watches       prometheus.Gauge
 	reloads       prometheus.Counter
 	reloadErrors  prometheus.Counter
@@ -43,6 +46,12 @@ func newMetrics() *metrics {
 			Name: "cardea_http_request_duration_seconds", Buckets: buckets,
 			Help: "Time to answer a REST request, by route and status code.",
 		}, []string{"route", "code"}),
+		purged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cardea_purged_rows_total", Help: "Rows that had served their time and were removed, by network and part.",
+		}, []string{"network", "part"}),
+		purgeErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cardea_purge_failures_total", Help: "Times that such rows could not be removed, by network and part.",
+		}, []string{"network", "part"}),
 		watches: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "cardea_watches", Help: "Watches under way.",
 		}),
@@ -65,13 +74,17 @@ func newMetrics() *metrics {
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cardea_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": Version(), "go": runtime.Version()},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.rpcs, m.requests, modes, m.watches, m.reloads, m.reloadErrors, m.reloadFailing, info,
+	m.registry.MustRegister(m.rpcs, m.requests, modes, m.purged, m.purgeErrors, m.watches, m.reloads, m.reloadErrors, m.reloadFailing, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// export exports the numbers of a network's engine.
+// export exports the numbers of a network and its engine.
 func (m *metrics) export(network string, e *engine.Engine) {
+	for _, part := range []string{"oauth", "identity"} {
+		m.purged.WithLabelValues(network, part)
+		m.purgeErrors.WithLabelValues(network, part)
+	}
 	number := func(of func(engine.Stats) int64) func() float64 {
 		return func() float64 { return float64(of(e.Stats())) }
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -108,10 +109,19 @@ func onlyKey(values []string) (string, error) {
 func logFailure(log *slog.Logger, ctx context.Context, id, method string, err error) {
 	switch codeOf(err).grpc {
 	case codes.Internal, codes.Unavailable, codes.Unknown:
-		log.ErrorContext(ctx, "request failed", "request", id, "method", method, "err", err)
-	default:
-		log.DebugContext(ctx, "request refused", "request", id, "method", method, "err", err)
+		if !refused(err) {
+			log.ErrorContext(ctx, "request failed", "request", id, "method", method, "err", err)
+			return
+		}
 	}
+	log.DebugContext(ctx, "request refused", "request", id, "method", method, "err", err)
+}
+
+// refused reports whether err is an error of OAuth 2, which has no kind, and what the
+// caller has brought about.
+func refused(err error) bool {
+	var rfc interface{ StatusCode() int }
+	return errs.KindOf(err) == errs.Internal && errors.As(err, &rfc) && rfc.StatusCode() > 0 && rfc.StatusCode() < http.StatusInternalServerError
 }
 
 // panicked turns a recovered panic into an error. The stack goes to the log.

@@ -243,6 +243,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
+		s.janitor(ctx)
+		return nil
+	})
+	g.Go(func() error {
 		s.checkpoint(ctx)
 		return nil
 	})
@@ -286,14 +290,6 @@ func (s *Server) purge(ctx context.Context) {
 			s.log.Error("history not purged", "err", err)
 		case n > 0:
 			s.log.Info("history purged", "rows", n)
-		}
-		for _, network := range s.core.networks {
-			if network.people == nil {
-				continue
-			}
-			if _, err := network.people.Purge(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("what ended among identities is not purged", "network", network.name, "err", err)
-			}
 		}
 	}
 }
