@@ -242,7 +242,7 @@ func TestReseal(t *testing.T) {
 		t.Fatalf("an opaque token needs no key: %d", status)
 	}
 	both := startOn(t, w.store, with(newer, older))
-	for i, want := range []string{"map[client_secrets:1 keys:8]", "map[client_secrets:0 keys:0]"} {
+	for i, want := range []string{"map[client_secrets:1 keys:10]", "map[client_secrets:0 keys:0]"} {
 		if got := fmt.Sprint(both.must("POST", both.admin+"/admin/oauth2/reseal", nil)); got != want {
 			t.Errorf("time %d: %s: expected %s", i+1, got, want)
 		}

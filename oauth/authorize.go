@@ -107,7 +107,7 @@ func (a *authorization) check(p *Provider) error {
 		return fosite.ErrUnauthorizedClient.WithHint("Tokens in the address of the browser are for clients with the profile \"legacy\" and the grant type \"implicit\".")
 	case types.Has("id_token") && a.form.Get("nonce") == "":
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"nonce\" is missing, which an ID token from this endpoint needs.")
-	case types.HasOneOf("token", "id_token") && a.GetResponseMode() == fosite.ResponseModeQuery:
+	case types.HasOneOf("token", "id_token") && (a.GetResponseMode() == fosite.ResponseModeQuery || a.GetResponseMode() == modeQueryJWT):
 		return fosite.ErrInvalidRequest.WithHint("The response mode \"query\" would put tokens into logs: expected fragment or form_post.")
 	}
 	return a.checkPKCE(p)

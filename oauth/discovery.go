@@ -85,7 +85,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 		ResponseIssuer: true, ClaimsParameter: true, RequestParameter: true, RequestURI: true,
 		EndSession: p.own.logout, FrontLogout: true, FrontLogoutSID: true, BackLogout: true, BackLogoutSID: true,
 		ResponseTypes: []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
-		ResponseModes: []string{"query", "fragment", "form_post"},
+		ResponseModes: knownModes,
 		GrantTypes:    append(slices.Clone(grantTypes), grantImplicit),
 		AuthMethods:   p.authMethods(),
 		SubjectTypes:  p.o.Subjects.Types,
@@ -103,7 +103,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 		m.Scopes = append(m.Scopes, scope)
 		m.Claims = append(m.Claims, scopeClaims[scope]...)
 	}
-	m.ProtectionMetadata = p.protectionMetadata()
+	m.ProtectionMetadata = p.protectionMetadata(algs)
 	m.TokenMetadata = p.tokenMetadata(m)
 	return m
 }
@@ -146,7 +146,7 @@ func (p *Provider) serveJWKS(w http.ResponseWriter, r *http.Request) error {
 // publish encodes what everybody may know of the keys, once.
 func (k *keys) publish(p *Provider) error {
 	var out jose.JSONWebKeySet
-	for _, set := range []string{idTokenSet, accessTokenSet} {
+	for _, set := range publishedSets {
 		for _, key := range k.sets[set] {
 			if public := key.Public(); public.Key != nil {
 				out.Keys = append(out.Keys, public)

@@ -21,6 +21,7 @@ func (p *Provider) newFosite() *fosite.Fosite {
 		ClientAuthenticationStrategy: p.authenticate,
 		AccessTokenIssuer:            p.issuer(),
 		SendDebugMessagesToClients:   p.o.Dev,
+		ResponseModeHandlerExtension: ourModes{},
 		TokenEndpointHandlers: fosite.TokenEndpointHandlers{
 			&codeGrant{grantHandler{p, grantCode}},
 			&refreshGrant{grantHandler{p, grantRefresh}},

@@ -51,20 +51,24 @@ func (p *Provider) issueID(ctx context.Context, x *exchange, with besides) (stri
 	if len(x.AMR) > 0 {
 		claims["amr"] = x.AMR
 	}
-	return p.sign(ctx, idTokenSet, alg, "JWT", claims)
+	return p.signFor(ctx, x.client, protection{alg, x.client.IDTokenKeyAlg, x.client.IDTokenEnc}, "JWT", claims)
 }
 
-// idTokenAlg is how ID tokens of a client are signed. FAPI 2.0 does not allow what
-// OpenID Connect takes for granted.
+// idTokenAlg is how ID tokens of a client are signed.
 func (c *Client) idTokenAlg() string {
-	switch {
-	case c.IDTokenAlg != "":
+	if c.IDTokenAlg != "" {
 		return c.IDTokenAlg
-	case c.profile() == FAPI2:
-		return string(jose.PS256)
-	default:
-		return string(jose.RS256)
 	}
+	return c.usualAlg()
+}
+
+// usualAlg is how JWTs for a client are signed that has registered nothing about them.
+// FAPI 2.0 does not allow what OpenID Connect takes for granted.
+func (c *Client) usualAlg() string {
+	if c.profile() == FAPI2 {
+		return string(jose.PS256)
+	}
+	return string(jose.RS256)
 }
 
 // halfHash is at_hash, c_hash and s_hash: the left half of the hash that the algorithm

@@ -218,7 +218,7 @@ func accepts(r *http.Request, subtype string) bool {
 
 // replySigned answers with a JWT (RFC 9701).
 func (p *Provider) replySigned(w http.ResponseWriter, r *http.Request, c *Client, in *Introspection) error {
-	token, err := p.sign(r.Context(), idTokenSet, c.IntrospectionAlg, introspectionJWT, map[string]any{
+	token, err := p.signFor(r.Context(), c, protection{c.IntrospectionAlg, c.IntrospectionKey, c.IntrospectionEnc}, introspectionJWT, map[string]any{
 		"iss": p.issuer(), "aud": c.ID, "iat": p.o.Now().Unix(), "token_introspection": in,
 	})
 	if err != nil {

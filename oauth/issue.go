@@ -132,7 +132,7 @@ func (p *Provider) accessJWT(ctx context.Context, c *Client, s *Session, life ti
 	if p.o.Strategies.ScopeClaim != "string" {
 		claims["scp"] = list(s.Scopes)
 	}
-	return p.sign(ctx, accessTokenSet, "", "at+jwt", claims)
+	return p.sign(ctx, accessTokenSet, c.usualAlg(), "at+jwt", claims)
 }
 
 func (s *Session) subjectOr(client string) string {

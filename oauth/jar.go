@@ -48,6 +48,10 @@ func (p *Provider) readObject(ctx context.Context, c *Client, object string) (ur
 }
 
 func (p *Provider) openObject(ctx context.Context, c *Client, object string) (url.Values, error) {
+	object, err := p.decrypt(ctx, object)
+	if err != nil {
+		return nil, err
+	}
 	text, typ, err := p.verifyByClient(ctx, c, object, c.algs(c.RequestAlg))
 	if err != nil {
 		return nil, err

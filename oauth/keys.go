@@ -24,11 +24,31 @@ const (
 	accessTokenSet = "hydra.jwt.access-token"
 )
 
-// signingSets are these sets.
-var signingSets = []string{idTokenSet, accessTokenSet}
+// decryptionSet are the keys for which clients encrypt requests. They are published, too.
+const decryptionSet = "cardea.oauth.decryption"
+
+// signingSets are the sets that sign, publishedSets all that others know.
+var (
+	signingSets   = []string{idTokenSet, accessTokenSet}
+	publishedSets = []string{idTokenSet, accessTokenSet, decryptionSet}
+)
 
 // signingAlgs are those that a key of ours is made for.
 var signingAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
+
+// A JWK names the algorithm of a key that decrypts in the same place.
+const (
+	decryptRSA = jose.SignatureAlgorithm(jose.RSA_OAEP_256)
+	decryptEC  = jose.SignatureAlgorithm(jose.ECDH_ES_A256KW)
+)
+
+// usualAlgs are those for which a set has a key, and what its keys are for.
+func usualAlgs(set string) (algs []jose.SignatureAlgorithm, use string) {
+	if set == decryptionSet {
+		return []jose.SignatureAlgorithm{decryptRSA, decryptEC}, "enc"
+	}
+	return signingAlgs, "sig"
+}
 
 const (
 	// keyAge is how old what is known of the keys may be.
@@ -85,7 +105,7 @@ func (k *keyring) forget() {
 
 func (k *keyring) read(ctx context.Context) (*keys, error) {
 	known := &keys{read: k.p.o.Now(), sets: map[string][]signingKey{}}
-	for _, set := range signingSets {
+	for _, set := range publishedSets {
 		err := k.load(ctx, known, set)
 		if missing := known.missing(set); err == nil && len(missing) > 0 {
 			if err = k.make(ctx, set, missing, len(known.sets[set]) == 0); err == nil {
@@ -119,7 +139,8 @@ func (k *keyring) load(ctx context.Context, known *keys, set string) error {
 // missing returns the algorithms that a set has no key to sign for: all, at the first
 // start, or what an operator has deleted.
 func (k *keys) missing(set string) []jose.SignatureAlgorithm {
-	return slices.DeleteFunc(slices.Clone(signingAlgs), func(alg jose.SignatureAlgorithm) bool {
+	algs, _ := usualAlgs(set)
+	return slices.DeleteFunc(slices.Clone(algs), func(alg jose.SignatureAlgorithm) bool {
 		_, ok := k.signer(set, alg, k.read)
 		return ok
 	})
@@ -129,8 +150,9 @@ func (k *keys) missing(set string) []jose.SignatureAlgorithm {
 // faster.
 func (k *keyring) make(ctx context.Context, set string, algs []jose.SignatureAlgorithm, first bool) error {
 	var rows []Key
+	_, use := usualAlgs(set)
 	for _, alg := range algs {
-		key, err := generateKey(alg, "", "sig")
+		key, err := generateKey(alg, "", use)
 		if err != nil {
 			return err
 		}
@@ -256,9 +278,9 @@ func generateKey(alg jose.SignatureAlgorithm, kid, use string) (jose.JSONWebKey,
 	var pair crypto.PrivateKey
 	var err error
 	switch alg {
-	case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
+	case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, decryptRSA:
 		pair, err = rsa.GenerateKey(rand.Reader, 2048)
-	case jose.ES256:
+	case jose.ES256, decryptEC:
 		pair, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case jose.ES384:
 		pair, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)

@@ -82,13 +82,27 @@ type ProtectionMetadata struct {
 	RequestAlgs        []string `json:"request_object_signing_alg_values_supported"`
 	RegisteredURIs     bool     `json:"require_request_uri_registration"`
 	Pushed             string   `json:"pushed_authorization_request_endpoint"`
+	ResponseAlgs       []string `json:"authorization_signing_alg_values_supported"`
+
+	RequestKeyAlgs    []string `json:"request_object_encryption_alg_values_supported"`
+	RequestEncs       []string `json:"request_object_encryption_enc_values_supported"`
+	ResponseKeyAlgs   []string `json:"authorization_encryption_alg_values_supported"`
+	ResponseEncs      []string `json:"authorization_encryption_enc_values_supported"`
+	IDTokenKeyAlgs    []string `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs       []string `json:"id_token_encryption_enc_values_supported"`
+	UserinfoKeyAlgs   []string `json:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncs      []string `json:"userinfo_encryption_enc_values_supported"`
+	IntrospectKeyAlgs []string `json:"introspection_encryption_alg_values_supported"`
+	IntrospectEncs    []string `json:"introspection_encryption_enc_values_supported"`
 }
 
-func (p *Provider) protectionMetadata() ProtectionMetadata {
+func (p *Provider) protectionMetadata(signing []string) ProtectionMetadata {
 	algs := names(slices.Concat(asymmetricAlgs, symmetricAlgs))
 	return ProtectionMetadata{
 		AuthAlgs: algs, RevocationAuthAlgs: algs, IntrospectAuthAlgs: algs,
-		RequestAlgs: names(asymmetricAlgs), RegisteredURIs: true, Pushed: p.own.pushed,
+		RequestAlgs: names(asymmetricAlgs), RegisteredURIs: true, Pushed: p.own.pushed, ResponseAlgs: signing,
+		RequestKeyAlgs: keyAlgs, ResponseKeyAlgs: keyAlgs, IDTokenKeyAlgs: keyAlgs, UserinfoKeyAlgs: keyAlgs, IntrospectKeyAlgs: keyAlgs,
+		RequestEncs: contentEnc, ResponseEncs: contentEnc, IDTokenEncs: contentEnc, UserinfoEncs: contentEnc, IntrospectEncs: contentEnc,
 	}
 }
 

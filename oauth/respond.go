@@ -19,12 +19,19 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, a *authorizati
 	if state := a.form.Get("state"); state != "" {
 		params.Set("state", state)
 	}
+	mode, signed := a.mode()
+	if signed {
+		var err error
+		if params, err = p.signResponse(r.Context(), a.client, params); err != nil {
+			return p.errorPage(w, r, err)
+		}
+	}
 	to := *a.RedirectURI
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("Referrer-Policy", "no-referrer")
-	switch a.mode() {
+	switch mode {
 	case fosite.ResponseModeFormPost:
 		h.Set("Content-Type", "text/html;charset=UTF-8")
 		return writeForm(w, to.String(), params)
@@ -39,20 +46,6 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, a *authorizati
 	return nil
 }
 
-// mode is the response mode, also of a request that was not read to its end.
-func (a *authorization) mode() fosite.ResponseModeType {
-	if m := a.GetResponseMode(); m != fosite.ResponseModeDefault {
-		return m
-	}
-	if m := fosite.ResponseModeType(a.form.Get("response_mode")); m == fosite.ResponseModeFormPost || m == fosite.ResponseModeFragment {
-		return m
-	}
-	if types := fosite.Arguments(fosite.RemoveEmpty([]string{a.form.Get("response_type")})); len(types) == 0 || types.ExactOne("code") {
-		return fosite.ResponseModeQuery
-	}
-	return fosite.ResponseModeFragment
-}
-
 // formPage sends itself. Its script is allowed by its hash.
 var formPage = template.Must(template.New("form").Parse(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Going on</title></head>
@@ -63,7 +56,7 @@ var formPage = template.Must(template.New("form").Parse(`<!DOCTYPE html>
 `))
 
 // formScript is the hash of the script in formPage.
-const formScript = "'sha256-VE6LvONzQBQlhQ3JiLxdbZHVJEEKbjOnTQdFsRTPhTU='"
+const formScript = "'sha256-ePniVEkSivX/c7XWBGafqh8tSpiRrKiqYeqbG7N1TOE='"
 
 func writeForm(w http.ResponseWriter, to string, params url.Values) error {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src "+formScript+"; frame-ancestors 'none'; base-uri 'none'")

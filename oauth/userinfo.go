@@ -22,11 +22,18 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	claims := s.userinfo()
-	if c.UserinfoAlg == "" || c.UserinfoAlg == "none" {
+	how := protection{c.UserinfoAlg, c.UserinfoKeyAlg, c.UserinfoEnc}
+	unsigned := how.alg == "" || how.alg == "none"
+	if unsigned && how.keyAlg == "" {
 		return reply(w, http.StatusOK, claims)
 	}
-	claims["iss"], claims["aud"] = p.issuer(), c.ID
-	token, err := p.sign(r.Context(), idTokenSet, c.UserinfoAlg, "JWT", claims)
+	var token string
+	if unsigned {
+		token, err = p.encryptJSONFor(r.Context(), c, how, claims)
+	} else {
+		claims["iss"], claims["aud"] = p.issuer(), c.ID
+		token, err = p.signFor(r.Context(), c, how, "JWT", claims)
+	}
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ var (
 	knownGrants = []string{grantCode, grantImplicit, grantRefresh, grantCredentials, grantBearer, grantDevice, grantExchange}
 	knownModes  = []string{"query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"}
 
-	keyAlgs    = []string{"RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"}
-	contentEnc = []string{"A128CBC-HS256", "A256GCM"}
+	keyAlgs    = names(encryptionAlgs)
+	contentEnc = names(encryptionEncs)
 )
 
 // fillIn gives fields that are missing the values that they stand for.
@@ -358,7 +358,7 @@ func (v *verdict) authentication(c *Client) {
 }
 
 // names returns algorithms as texts.
-func names(algs []jose.SignatureAlgorithm) []string {
+func names[T ~string](algs []T) []string {
 	var out []string
 	for _, alg := range algs {
 		out = append(out, string(alg))

@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -229,6 +231,7 @@ func (w *world) token(form url.Values, edit ...func(*http.Request)) (int, map[st
 type browser struct {
 	w *world
 	http.Client
+	form http.Header // of the last page that was a form, which posts itself
 }
 
 func (w *world) browser() *browser {
@@ -236,10 +239,11 @@ func (w *world) browser() *browser {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &browser{w, http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{w: w, Client: http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// open gets a page and returns where it redirects to, nil if it does not.
+// open gets a page and returns where it redirects to, nil if it does not. What a form
+// posts is in the query of the URL.
 func (b *browser) open(address string) *url.URL {
 	b.w.t.Helper()
 	resp, err := b.Get(address)
@@ -248,12 +252,42 @@ func (b *browser) open(address string) *url.URL {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 300 || resp.StatusCode > 399 {
-		return nil
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			b.w.t.Fatal(err)
+		}
+		b.form = resp.Header
+		return postedBy(b.w.t, string(body))
 	}
+	b.form = nil
 	to, err := resp.Location()
 	if err != nil {
 		b.w.t.Fatal(err)
 	}
+	return to
+}
+
+var (
+	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
+	formInput  = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+)
+
+// postedBy returns where a page posts what, nil if it has no form.
+func postedBy(t *testing.T, page string) *url.URL {
+	t.Helper()
+	action := formAction.FindStringSubmatch(page)
+	if action == nil {
+		return nil
+	}
+	to, err := url.Parse(html.UnescapeString(action[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	posted := url.Values{}
+	for _, in := range formInput.FindAllStringSubmatch(page, -1) {
+		posted.Add(html.UnescapeString(in[1]), html.UnescapeString(in[2]))
+	}
+	to.RawQuery = posted.Encode()
 	return to
 }
 
