@@ -153,7 +153,10 @@ func (s *modelSource) watch() *fsnotify.Watcher {
 // reports why the newest content is not in use.
 func (s *modelSource) check(ctx context.Context) error {
 	sources, err := s.fetch(ctx)
-	if errors.Is(err, fs.ErrNotExist) && !s.missing {
+	if err == nil && blank(sources) {
+		err = errEmpty // a file that is being written is empty for a moment
+	}
+	if (errors.Is(err, fs.ErrNotExist) || errors.Is(err, errEmpty)) && !s.missing {
 		s.missing = true // perhaps about to be replaced: look again first
 		return nil
 	}
@@ -168,6 +171,12 @@ func (s *modelSource) check(ctx context.Context) error {
 	}
 	s.report(err)
 	return err
+}
+
+var errEmpty = errors.New("it is empty")
+
+func blank(sources []opl.Source) bool {
+	return !slices.ContainsFunc(sources, func(s opl.Source) bool { return len(bytes.TrimSpace(s.Text)) > 0 })
 }
 
 // take compiles sources, if they are not those of the last time, and puts them

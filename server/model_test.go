@@ -123,6 +123,19 @@ func TestModelDirectory(t *testing.T) {
 	}
 }
 
+// TestModelEmptied: a file that is cut before it is written again takes nothing away.
+func TestModelEmptied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.ts")
+	write(t, path, class("User"))
+	n := start(t, withModel(path, 5*time.Millisecond))
+	write(t, path, "")
+	n.until("/health/ready", `{"errors":{"model":"the newest model of `+path+` is not in use: it is empty...`)
+	n.until("/namespaces", userOnly)
+	write(t, path, class("User")+class("Doc"))
+	n.until("/health/ready", ready)
+	n.until("/namespaces", userDoc)
+}
+
 // TestModelGone removes the file, which must not take the model away.
 func TestModelGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.ts")
