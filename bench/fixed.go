@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -10,7 +11,11 @@ import (
 
 // A Fixed is a store that holds a workload and never changes, so that an engine can
 // be measured without a database. It makes the tuples anew for whoever reads them.
-type Fixed struct{ Workload }
+type Fixed struct {
+	Workload
+
+	sets map[engine.Subject][]engine.Subject // nil without an index
+}
 
 const fixedRevision = "1"
 
@@ -40,9 +45,13 @@ func (f Fixed) Models(ctx context.Context, before int64, limit int) ([]engine.Mo
 	return []engine.ModelVersion{m}, err
 }
 
-// Read yields all tuples, and knows no queries.
+// Read yields all tuples, or, asked for those without a relation, of which there are
+// none, nothing. It knows no other queries.
 func (f Fixed) Read(_ context.Context, _ engine.Revision, q engine.Query, _ engine.Page) iter.Seq2[engine.Tuple, error] {
 	return func(yield func(engine.Tuple, error) bool) {
+		if q.Relation != nil && *q.Relation == "" {
+			return
+		}
 		if !q.IsEmpty() {
 			yield(engine.Tuple{}, errs.New(errs.Refused, "a fixed workload can only be read as a whole"))
 			return
@@ -55,10 +64,58 @@ func (f Fixed) Read(_ context.Context, _ engine.Revision, q engine.Query, _ engi
 	}
 }
 
-func (f Fixed) ReadSets(context.Context, engine.Revision, []engine.SetRead, int) iter.Seq2[engine.SetRow, error] {
+// ReadSets needs an index, see Index.
+func (f Fixed) ReadSets(_ context.Context, _ engine.Revision, sets []engine.SetRead, limit int) iter.Seq2[engine.SetRow, error] {
 	return func(yield func(engine.SetRow, error) bool) {
-		yield(engine.SetRow{}, errs.New(errs.Refused, "a fixed workload can only be read as a whole"))
+		if f.sets == nil {
+			yield(engine.SetRow{}, errs.New(errs.Refused, "the fixed workload has no index"))
+			return
+		}
+		for i, set := range sets {
+			for row := range f.members(i, set, limit) {
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
 	}
+}
+
+// members yields the rows of one set.
+func (f Fixed) members(i int, set engine.SetRead, limit int) iter.Seq[engine.SetRow] {
+	return func(yield func(engine.SetRow) bool) {
+		all := f.sets[engine.Subject{Object: set.Object, Relation: set.Relation}]
+		large, said := len(all) > limit && !set.Whole, false
+		for _, member := range all {
+			if !large || member.Relation != "" || member == set.Member {
+				said = true
+				if !yield(engine.SetRow{Set: i, Large: large, Member: member}) {
+					return
+				}
+			}
+		}
+		if large && !said {
+			yield(engine.SetRow{Set: i, Large: true})
+		}
+	}
+}
+
+// Index returns f with its tuples in memory, by object and relation, so that an engine
+// in bounded mode can read what it lacks.
+func (f Fixed) Index() Fixed {
+	f.sets = map[engine.Subject][]engine.Subject{}
+	for t := range f.Tuples() {
+		at := engine.Subject{Object: t.Object, Relation: t.Relation}
+		if !slices.Contains(f.sets[at], t.Subject) {
+			f.sets[at] = append(f.sets[at], t.Subject)
+		}
+	}
+	for _, members := range f.sets {
+		slices.SortFunc(members, func(a, b engine.Subject) int {
+			return engine.Tuple{Subject: a}.Compare(engine.Tuple{Subject: b})
+		})
+	}
+	return f
 }
 
 func (f Fixed) Write(context.Context, engine.Write) (engine.Written, error) {

@@ -30,7 +30,7 @@ type InProcess struct {
 func StartInProcess(ctx context.Context, w Workload) (*InProcess, error) {
 	heap, resident := memory()
 	start := time.Now()
-	e, err := engine.New(ctx, Fixed{w}, engine.Options{Poll: time.Hour})
+	e, err := engine.New(ctx, Fixed{Workload: w}, engine.Options{Poll: time.Hour})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,22 @@ func TestInProcess(t *testing.T) {
 		t.Errorf("%v, %v, %v", first, last, err)
 	}
 
+	w := workload(t, "rbac", 5000, 1)
+	full, err := bench.StartInProcess(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory := full.Engine.Stats().Bytes
+	if err := full.Engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for budget, complete := range map[int64]bool{memory / 2: false, memory: true} {
+		got, err := bench.Bounded(t.Context(), bench.Fixed{Workload: w}.Index(), budget, bench.Mix{Granted: 0.5}, 10, 500)
+		if err != nil || (got.Hits == 1) != complete || (got.Rounds == 0) != complete {
+			t.Errorf("%d of %d bytes: %+v, %v", budget, memory, got, err)
+		}
+	}
+
 	wrong := s.Shapes()[0].Questions
 	wrong[0].Want = false
 	if _, err := p.Micros(t.Context(), wrong, 1, time.Millisecond); err == nil {

@@ -14,6 +14,7 @@ func (a *app) benchCommand() *cobra.Command {
 		a.benchWireCommand(),
 		a.benchEngineCommand(),
 		a.benchSizeCommand(),
+		a.benchBoundedCommand(),
 		a.benchConsistencyCommand(),
 		a.benchWriteCommand(),
 		a.benchLagCommand(),

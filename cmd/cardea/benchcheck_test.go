@@ -78,8 +78,11 @@ func TestBenchCheck(t *testing.T) {
 
 // TestBenchEngine: the in-process benchmarks run, and say which bars are missed.
 func TestBenchEngine(t *testing.T) {
-	for _, args := range []string{"engine --tuples 2000", "size --sizes 1000,2000"} {
-		code, out, errs := try(t, "", strings.Fields("bench "+args+" --rounds 1 --duration 1ms -o json")...)
+	for _, args := range []string{
+		"engine --tuples 2000 --rounds 1 --duration 1ms", "size --sizes 1000,2000 --rounds 1 --duration 1ms",
+		"bounded --tuples 2000 --budgets 50,100 --skews 0,1.5 --warm-up 100 --checks 100",
+	} {
+		code, out, errs := try(t, "", strings.Fields("bench "+args+" -o json")...)
 		var r bench.Result
 		if err := json.Unmarshal([]byte(out), &r); err != nil || code == exitError || (code == exitYes) != r.Met() || len(r.Rows) < 10 {
 			t.Errorf("%s: %v, %d, %s", args, err, code, errs)
