@@ -65,7 +65,7 @@ func prepareGrants(t *testing.T, s oauth.Store, n byte) {
 		s.PutGrant(t.Context(), oauth.Grant{ID: id("r"), Client: "app", Subject: id("bob"), Created: noon}, nil),
 		s.PutKeys(t.Context(), id("s"), oauth.AddKeys, oauth.Key{ID: "k"}),
 		s.PutIssuer(t.Context(), oauth.Issuer{ID: id("i"), Issuer: id("i")}),
-		s.AddDeliveries(t.Context(), oauth.Delivery{ID: id("d"), Due: noon.Add(time.Duration(n) * time.Minute)}),
+		s.AddDeliveries(t.Context(), oauth.Delivery{ID: id("d"), Due: noon}, oauth.Delivery{ID: id("e"), Due: noon}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -194,15 +194,6 @@ func TestGrantsTrips(t *testing.T) {
 		}
 		if _, err := c.do(t.Context(), s, 0); err != nil && errs.KindOf(err) != errs.Conflict && errs.KindOf(err) != errs.NotFound { // prepares the new connection
 			t.Fatalf("%s: %v", c.name, err)
-		}
-	}
-	for _, hash := range []string{"redeemed", "again", "new"} {
-		tok, err := s.Token(t.Context(), oauth.Access, numberedToken(oauth.Access, 2, hash).Hash)
-		if hash == "redeemed" && errs.KindOf(err) == errs.NotFound {
-			continue // deleted by DeleteTokens
-		}
-		if err != nil && errs.KindOf(err) != errs.NotFound || err == nil && !tok.Revoked && !tok.Live(noon) {
-			t.Errorf("%s: %+v, error %v", hash, tok, err)
 		}
 	}
 }
