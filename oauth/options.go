@@ -43,8 +43,11 @@ type Options struct {
 	// Poll is how often a node looks for messages that others did not send. 10 s.
 	Poll time.Duration
 
-	// HTTP fetches what clients and hooks have; nil: one that does not go to private
-	// addresses.
+	// Private lets clients have their documents, and hear of logouts, at private
+	// addresses (clients.http.disallow_private_ip_ranges).
+	Private bool
+
+	// HTTP fetches what clients and hooks have; nil: one that minds Private.
 	HTTP *http.Client
 	Log  *slog.Logger // nil: none
 	Now  func() time.Time
@@ -170,7 +173,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Subjects.Types = []string{"public"}
 	}
 	if o.HTTP == nil {
-		o.HTTP = publicOnly()
+		o.HTTP = outbound(o.Private)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

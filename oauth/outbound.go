@@ -17,11 +17,14 @@ import (
 // maxFetched bounds what is read from a client's server, in bytes.
 const maxFetched = 1 << 20
 
-// publicOnly returns a client that connects to no private, local or link-local
-// address, wherever a name or a redirect leads: the URLs that it fetches come from
-// clients.
-func publicOnly() *http.Client {
+// outbound returns a client that connects to no private, local or link-local address
+// unless that is allowed, wherever a name or a redirect leads: the URLs that it fetches
+// come from clients.
+func outbound(private bool) *http.Client {
 	d := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		if private {
+			return nil
+		}
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err

@@ -31,6 +31,9 @@ type OAuthConfig struct {
 	Groups     GroupsConfig
 
 	Certificates ClientCertificates
+
+	// DisallowPrivate keeps what clients name away from private addresses.
+	DisallowPrivate bool
 }
 
 // ClientCertificates are the settings of oauth.Certificates.
@@ -114,6 +117,8 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Grants.JWT.MaxTTL }, isPositive},
 	{"oauth.oauth2.device_authorization.token_polling_interval", "", "5s", "how long a device waits between two questions",
 		func(c *Config) any { return &c.OAuth.Grants.DevicePoll }, isPositive},
+	{"oauth.clients.http.disallow_private_ip_ranges", "", "true", "whether clients may not have their keys, and hear of logouts, at private addresses; with --dev they may",
+		func(c *Config) any { return &c.OAuth.DisallowPrivate }, nil},
 	{"oauth.client_certificates.header", "", "", "the header in which a proxy that ends TLS passes on the certificate of a client, as RFC 9440 has it or in PEM, and which it removes where there is none; empty: no proxy does",
 		func(c *Config) any { return &c.OAuth.Certificates.Header }, nil},
 	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
@@ -246,6 +251,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 		return err
 	}
 	o.Register.Enabled = o.Register.Enabled || s.config.Dev
+	o.Private = !c.DisallowPrivate || s.config.Dev
 	if n.people != nil {
 		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
