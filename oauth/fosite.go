@@ -28,6 +28,7 @@ func (p *Provider) newFosite() *fosite.Fosite {
 			&credentialsGrant{grantHandler{p, grantCredentials}},
 			&deviceGrant{grantHandler{p, grantDevice}},
 			&bearerGrant{grantHandler{p, grantBearer}},
+			&tokenExchange{grantHandler{p, grantExchange}},
 		},
 	})
 }

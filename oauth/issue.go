@@ -42,6 +42,9 @@ type issued struct {
 // issue makes the tokens of an exchange. Nothing is stored yet.
 func (p *Provider) issue(ctx context.Context, x *exchange) (*issued, error) {
 	out := &issued{}
+	if x.want == typeRefresh {
+		return out, p.issueRefresh(x, out)
+	}
 	if err := p.issueAccess(ctx, x, out); err != nil {
 		return nil, err
 	}
@@ -50,7 +53,7 @@ func (p *Provider) issue(ctx context.Context, x *exchange) (*issued, error) {
 			return nil, err
 		}
 	}
-	if x.Subject != "" && slices.Contains(x.Scopes, scopeOpenID) && x.grant != grantExchange && x.grant != grantBearer {
+	if x.Subject != "" && slices.Contains(x.Scopes, scopeOpenID) && x.Type != grantExchange && x.Type != grantBearer {
 		var err error
 		if out.id, err = p.issueID(ctx, x, besides{access: out.access}); err != nil {
 			return nil, err
@@ -68,8 +71,11 @@ func (p *Provider) issueAccess(ctx context.Context, x *exchange, out *issued) er
 		s.Scopes = x.scopes
 	}
 	out.expiresIn = p.lifespan(x.client, x.grant, Access)
+	if left := x.until.Sub(p.o.Now()); !x.until.IsZero() && (out.expiresIn == 0 || left < out.expiresIn) {
+		out.expiresIn = left
+	}
 	var hash Hash
-	if p.wantsJWT(x.client) {
+	if x.want == typeJWT || p.wantsJWT(x.client) {
 		var err error
 		if out.access, err = p.accessJWT(ctx, x.client, &s, out.expiresIn); err != nil {
 			return err

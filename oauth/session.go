@@ -111,6 +111,8 @@ type exchange struct {
 	grant   string // the grant type
 	redeem  *Redemption
 	also    []Token        // marks of what may be used once, stored with the tokens
+	want    string         // the type of token that is asked for (RFC 8693); "": as usual
+	until   time.Time      // when the access token expires at the latest; zero: it does not matter
 	refresh bool           // a refresh token may be issued
 	scopes  []string       // of this access token, if they are fewer than those of the session
 	extra   map[string]any // more for the response

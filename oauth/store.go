@@ -167,7 +167,8 @@ type Redemption struct {
 	// Grace is how long after its first use a token can be redeemed again.
 	Grace time.Duration
 
-	// Put is added. Replace is removed: older tokens of those kinds and the same grant.
+	// Put is added. Replace is removed: older tokens of those kinds and the same grant and
+	// client.
 	// Used ones stay, so that their second use is noticed.
 	Put     []Token
 	Replace []Kind

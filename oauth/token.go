@@ -12,7 +12,7 @@ import (
 const maxParameter = 32 << 10
 
 // grantTypes are those that the token endpoint knows.
-var grantTypes = []string{grantCode, grantRefresh, grantCredentials, grantDevice, grantBearer}
+var grantTypes = []string{grantCode, grantRefresh, grantCredentials, grantDevice, grantBearer, grantExchange}
 
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
@@ -54,6 +54,10 @@ func (out *issued) response(x *exchange) map[string]any {
 	}
 	if out.id != "" {
 		body["id_token"] = out.id
+	}
+	if x.want == typeRefresh { // RFC 8693, section 2.2.1
+		body["access_token"], body["token_type"] = out.refresh, "N_A"
+		delete(body, "expires_in")
 	}
 	for name, value := range x.extra {
 		body[name] = value

@@ -160,7 +160,8 @@ const (
 	marked = "SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $2 AND hash = $3 AND mark = $4"
 
 	replaceTokens = `DELETE FROM oauth_token WHERE network = $1 AND kind = $5 AND used = 0 AND mark <> $4 AND grant_id <> ''
-		AND grant_id = (SELECT r.grant_id FROM oauth_token AS r WHERE r.network = $1 AND r.kind = $2 AND r.hash = $3 AND r.mark = $4)`
+		AND grant_id = (SELECT r.grant_id FROM oauth_token AS r WHERE r.network = $1 AND r.kind = $2 AND r.hash = $3 AND r.mark = $4)
+		AND client = (SELECT r.client FROM oauth_token AS r WHERE r.network = $1 AND r.kind = $2 AND r.hash = $3 AND r.mark = $4)`
 )
 
 // Redeem implements oauth.Store.

@@ -152,15 +152,17 @@ func redeemReplaces(w *warden) {
 	used, refresh := w.made(oauth.Refresh, "g"), w.made(oauth.Refresh, "g")
 	access, second, code := w.made(oauth.Access, "g"), w.made(oauth.Access, "g"), w.made(oauth.Code, "g")
 	w.grant("g", "app", used, refresh, access, second, code)
-	other, alone := w.made(oauth.Access, "h"), w.made(oauth.Access, "")
+	other, alone, foreign := w.made(oauth.Access, "h"), w.made(oauth.Access, ""), w.made(oauth.Access, "g")
 	w.grant("h", "app", other)
-	w.put(alone)
+	w.client("another")
+	foreign.Client = "another"
+	w.put(alone, foreign)
 	w.must(w.Redeem(w.ctx, oauth.Redemption{Kind: oauth.Refresh, Hash: used.Hash, Now: w.now}))
 	nextAccess, nextRefresh := w.made(oauth.Access, "g"), w.made(oauth.Refresh, "g")
 	r := oauth.Redemption{Kind: oauth.Refresh, Hash: refresh.Hash, Now: w.now, Put: []oauth.Token{nextAccess, nextRefresh}, Replace: []oauth.Kind{oauth.Access, oauth.Refresh}}
 	w.must(w.Redeem(w.ctx, r))
 	w.gone(access, second)
-	w.live(true, nextAccess, nextRefresh, other, alone, code)
+	w.live(true, nextAccess, nextRefresh, other, alone, foreign, code)
 	w.live(false, used, refresh)
 	late := w.made(oauth.Access, "g")
 	r.Put = []oauth.Token{late}
