@@ -2,7 +2,9 @@ package grants
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cardea-iam/cardea/oauth"
@@ -75,7 +77,9 @@ func (s *Store) EndLogins(ctx context.Context, id, subject string, now time.Time
 			l, err := scanLogin(scan)
 			ls = append(ls, l)
 			return err
-		}, "SELECT "+loginColumns+" FROM oauth_login"+where+marked+" ORDER BY id", args...)
+		}, "SELECT "+loginColumns+" FROM oauth_login"+where+marked, args...)
 	})
+	// Not in SQL, where the order would lead some to the key rather than to the subject.
+	slices.SortFunc(ls, func(a, b oauth.Login) int { return strings.Compare(a.ID, b.ID) })
 	return ls, err
 }
