@@ -68,8 +68,9 @@ var mayImport = map[string]rule{
 	"bench":          {ours: "engine opl store examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*", tests: "internal/testdb"},
 	"examples":       {never: noDoors},
 	"examples/drive": {never: noDoors},
-	"e2e":            {tests: "examples internal/testdb", tools: "google.golang.org github.com/ory/keto/proto"},
-	"e2e/cluster":    {tests: "engine store internal/testdb", tools: "github.com/anishathalye/porcupine github.com/jackc/pgx/v5"},
+	"e2e": {tests: "examples internal/testdb",
+		tools: "google.golang.org github.com/ory/keto/proto github.com/coreos/go-oidc/v3 github.com/zitadel/oidc/v3 golang.org/x/oauth2 github.com/go-jose/go-jose/v4"},
+	"e2e/cluster": {tests: "engine store internal/testdb", tools: "github.com/anishathalye/porcupine github.com/jackc/pgx/v5"},
 
 	"internal/arch":       {},
 	"internal/errs":       {never: noDoors},
