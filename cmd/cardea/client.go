@@ -27,6 +27,7 @@ const (
 // clientFlags say which server a command asks, and as whom.
 type clientFlags struct {
 	read, write string
+	public      string // a URL or an address
 	apiKey      string
 	network     string
 	timeout     time.Duration

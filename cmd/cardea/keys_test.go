@@ -59,7 +59,7 @@ func serveHere(t *testing.T, args ...string) (banner string) {
 		}
 	}
 	go io.Copy(io.Discard, out)
-	for _, listener := range []string{"read", "write"} {
+	for _, listener := range []string{"read", "write", "public"} {
 		found := regexp.MustCompile(`(?m)^  ` + listener + ` +(\S+)`).FindStringSubmatch(banner)
 		if found == nil {
 			t.Fatalf("the banner is %q", banner)
