@@ -9,9 +9,11 @@ import (
 	"testing"
 )
 
-// TestKetoNPM runs Keto's npm client, unchanged, as keto-client/package-lock.json
-// pins it. It is skipped where there is no node, or no registry to get it from.
-func TestKetoNPM(t *testing.T) {
+// npmClient copies a folder with a client, gets what it needs, as its
+// package-lock.json pins it, and returns where it is. It skips the test where there is
+// no node, or no registry.
+func npmClient(t *testing.T, folder string) string {
+	t.Helper()
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("there is no %s on this machine", program)
@@ -19,7 +21,7 @@ func TestKetoNPM(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for _, name := range []string{"package.json", "package-lock.json", "client.mjs"} {
-		text, err := os.ReadFile(filepath.Join("keto-client", name))
+		text, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,14 +35,33 @@ func TestKetoNPM(t *testing.T) {
 		}
 		t.Skipf("npm cannot get the client (CARDEA_TEST_NPM=1 makes this a failure): %v: %s", err, lastLine(out))
 	}
-	s := load(t, "drive")
-	out, err := in(t, dir, "node", "client.mjs", s.Read, s.Write)
+	return dir
+}
+
+// runNPM runs a client and counts what it did.
+func runNPM(t *testing.T, dir string, operations int, args ...string) {
+	t.Helper()
+	out, err := in(t, dir, "node", append([]string{"client.mjs"}, args...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if n := strings.Count(out, "ok "); n != 13 {
-		t.Errorf("%d operations, want 13:\n%s", n, out)
+	if n := strings.Count(out, "ok "); n != operations {
+		t.Errorf("%d operations, want %d:\n%s", n, operations, out)
 	}
+}
+
+// TestKetoNPM runs Keto's npm client, unchanged.
+func TestKetoNPM(t *testing.T) {
+	dir := npmClient(t, "keto-client")
+	s := load(t, "drive")
+	runNPM(t, dir, 13, s.Read, s.Write)
+}
+
+// TestOpenIDClient runs a relying party with the npm package openid-client.
+func TestOpenIDClient(t *testing.T) {
+	dir := npmClient(t, "openid-client")
+	p := startProvider(t)
+	runNPM(t, dir, 15, p.issuer, "http://"+p.Write)
 }
 
 // in runs a program in a folder and returns what it printed.
