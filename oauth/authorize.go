@@ -110,6 +110,9 @@ func (a *authorization) check(p *Provider) error {
 	case types.HasOneOf("token", "id_token") && (a.GetResponseMode() == fosite.ResponseModeQuery || a.GetResponseMode() == modeQueryJWT):
 		return fosite.ErrInvalidRequest.WithHint("The response mode \"query\" would put tokens into logs: expected fragment or form_post.")
 	}
+	if err := a.checkBinding(); err != nil {
+		return err
+	}
 	return a.checkPKCE(p)
 }
 
@@ -321,6 +324,7 @@ func (p *Provider) newSession(a *authorization, f *flow) *Session {
 	s := p.consented(a.client, f, grantCode)
 	s.Claims = a.claims
 	s.Nonce, s.RedirectURI, s.Challenge = a.form.Get("nonce"), a.form.Get("redirect_uri"), a.form.Get("code_challenge")
+	s.Confirm = a.boundTo()
 	return s
 }
 

@@ -49,7 +49,7 @@ func (g *bearerGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.A
 		return err
 	}
 	x.Session = Session{
-		Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience(), Confirm: x.proof,
+		Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience(),
 		Account: v.claims.Subject, Subject: g.subject(x.client, v.claims.Subject, ""),
 	}
 	if v.claims.ID != "" {

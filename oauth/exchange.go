@@ -270,9 +270,6 @@ func allows(mayAct, who map[string]any) bool {
 func (p *Provider) mayExchange(x *exchange, subject, actor *party) (map[string]any, error) {
 	c := x.client
 	own := subject.Client == c.ID
-	if own && subject.Confirm != nil && (x.proof == nil || *x.proof != *subject.Confirm) {
-		return nil, fosite.ErrInvalidRequest.WithHint("The subject token is bound to a key or a certificate that the request did not show.")
-	}
 	who := map[string]any{"sub": c.ID, "client_id": c.ID, "iss": p.issuer()}
 	if actor != nil {
 		who = map[string]any{"sub": actor.name(), "client_id": actor.Client, "iss": actor.issuer}
@@ -370,6 +367,7 @@ func exchangeTargets(c *Client, subject *party, form url.Values) ([]string, erro
 func (p *Provider) exchanged(x *exchange, subject *party, act map[string]any, scopes, targets []string) Session {
 	s := *subject.Session
 	if s.Client != x.client.ID {
+		s.Confirm = nil                 // that of the other client, which this one cannot show
 		s.IDClaims, s.Claims = nil, nil // the person told them to the other client
 		s.Subject = subject.subjectOr(subject.Client)
 		if s.Account != "" {
@@ -377,7 +375,7 @@ func (p *Provider) exchanged(x *exchange, subject *party, act map[string]any, sc
 		}
 	}
 	s.AccessClaims = maps.Clone(s.AccessClaims)
-	s.Client, s.Type, s.Scopes, s.Audience, s.Actor, s.Confirm = x.client.ID, grantExchange, scopes, targets, act, x.proof
+	s.Client, s.Type, s.Scopes, s.Audience, s.Actor = x.client.ID, grantExchange, scopes, targets, act
 	s.Nonce, s.RedirectURI, s.Challenge = "", "", ""
 	return s
 }

@@ -146,7 +146,7 @@ func (g *credentialsGrant) HandleTokenEndpointRequest(ctx context.Context, r fos
 	if err := checkAudience(x.client.Audience, r.GetRequestedAudience()); err != nil {
 		return err
 	}
-	x.Session = Session{Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience(), Confirm: x.proof}
+	x.Session = Session{Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience()}
 	return nil
 }
 

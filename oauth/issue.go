@@ -96,8 +96,13 @@ func (p *Provider) wantsJWT(c *Client) bool {
 	return p.o.Strategies.AccessToken == "jwt"
 }
 
+// issueRefresh makes a refresh token. That of a client which authenticates is bound to
+// that, and not to a key, so that the key can change (RFC 9449, section 5).
 func (p *Provider) issueRefresh(x *exchange, out *issued) error {
 	s := x.Session
+	if !x.client.IsPublic() {
+		s.Confirm = nil
+	}
 	s.Nonce, s.RedirectURI, s.Challenge = "", "", ""
 	var hash Hash
 	out.refresh, hash = newToken(refreshPrefix)

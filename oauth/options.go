@@ -100,6 +100,7 @@ type GrantOptions struct {
 	PKCE       bool          // of all clients, rather than of public ones
 	Grace      time.Duration // in which a refresh token can be used again; 0: never, at most 5 min
 	DevicePoll time.Duration // 5 s
+	DPoPNonce  bool          // proofs of RFC 9449 must have a nonce of this server
 
 	JWT JWTGrant
 

@@ -40,6 +40,9 @@ func (p *Provider) servePushed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form, from, err := p.pushed(r.Context(), c, r.PostForm)
+	if err == nil {
+		err = p.bindPushed(w, r, c, form)
+	}
 	if err != nil {
 		return err
 	}
@@ -82,6 +85,19 @@ func (p *Provider) pushed(ctx context.Context, c *Client, posted url.Values) (ur
 		return nil, from, fosite.ErrInvalidRequest.WithHintf("The request has more than %d bytes.", maxPushed)
 	}
 	return form, from, nil
+}
+
+// bindPushed lets a DPoP proof do what dpop_jkt does (RFC 9449, section 10.1).
+func (p *Provider) bindPushed(w http.ResponseWriter, r *http.Request, c *Client, form url.Values) error {
+	f, err := p.proofOf(w, r, p.own.pushed, "")
+	if err != nil || f == nil {
+		return err
+	}
+	if key := form.Get("dpop_jkt"); key != "" && key != f.key {
+		return errProof.WithHint("Its key is not that of the parameter \"dpop_jkt\".")
+	}
+	form.Set("dpop_jkt", f.key)
+	return p.useProof(r.Context(), c, f)
 }
 
 func (p *Provider) storePushed(ctx context.Context, c *Client, form url.Values, from source) (string, error) {

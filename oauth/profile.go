@@ -38,13 +38,11 @@ func (c *Client) algs(registered string) []jose.SignatureAlgorithm {
 	return narrow(c.rules().algs, registered)
 }
 
-// boundToKey and boundToCertificate report what access tokens of the client are bound
-// to. Where the profile wants one and neither is registered, it is a key.
+// boundToKey reports whether access tokens of the client must be bound to a key, as they
+// are if the profile wants them bound, and not to a certificate.
 func (c *Client) boundToKey() bool {
 	return c.DPoPBound || c.rules().bound && !c.CertificateBound
 }
-
-func (c *Client) boundToCertificate() bool { return c.CertificateBound }
 
 // profile checks a client against its profile.
 func (v *verdict) profile(c *Client) {
@@ -83,6 +81,8 @@ type ProtectionMetadata struct {
 	RegisteredURIs     bool     `json:"require_request_uri_registration"`
 	Pushed             string   `json:"pushed_authorization_request_endpoint"`
 	ResponseAlgs       []string `json:"authorization_signing_alg_values_supported"`
+	ProofAlgs          []string `json:"dpop_signing_alg_values_supported"`
+	CertificateBound   bool     `json:"tls_client_certificate_bound_access_tokens"`
 
 	RequestKeyAlgs    []string `json:"request_object_encryption_alg_values_supported"`
 	RequestEncs       []string `json:"request_object_encryption_enc_values_supported"`
@@ -101,6 +101,7 @@ func (p *Provider) protectionMetadata(signing []string) ProtectionMetadata {
 	return ProtectionMetadata{
 		AuthAlgs: algs, RevocationAuthAlgs: algs, IntrospectAuthAlgs: algs,
 		RequestAlgs: names(asymmetricAlgs), RegisteredURIs: true, Pushed: p.own.pushed, ResponseAlgs: signing,
+		ProofAlgs: names(asymmetricAlgs), CertificateBound: p.o.Certificates.Header != "",
 		RequestKeyAlgs: keyAlgs, ResponseKeyAlgs: keyAlgs, IDTokenKeyAlgs: keyAlgs, UserinfoKeyAlgs: keyAlgs, IntrospectKeyAlgs: keyAlgs,
 		RequestEncs: contentEnc, ResponseEncs: contentEnc, IDTokenEncs: contentEnc, UserinfoEncs: contentEnc, IntrospectEncs: contentEnc,
 	}
@@ -108,5 +109,8 @@ func (p *Provider) protectionMetadata(signing []string) ProtectionMetadata {
 
 // authMethods are those that work with the options as they are.
 func (p *Provider) authMethods() []string {
-	return slices.DeleteFunc(slices.Clone(authMethods), func(m string) bool { return m == authTLS && p.o.Certificates.Roots == nil })
+	o := p.o.Certificates
+	return slices.DeleteFunc(slices.Clone(authMethods), func(m string) bool {
+		return o.Header == "" && (m == authTLS || m == authSelfTLS) || o.Roots == nil && m == authTLS
+	})
 }

@@ -43,7 +43,7 @@ func (p *Provider) registering(serve func(http.ResponseWriter, *http.Request) er
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		err := serve(w, r)
 		if err != nil && rfcError(err).CodeField == http.StatusUnauthorized {
-			return p.bearerError(w, err)
+			return p.bearerError(w, r, err)
 		}
 		return err
 	}

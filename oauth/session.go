@@ -116,7 +116,6 @@ type exchange struct {
 	refresh bool           // a refresh token may be issued
 	scopes  []string       // of this access token, if they are fewer than those of the session
 	extra   map[string]any // more for the response
-	proof   *Confirmation  // that the client showed with this request
 }
 
 var _ fosite.Session = (*exchange)(nil)

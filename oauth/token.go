@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,8 +24,15 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if g := r.PostForm.Get("grant_type"); g != "" && !slices.Contains(grantTypes, g) {
 		return fosite.ErrUnsupportedGrantType
 	}
+	proof, err := p.proofOf(w, r, p.own.token, "")
+	if err != nil {
+		return err
+	}
 	x := &exchange{}
 	if _, err := p.fosite.NewAccessRequest(ctx, r, x); err != nil {
+		return err
+	}
+	if err := p.bind(r, x, proof); err != nil {
 		return err
 	}
 	out, err := p.issue(ctx, x)
@@ -76,6 +84,9 @@ func tokenType(x *exchange) string {
 // readForm reads the form of a POST. Each parameter may be there once, those excepted
 // of which RFC 8693 and RFC 8707 allow several.
 func readForm(r *http.Request) error {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "multipart/form-data" {
+		return fosite.ErrInvalidRequest.WithHint("The body must be application/x-www-form-urlencoded.")
+	}
 	if err := r.ParseForm(); err != nil {
 		return fosite.ErrInvalidRequest.WithHint("The body is no form (application/x-www-form-urlencoded).").WithWrap(err)
 	}

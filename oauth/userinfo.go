@@ -13,9 +13,9 @@ import (
 // serveUserinfo tells a client about the person who allowed it (OpenID Connect Core,
 // section 5.3), as JSON or, if the client is registered so, as a JWT.
 func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
-	s, err := p.userinfoSession(r)
+	s, err := p.userinfoSession(w, r)
 	if err != nil {
-		return p.bearerError(w, err)
+		return p.bearerError(w, r, err)
 	}
 	c, err := p.client(r.Context(), s.Client)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Session) userinfo() map[string]any {
 
 // userinfoSession returns what the access token of a request is good for, if that is
 // userinfo.
-func (p *Provider) userinfoSession(r *http.Request) (*Session, error) {
+func (p *Provider) userinfoSession(w http.ResponseWriter, r *http.Request) (*Session, error) {
 	token, err := bearerOf(r)
 	if err != nil {
 		return nil, err
@@ -80,9 +80,10 @@ func (p *Provider) userinfoSession(r *http.Request) (*Session, error) {
 	if s == nil || t.Kind != Access {
 		return nil, errToken
 	}
+	if err := p.checkBearer(w, r, p.own.userinfo, token, s); err != nil {
+		return nil, err
+	}
 	switch wish := s.Claims.userinfo()["acr"]; {
-	case s.Confirm != nil:
-		return nil, errToken.WithHint("It is bound to a key, and the request does not show that key.")
 	case s.Subject == "" || !slices.Contains(s.Scopes, scopeOpenID):
 		return nil, errScope
 	case wish != nil && wish.Essential && len(wish.texts()) > 0 && !slices.Contains(wish.texts(), s.ACR):
@@ -110,7 +111,7 @@ func bearerOf(r *http.Request) (string, error) {
 		return form, nil
 	}
 	scheme, token, _ := strings.Cut(header[0], " ")
-	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
+	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") || token == "" {
 		return "", errNoBearer
 	}
 	return token, nil
@@ -136,12 +137,15 @@ func (e *weakLogin) Unwrap() error { return e.RFC6749Error }
 
 // bearerError writes the challenge of RFC 6750, section 3, for an error. A request
 // without a token is told of no error there.
-func (p *Provider) bearerError(w http.ResponseWriter, err error) error {
+func (p *Provider) bearerError(w http.ResponseWriter, r *http.Request, err error) error {
 	e := rfcError(err)
 	if e.CodeField < 400 || e.CodeField >= 500 {
 		return err
 	}
 	challenge := fmt.Sprintf("Bearer realm=%s", quoted(p.issuer()))
+	if showsDPoP(r) {
+		challenge = fmt.Sprintf("DPoP realm=%s, algs=%s", quoted(p.issuer()), quoted(strings.Join(names(asymmetricAlgs), " ")))
+	}
 	if e != errNoBearer {
 		challenge += fmt.Sprintf(", error=%s, error_description=%s", quoted(e.ErrorField), quoted(describe(e)))
 	}

@@ -119,6 +119,8 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Grants.DevicePoll }, isPositive},
 	{"oauth.clients.http.disallow_private_ip_ranges", "", "true", "whether clients may not have their keys, and hear of logouts, at private addresses; with --dev they may",
 		func(c *Config) any { return &c.OAuth.DisallowPrivate }, nil},
+	{"oauth.oauth2.dpop.nonce", "", "false", "require proofs of RFC 9449 to have a nonce of this server, so that none can be made in advance",
+		func(c *Config) any { return &c.OAuth.Grants.DPoPNonce }, nil},
 	{"oauth.client_certificates.header", "", "", "the header in which a proxy that ends TLS passes on the certificate of a client, as RFC 9440 has it or in PEM, and which it removes where there is none; empty: no proxy does",
 		func(c *Config) any { return &c.OAuth.Certificates.Header }, nil},
 	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
