@@ -64,6 +64,22 @@ func TestOpenIDClient(t *testing.T) {
 	runNPM(t, dir, 15, p.issuer, "http://"+p.Write)
 }
 
+// TestHydraNPM runs Hydra's npm client, unchanged.
+func TestHydraNPM(t *testing.T) {
+	dir := npmClient(t, "hydra-client")
+	data := t.TempDir()
+	config := filepath.Join(data, "cardea.yaml")
+	text := strings.ReplaceAll(`oauth:
+  urls: {login: PAGES/login, consent: PAGES/consent, logout: PAGES/logout, error: PAGES/error, device: {verification: PAGES/device, success: PAGES/done}}
+  oidc: {dynamic_client_registration: {enabled: true}}
+`, "PAGES", "http://app.test")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, data, "--config", config)
+	runNPM(t, dir, 18, s.address("public"), s.Write)
+}
+
 // in runs a program in a folder and returns what it printed.
 func in(t *testing.T, dir, program string, args ...string) (string, error) {
 	t.Helper()
