@@ -36,7 +36,8 @@ var mayImport = map[string]rule{
 		tests: "store/sqlite examples internal/golden bench"},
 
 	// Who may act for whom. It knows neither databases nor the rest of the house.
-	"oauth": {ours: "internal/errs internal/secret", theirs: "github.com/ory/fosite github.com/go-jose/go-jose/v4 github.com/evanphx/json-patch/v5 golang.org/x/crypto/argon2", never: "database/sql net/rpc os/exec", tests: "store/grants store/sqlite"},
+	"oauth": {ours: "internal/errs internal/secret", theirs: "github.com/ory/fosite github.com/go-jose/go-jose/v4 github.com/evanphx/json-patch/v5 golang.org/x/crypto/argon2", never: "database/sql net/rpc os/exec",
+		tests: "store/grants store/sqlite", tools: "github.com/coreos/go-oidc/v3"},
 
 	// Who people are. It speaks HTTP, and knows no SQL.
 	"identity": {ours: "internal/errs internal/secret", theirs: "github.com/santhosh-tekuri/jsonschema/v6 github.com/evanphx/json-patch/v5 golang.org/x/crypto golang.org/x/sync golang.org/x/text",
