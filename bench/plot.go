@@ -7,6 +7,7 @@ import (
 	"html"
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -37,12 +38,15 @@ type picture struct {
 }
 
 // The colours differ in lightness, too, and those of dark pages are lighter.
+// There are six; after them lines are dashed.
+const colours = 6
+
 const style = `<style>
 text{font:13px system-ui,-apple-system,"Segoe UI",sans-serif;fill:#1f2328}
 .title{font-size:16px;font-weight:600}.small{font-size:11px;fill:#59636e}
 .page{fill:#fff}.grid{stroke:#d8dee4}.axis{stroke:#59636e}.bar{stroke:#cf222e;stroke-dasharray:6 4}
 .s0{color:#0969da}.s1{color:#bc4c00}.s2{color:#1a7f37}.s3{color:#8250df}.s4{color:#9a6700}.s5{color:#bf3989}.bad{color:#cf222e}
-.line{fill:none;stroke:currentColor;stroke-width:2}.error{stroke:currentColor;stroke-width:1}.dot,.block{fill:currentColor}.name{fill:currentColor}
+.again .line{stroke-dasharray:7 3}.line{fill:none;stroke:currentColor;stroke-width:2}.error{stroke:currentColor;stroke-width:1}.dot,.block{fill:currentColor}.name{fill:currentColor}
 .whisker{stroke:#1f2328}
 @media(prefers-color-scheme:dark){
 text{fill:#f0f6fc}.small{fill:#9198a1}.page{fill:#0d1117}.grid{stroke:#2a313c}.axis{stroke:#9198a1}.bar{stroke:#ff7b72}.whisker{stroke:#f0f6fc}
@@ -87,7 +91,10 @@ type scale struct {
 func newScale(values []float64, log bool, a, b float64) scale {
 	s := scale{min: slices.Min(values), max: slices.Max(values), log: log, a: a, b: b}
 	if log {
-		s.min, s.max = decade(s.min, math.Floor), decade(s.max, math.Ceil)
+		s.min, s.max = roundDown(s.min), roundUp(s.max)
+		if s.max < 10*s.min {
+			s.min, s.max = decade(s.min, math.Floor), decade(s.max, math.Ceil)
+		}
 		if s.min == s.max {
 			s.max *= 10
 		}
@@ -105,6 +112,27 @@ func newScale(values []float64, log bool, a, b float64) scale {
 // decade is the power of ten beside x.
 func decade(x float64, round func(float64) float64) float64 {
 	return math.Pow(10, round(math.Log10(max(x, 1e-9))))
+}
+
+// roundDown and roundUp find the nearest of 1, 2, 5, 10, 20 and so on.
+func roundDown(x float64) float64 {
+	power := decade(x, math.Floor)
+	for _, m := range []float64{5, 2} {
+		if m*power <= x {
+			return m * power
+		}
+	}
+	return power
+}
+
+func roundUp(x float64) float64 {
+	power := decade(x, math.Floor)
+	for _, m := range []float64{1, 2, 5} {
+		if x <= m*power {
+			return m * power
+		}
+	}
+	return 10 * power
 }
 
 // step is a round distance that divides the scale in about five.
@@ -134,9 +162,9 @@ func (s scale) ticks() []float64 {
 		if s.max/s.min < 1001 {
 			between = []float64{1, 2, 5}
 		}
-		for x := s.min; x <= s.max*1.001; x *= 10 {
+		for x := decade(s.min, math.Floor); x <= s.max*1.001; x *= 10 {
 			for _, m := range between {
-				if m*x <= s.max*1.001 {
+				if m*x >= s.min*0.999 && m*x <= s.max*1.001 {
 					list = append(list, m*x)
 				}
 			}
@@ -173,15 +201,16 @@ func (row Row) spread() (lo, hi float64) {
 
 // lines draws each series over x.
 func (r *Result) lines() []byte {
-	p := newPicture(r.Title, 760, 440)
 	var series []string
 	var xs, ys []float64
+	longest := 0
 	for _, row := range r.Rows {
 		if row.Series == "" {
 			continue
 		}
 		if !slices.Contains(series, row.Series) {
 			series = append(series, row.Series)
+			longest = max(longest, utf8.RuneCountInString(row.Series))
 		}
 		lo, hi := row.spread()
 		xs, ys = append(xs, row.X), append(ys, lo, hi)
@@ -193,6 +222,7 @@ func (r *Result) lines() []byte {
 		ys = append(ys, r.Plot.Bar.limit())
 	}
 	const left, right, top, bottom = 80, 580, 72, 352
+	p := newPicture(r.Title, float64(right+30+8*longest), 440)
 	x, y := newScale(xs, r.Plot.LogX, left, right), newScale(ys, r.Plot.LogY, bottom, top)
 	p.grid(x, y, r.Plot)
 	if bar := r.Plot.Bar; bar != nil {
@@ -206,8 +236,8 @@ func (r *Result) lines() []byte {
 	}
 	var labels []label
 	for i, name := range series {
-		last := p.series(r.Rows, name, i%6, x, y)
-		labels = append(labels, label{last, i % 6, name})
+		last := p.series(r.Rows, name, i, x, y)
+		labels = append(labels, label{last, i % colours, name})
 	}
 	slices.SortStableFunc(labels, func(a, b label) int { return cmp.Compare(a.y, b.y) })
 	for i := range labels { // names keep off each other
@@ -234,7 +264,7 @@ func (p *picture) grid(x, y scale, axes *Axes) {
 }
 
 // series draws one line and returns where its last point is.
-func (p *picture) series(rows []Row, name string, class int, x, y scale) float64 {
+func (p *picture) series(rows []Row, name string, number int, x, y scale) float64 {
 	var points []Row
 	for _, row := range rows {
 		if row.Series == name {
@@ -242,7 +272,11 @@ func (p *picture) series(rows []Row, name string, class int, x, y scale) float64
 		}
 	}
 	slices.SortFunc(points, func(a, b Row) int { return cmp.Compare(a.X, b.X) })
-	fmt.Fprintf(p, `<g class="s%d"><polyline class="line" points="`, class)
+	class := fmt.Sprintf("s%d", number%colours)
+	if number >= colours {
+		class += " again"
+	}
+	fmt.Fprintf(p, `<g class="%s"><polyline class="line" points="`, class)
 	for _, row := range points {
 		fmt.Fprintf(p, "%.1f,%.1f ", x.at(row.X), y.at(row.Measured))
 	}
@@ -284,6 +318,10 @@ func (r *Result) bars() []byte {
 	left := float64(36 + 7*longest)
 	bottom := float64(64 + 30*len(rows))
 	p := newPicture(r.Title, left+480, bottom+94)
+	least := slices.Max(values) / 1e4 // 0 has no place on the scale
+	for i := range values {
+		values[i] = max(values[i], least)
+	}
 	x := newScale(values, true, left, left+280)
 	for _, tick := range x.ticks() {
 		p.line(x.at(tick), 52, x.at(tick), bottom, "grid")
@@ -292,7 +330,7 @@ func (r *Result) bars() []byte {
 	for i, row := range rows {
 		at := float64(62 + 30*i)
 		lo, hi := row.spread()
-		class, text := "s0", number(row.Measured)+" "+row.Unit
+		class, text := "s0", strings.TrimSpace(number(row.Measured)+" "+row.Unit)
 		if promised {
 			text += ", " + row.Bar.String()
 			if !*row.Met {

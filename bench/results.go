@@ -90,16 +90,29 @@ func NewResult(name, title string, args []string) *Result {
 // Add appends a figure with the values that its rounds gave, at least one. A nil
 // bar promises nothing. The row may be changed further.
 func (r *Result) Add(what, unit string, bar *Bar, rounds ...float64) *Row {
-	row := Row{What: what, Unit: unit, Measured: Median(rounds), Bar: bar}
+	rounds = slices.Clone(rounds)
+	for i, x := range rounds {
+		rounds[i] = significant(x)
+	}
+	row := Row{What: what, Unit: unit, Measured: significant(Median(rounds)), Bar: bar}
 	if len(rounds) > 1 {
 		row.Rounds = rounds
 	}
 	if bar != nil {
 		met := bar.AtLeast == 0 && row.Measured <= bar.AtMost || bar.AtLeast > 0 && row.Measured >= bar.AtLeast
-		row.Ratio, row.Met = row.Measured/bar.limit(), &met
+		row.Ratio, row.Met = significant(row.Measured/bar.limit()), &met
 	}
 	r.Rows = append(r.Rows, row)
 	return &r.Rows[len(r.Rows)-1]
+}
+
+// significant leaves five digits of a figure.
+func significant(x float64) float64 {
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 5, 64), 64)
+	if err != nil {
+		return x
+	}
+	return rounded
 }
 
 // Point appends a point of a series in the plot.
@@ -127,6 +140,38 @@ func (r *Result) Table() [][]any {
 		table = append(table, []any{row.What, row.Bar.String(), number(row.Measured), row.Unit, spread, ratio, met})
 	}
 	return table
+}
+
+// Markdown returns the rows as a table for a document: those with a bar, or, if there
+// are none, all.
+func (r *Result) Markdown() string {
+	var text strings.Builder
+	line := func(cells ...string) { text.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Bar != nil }) {
+		line("what", "bar", "measured", "met")
+		line("---", "---", "---", "---")
+		for _, row := range r.Rows {
+			if row.Bar != nil {
+				line(row.What, row.Bar.String(), row.measured(), map[bool]string{true: "yes", false: "**no**"}[*row.Met])
+			}
+		}
+		return text.String()
+	}
+	line("what", "measured")
+	line("---", "---")
+	for _, row := range r.Rows {
+		line(row.What, row.measured())
+	}
+	return text.String()
+}
+
+// measured is the figure with its unit and spread.
+func (row Row) measured() string {
+	text := strings.TrimSpace(number(row.Measured) + " " + row.Unit)
+	if lo, hi := row.spread(); lo < hi {
+		text += " (" + number(lo) + " to " + number(hi) + ")"
+	}
+	return text
 }
 
 // Save writes the result to NAME.json and its plot to NAME.svg in a folder.
@@ -170,6 +215,10 @@ func Median(values []float64) float64 {
 	}
 	return sorted[half]
 }
+
+// Number writes a figure as results do: three digits, all of those before the point,
+// and thousands apart.
+func Number(x float64) string { return number(x) }
 
 // number writes three digits of a figure, all of those before the point, and
 // thousands apart.
