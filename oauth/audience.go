@@ -12,12 +12,20 @@ import (
 // checkAudience reports invalid_request unless all audiences that are asked for are
 // allowed. It stands in for fosite's strategy, for which two URNs are the same.
 func checkAudience(allowed, asked []string) error {
-	for _, a := range asked {
-		if !slices.ContainsFunc(allowed, func(s string) bool { return audienceCovers(s, a) }) {
-			return fosite.ErrInvalidRequest.WithHintf("The audience %.100q is none that the client may ask for.", a)
-		}
+	if a := uncovered(allowed, asked); a != "" {
+		return fosite.ErrInvalidRequest.WithHintf("The audience %.100q is none that the client may ask for.", a)
 	}
 	return nil
+}
+
+// uncovered returns the first of what is asked for that is not allowed, "" if all is.
+func uncovered(allowed, asked []string) string {
+	for _, a := range asked {
+		if !slices.ContainsFunc(allowed, func(s string) bool { return audienceCovers(s, a) }) {
+			return a
+		}
+	}
+	return ""
 }
 
 // audienceCovers reports whether who may have one audience may have another: the same,

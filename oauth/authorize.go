@@ -43,7 +43,7 @@ type authorization struct {
 // authorization reads and checks a request. Even with an error it returns what is
 // needed to tell the client of it, if that may be told.
 func (p *Provider) authorization(ctx context.Context, form url.Values) (*authorization, error) {
-	requested, err := p.authorizeRequest(ctx, form)
+	requested, err := p.authorizeRequest(ctx, mergeTargets(form))
 	a := &authorization{AuthorizeRequest: requested, form: requested.GetRequestForm()}
 	a.client, _ = requested.GetClient().(*Client)
 	if err != nil {
@@ -109,6 +109,9 @@ func (a *authorization) check(p *Provider) error {
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"nonce\" is missing, which an ID token from this endpoint needs.")
 	case types.HasOneOf("token", "id_token") && (a.GetResponseMode() == fosite.ResponseModeQuery || a.GetResponseMode() == modeQueryJWT):
 		return fosite.ErrInvalidRequest.WithHint("The response mode \"query\" would put tokens into logs: expected fragment or form_post.")
+	}
+	if _, err := a.client.allowedTargets(a.form); err != nil {
+		return err
 	}
 	if err := a.checkBinding(); err != nil {
 		return err

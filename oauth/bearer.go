@@ -45,11 +45,12 @@ func (g *bearerGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.A
 			return fosite.ErrInvalidScope.WithHintf("The issuer of the assertion is not trusted with the scope %q.", scope)
 		}
 	}
-	if err := checkAudience(x.client.Audience, r.GetRequestedAudience()); err != nil {
+	audience, err := x.client.allowedTargets(r.GetRequestForm())
+	if err != nil {
 		return err
 	}
 	x.Session = Session{
-		Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience(),
+		Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: audience,
 		Account: v.claims.Subject, Subject: g.subject(x.client, v.claims.Subject, ""),
 	}
 	if v.claims.ID != "" {

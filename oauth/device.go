@@ -81,8 +81,8 @@ func (p *Provider) serveDeviceAuth(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	audience := fosite.GetAudiences(r.PostForm)
-	if err := checkAudience(c.Audience, audience); err != nil {
+	audience, err := c.allowedTargets(r.PostForm)
+	if err != nil {
 		return err
 	}
 	device, user, err := p.beginDevice(r.Context(), &Session{Client: c.ID, Type: grantDevice, Scopes: scopes, Audience: audience})
@@ -140,7 +140,7 @@ func (g *deviceGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.A
 	x.Session = *s
 	x.refresh = true
 	x.redeem = &Redemption{Kind: Device, Hash: t.Hash, Now: g.o.Now()}
-	return nil
+	return x.narrow(r.GetRequestForm())
 }
 
 // poll returns a device code that was accepted.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -332,25 +331,17 @@ func (p *Provider) exchangeScopes(c *Client, subject *party, asked []string) ([]
 	return p.allowedScopes(c, asked)
 }
 
-// errNoTarget is RFC 8693's and RFC 8707's.
-var errNoTarget = &fosite.RFC6749Error{
-	ErrorField: "invalid_target", CodeField: http.StatusBadRequest,
-	DescriptionField: "The token cannot be made for one of the parameters \"resource\" or \"audience\".",
-}
-
 // exchangeTargets returns the audience of the new token: what is asked for as audience
 // or resource, and else that of the subject token.
 func exchangeTargets(c *Client, subject *party, form url.Values) ([]string, error) {
-	for _, resource := range form["resource"] {
-		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || u.Fragment != "" {
-			return nil, errNoTarget.WithHintf("The resource %.100q is no absolute URI without fragment.", resource)
-		}
+	asked, err := targets(form)
+	if err != nil {
+		return nil, err
 	}
-	targets := append(fosite.GetAudiences(form), form["resource"]...)
-	if len(targets) == 0 {
+	if len(asked) == 0 {
 		return subject.Audience, nil
 	}
-	for _, t := range targets {
+	for _, t := range asked {
 		covers := func(s string) bool { return audienceCovers(s, t) }
 		if len(subject.Audience) > 0 && !slices.ContainsFunc(subject.Audience, covers) {
 			return nil, errNoTarget.WithHintf("The subject token is not for %.100q.", t)
@@ -359,7 +350,7 @@ func exchangeTargets(c *Client, subject *party, form url.Values) ([]string, erro
 			return nil, errNoTarget.WithHintf("The client may not ask for %.100q.", t)
 		}
 	}
-	return targets, nil
+	return asked, nil
 }
 
 // exchanged is what the new token says: that of the subject token, as its new client

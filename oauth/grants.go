@@ -41,7 +41,7 @@ func (g *codeGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acc
 	x.Session = *s
 	x.refresh = true
 	x.redeem = &Redemption{Kind: Code, Hash: t.Hash, Now: g.o.Now()}
-	return nil
+	return x.narrow(form)
 }
 
 var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
@@ -124,7 +124,7 @@ func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	if len(asked) > 0 {
 		x.scopes = asked
 	}
-	return nil
+	return x.narrow(r.GetRequestForm())
 }
 
 // A credentialsGrant gives a client tokens of its own (RFC 6749, section 4.4).
@@ -143,10 +143,11 @@ func (g *credentialsGrant) HandleTokenEndpointRequest(ctx context.Context, r fos
 	if err != nil {
 		return err
 	}
-	if err := checkAudience(x.client.Audience, r.GetRequestedAudience()); err != nil {
+	audience, err := x.client.allowedTargets(r.GetRequestForm())
+	if err != nil {
 		return err
 	}
-	x.Session = Session{Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: r.GetRequestedAudience()}
+	x.Session = Session{Client: x.client.ID, Type: g.grant, Scopes: scopes, Audience: audience}
 	return nil
 }
 

@@ -70,6 +70,9 @@ func (p *Provider) issueAccess(ctx context.Context, x *exchange, out *issued) er
 	if x.scopes != nil {
 		s.Scopes = x.scopes
 	}
+	if x.audience != nil {
+		s.Audience = x.audience
+	}
 	out.expiresIn = p.lifespan(x.client, x.grant, Access)
 	if left := x.until.Sub(p.o.Now()); !x.until.IsZero() && (out.expiresIn == 0 || left < out.expiresIn) {
 		out.expiresIn = left
