@@ -227,14 +227,6 @@ func (p *Provider) vouchedParty(ctx context.Context, token string) (*party, erro
 	return &party{Session: s, issuer: v.claims.Issuer, expires: v.claims.Expiry.Time(), mayAct: mayActOf(v.all), vouched: true}, nil
 }
 
-// name is who the party is, for this server.
-func (who *party) name() string {
-	if who.Account != "" {
-		return who.Account
-	}
-	return who.subjectOr(who.Client)
-}
-
 // mayActOf returns the claim may_act (RFC 8693, section 4.4). One that cannot be read
 // names nobody.
 func mayActOf(claims map[string]any) map[string]any {
@@ -271,7 +263,7 @@ func (p *Provider) mayExchange(x *exchange, subject, actor *party) (map[string]a
 	own := subject.Client == c.ID
 	who := map[string]any{"sub": c.ID, "client_id": c.ID, "iss": p.issuer()}
 	if actor != nil {
-		who = map[string]any{"sub": actor.name(), "client_id": actor.Client, "iss": actor.issuer}
+		who = map[string]any{"sub": actor.about(), "client_id": actor.Client, "iss": actor.issuer}
 	}
 	named := subject.mayAct != nil && allows(subject.mayAct, who)
 	if subject.mayAct != nil && !named && (actor != nil || !own) {

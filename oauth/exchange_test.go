@@ -211,10 +211,15 @@ func TestImpersonation(t *testing.T) {
 	m := openMarket(t, ann())
 	fields := map[string]any{"grant_types": []string{exchangeType}, "response_types": []string{}}
 	for metadata, want := range map[string]int{"": 400, "null": 400, "false": 400, "true": 200} {
-		if metadata != "" {
-			fields["metadata"] = map[string]any{"token_exchange": map[string]any{"impersonation": metadata == "true"}}
+		more := fields
+		switch metadata {
+		case "":
+		case "null":
+			more = with(fields, "metadata", map[string]any{"token_exchange": nil})
+		default:
+			more = with(fields, "metadata", map[string]any{"token_exchange": map[string]any{"impersonation": metadata == "true"}})
 		}
-		c := m.client(fields)
+		c := m.client(more)
 		status, body := m.token(swap(m.access(), "access_token"), basic(c))
 		if status != want {
 			t.Errorf("%q: %d %v", metadata, status, body)

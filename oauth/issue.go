@@ -2,9 +2,7 @@ package oauth
 
 import (
 	"context"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -92,13 +90,6 @@ func (p *Provider) issueAccess(ctx context.Context, x *exchange, out *issued) er
 	return err
 }
 
-func (p *Provider) wantsJWT(c *Client) bool {
-	if c.AccessStrategy != "" {
-		return c.AccessStrategy == "jwt"
-	}
-	return p.o.Strategies.AccessToken == "jwt"
-}
-
 // issueRefresh makes a refresh token. That of a client which authenticates is bound to
 // that, and not to a key, so that the key can change (RFC 9449, section 5).
 func (p *Provider) issueRefresh(x *exchange, out *issued) error {
@@ -112,56 +103,6 @@ func (p *Provider) issueRefresh(x *exchange, out *issued) error {
 	row, err := p.newStored(Refresh, hash, &s, p.lifespan(x.client, x.grant, Refresh))
 	out.rows = append(out.rows, row)
 	return err
-}
-
-// accessJWT makes an access token of RFC 9068.
-func (p *Provider) accessJWT(ctx context.Context, c *Client, s *Session, life time.Duration) (string, error) {
-	now := p.o.Now()
-	claims := map[string]any{}
-	if len(s.AccessClaims) > 0 {
-		claims["ext"] = s.AccessClaims
-	}
-	maps.Copy(claims, map[string]any{
-		"iss": p.issuer(), "sub": s.subjectOr(c.ID), "aud": s.audienceOr(p.issuer()), "client_id": c.ID,
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(life).Unix(), "jti": newID(),
-	})
-	if s.AuthTime != 0 {
-		claims["auth_time"] = s.AuthTime
-	}
-	if s.ACR != "" {
-		claims["acr"] = s.ACR
-	}
-	if len(s.AMR) > 0 {
-		claims["amr"] = s.AMR
-	}
-	if s.Confirm != nil {
-		claims["cnf"] = s.Confirm
-	}
-	if s.Actor != nil {
-		claims["act"] = s.Actor
-	}
-	if p.o.Strategies.ScopeClaim != "list" {
-		claims["scope"] = strings.Join(s.Scopes, " ")
-	}
-	if p.o.Strategies.ScopeClaim != "string" {
-		claims["scp"] = list(s.Scopes)
-	}
-	return p.sign(ctx, accessTokenSet, c.usualAlg(), "at+jwt", claims)
-}
-
-func (s *Session) subjectOr(client string) string {
-	if s.Subject == "" {
-		return client
-	}
-	return s.Subject
-}
-
-// audienceOr returns the audience, which RFC 9068 does not let be empty.
-func (s *Session) audienceOr(issuer string) []string {
-	if len(s.Audience) == 0 {
-		return []string{issuer}
-	}
-	return s.Audience
 }
 
 // lifespan returns how long a token of a grant type lives; 0: for ever.

@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/secret"
@@ -31,6 +34,9 @@ type Options struct {
 	Subjects   Subjects
 	Register   Registration
 	Grants     GrantOptions
+
+	AccessClaims AccessClaims
+	Hooks        Hooks
 
 	Certificates Certificates
 	// Silent says that the login and consent pages answer prompt=none by themselves.
@@ -77,6 +83,7 @@ type TTL struct {
 type Strategies struct {
 	Scope       string // wildcard (the default) or exact
 	AccessToken string // opaque (the default) or jwt
+	AccessAlg   string // how JWT access tokens are signed: RS256 (the default), PS256, ES256, EdDSA
 	ScopeClaim  string // of JWT access tokens: string (RFC 9068, the default), list or both
 }
 
@@ -158,14 +165,19 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Grants.Grace < 0 || o.Grants.Grace > 5*time.Minute {
 		return o, errs.New(errs.Invalid, "oauth2.grant.refresh_token.rotation_grace_period: expected between 0 and 5m")
 	}
-	if err := o.Grants.checkUserCode(); err != nil {
-		return o, err
+	for _, err := range []error{o.Grants.checkUserCode(), o.AccessClaims.check(), o.Hooks.Token.check("token_hook"), o.Hooks.Refresh.check("refresh_token_hook")} {
+		if err != nil {
+			return o, err
+		}
 	}
 	if o.Strategies.Scope == "" {
 		o.Strategies.Scope = "wildcard"
 	}
 	if o.Strategies.AccessToken == "" {
 		o.Strategies.AccessToken = "opaque"
+	}
+	if alg := o.Strategies.AccessAlg; alg != "" && !slices.Contains(signingAlgs, jose.SignatureAlgorithm(alg)) {
+		return o, errs.New(errs.Invalid, "strategies.jwt.signing_alg: %q: expected one of %s", alg, join(signingAlgs))
 	}
 	if o.Strategies.ScopeClaim == "" {
 		o.Strategies.ScopeClaim = "string"

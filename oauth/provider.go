@@ -24,6 +24,7 @@ type Provider struct {
 
 	proven     *provenSecrets
 	clientKeys *fetchedKeys
+	private    *http.Client // goes to private addresses, too
 }
 
 // New returns a provider that keeps its state in s.
@@ -34,7 +35,7 @@ func New(s Store, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), proven: newProvenSecrets(), clientKeys: newFetchedKeys()}
+	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), private: outbound(true)}
 	p.keys = &keyring{p: p}
 	p.fosite = p.newFosite()
 	return p, nil

@@ -32,6 +32,10 @@ type OAuthConfig struct {
 
 	Certificates ClientCertificates
 
+	Access oauth.AccessClaims
+	Mirror bool // not Access.NoMirror
+	Hooks  oauth.Hooks
+
 	// DisallowPrivate keeps what clients name away from private addresses.
 	DisallowPrivate bool
 }
@@ -85,6 +89,34 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Strategies.AccessToken }, oneOf("opaque", "jwt")},
 	{"oauth.strategies.jwt.scope_claim", "", "string", "how JWT access tokens list scopes: string (scope), list (scp) or both",
 		func(c *Config) any { return &c.OAuth.Strategies.ScopeClaim }, oneOf("string", "list", "both")},
+	{"oauth.strategies.jwt.signing_alg", "", "RS256", "how JWT access tokens are signed: RS256, PS256, ES256 or EdDSA",
+		func(c *Config) any { return &c.OAuth.Strategies.AccessAlg }, oneOf("RS256", "PS256", "ES256", "EdDSA")},
+	{"oauth.oauth2.allowed_top_level_claims", "", "", "claims of the consent that stand beside ext in JWT access tokens, with commas between",
+		func(c *Config) any { return &c.OAuth.Access.TopLevel }, nil},
+	{"oauth.oauth2.mirror_top_level_claims", "", "true", "whether those claims stand in ext, too",
+		func(c *Config) any { return &c.OAuth.Mirror }, nil},
+	{"oauth.oauth2.exclude_not_before_claim", "", "false", "make JWT access tokens without nbf",
+		func(c *Config) any { return &c.OAuth.Access.NoNBF }, nil},
+	{"oauth.oauth2.token_hook.url", "", "", "the server that is asked before tokens are made, and may change their claims or refuse them; empty: none",
+		func(c *Config) any { return &c.OAuth.Hooks.Token.URL }, isURLOrEmpty},
+	{"oauth.oauth2.token_hook.auth.type", "", "api_key", "how it knows who asks: api_key",
+		func(c *Config) any { return &c.OAuth.Hooks.Token.Auth.Type }, oneOf("api_key")},
+	{"oauth.oauth2.token_hook.auth.config.in", "", "header", "where the key is: header or cookie",
+		func(c *Config) any { return &c.OAuth.Hooks.Token.Auth.In }, oneOf("header", "cookie")},
+	{"oauth.oauth2.token_hook.auth.config.name", "", "", "the name of that header or cookie; empty: there is no key",
+		func(c *Config) any { return &c.OAuth.Hooks.Token.Auth.Name }, nil},
+	{"oauth.oauth2.token_hook.auth.config.value", "", "", "the key",
+		func(c *Config) any { return &c.OAuth.Hooks.Token.Auth.Value }, nil},
+	{"oauth.oauth2.refresh_token_hook.url", "", "", "the same for refresh tokens only; asked before the other one",
+		func(c *Config) any { return &c.OAuth.Hooks.Refresh.URL }, isURLOrEmpty},
+	{"oauth.oauth2.refresh_token_hook.auth.type", "", "api_key", "how it knows who asks: api_key",
+		func(c *Config) any { return &c.OAuth.Hooks.Refresh.Auth.Type }, oneOf("api_key")},
+	{"oauth.oauth2.refresh_token_hook.auth.config.in", "", "header", "where the key is: header or cookie",
+		func(c *Config) any { return &c.OAuth.Hooks.Refresh.Auth.In }, oneOf("header", "cookie")},
+	{"oauth.oauth2.refresh_token_hook.auth.config.name", "", "", "the name of that header or cookie; empty: there is no key",
+		func(c *Config) any { return &c.OAuth.Hooks.Refresh.Auth.Name }, nil},
+	{"oauth.oauth2.refresh_token_hook.auth.config.value", "", "", "the key",
+		func(c *Config) any { return &c.OAuth.Hooks.Refresh.Auth.Value }, nil},
 	{"oauth.oidc.subject_identifiers.supported_types", "", "public", "how clients may know people: public, pairwise, or both with a comma between",
 		func(c *Config) any { return &c.OAuth.Subjects.Types }, nil},
 	{"oauth.oidc.subject_identifiers.pairwise.salt", "", "", "what pairwise identifiers are made with: expected if there are any, and never to change",
@@ -121,6 +153,8 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.DisallowPrivate }, nil},
 	{"oauth.oauth2.dpop.nonce", "", "false", "require proofs of RFC 9449 to have a nonce of this server, so that none can be made in advance",
 		func(c *Config) any { return &c.OAuth.Grants.DPoPNonce }, nil},
+	{"oauth.clients.http.private_ip_exception_urls", "", "", "the URLs of hooks that may be at private addresses all the same, with commas between",
+		func(c *Config) any { return &c.OAuth.Hooks.Private }, nil},
 	{"oauth.client_certificates.header", "", "", "the header in which a proxy that ends TLS passes on the certificate of a client, as RFC 9440 has it or in PEM, and which it removes where there is none; empty: no proxy does",
 		func(c *Config) any { return &c.OAuth.Certificates.Header }, nil},
 	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
@@ -247,13 +281,14 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	c := s.config.OAuth
 	o := oauth.Options{
 		Issuer: issuer, Secrets: s.core.secrets, Dev: s.config.Dev, URLs: c.URLs, TTL: c.TTL,
-		Strategies: c.Strategies, Subjects: c.Subjects, Register: c.Register, Grants: c.Grants, Log: s.log,
+		Strategies: c.Strategies, Subjects: c.Subjects, Register: c.Register, Grants: c.Grants, AccessClaims: c.Access, Hooks: c.Hooks, Log: s.log,
 	}
 	if o.Certificates, err = c.Certificates.read(); err != nil {
 		return err
 	}
 	o.Register.Enabled = o.Register.Enabled || s.config.Dev
 	o.Private = !c.DisallowPrivate || s.config.Dev
+	o.AccessClaims.NoMirror = !c.Mirror
 	if n.people != nil {
 		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
