@@ -192,7 +192,7 @@ func (s *instance) cardea(t testing.TB, args ...string) result {
 }
 
 func (s *instance) env() []string {
-	return []string{"CARDEA_READ_REMOTE=" + s.Read, "CARDEA_WRITE_REMOTE=" + s.Write}
+	return []string{"CARDEA_READ_REMOTE=" + s.Read, "CARDEA_WRITE_REMOTE=" + s.Write, "CARDEA_PUBLIC_REMOTE=" + s.address("public")}
 }
 
 // runIn runs the program with a standard input and additions to the environment.

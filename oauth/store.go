@@ -78,13 +78,12 @@ type Hash [32]byte
 type Kind string
 
 const (
-	Code     Kind = "code"
-	Access   Kind = "access"
-	Refresh  Kind = "refresh"
-	Device   Kind = "device" // by device code; Alias is the hash of the user code
-	Pushed   Kind = "par"    // the request_uri of RFC 9126
-	UsedID   Kind = "jti"    // an identifier that may be used once; its existence is the use
-	Registry Kind = "dcr"    // a registration access token, RFC 7592
+	Code    Kind = "code"
+	Access  Kind = "access"
+	Refresh Kind = "refresh"
+	Device  Kind = "device" // by device code; Alias is the hash of the user code
+	Pushed  Kind = "par"    // the request_uri of RFC 9126
+	UsedID  Kind = "jti"    // an identifier that may be used once; its existence is the use
 )
 
 // A Token is a secret that was handed out.

@@ -117,7 +117,7 @@ func TestKeysCommands(t *testing.T) {
 	if n := count(); n != 4 {
 		t.Fatalf("%d keys at first", n)
 	}
-	if out := ok(t, "keys", "rotate", set); !strings.HasPrefix(out, "4 new keys for ES256, EdDSA, PS256, RS256") || count() != 8 {
+	if out := ok(t, "keys", "rotate", set); !strings.HasPrefix(out, "4 new keys, for ES256, EdDSA, PS256, RS256") || count() != 8 {
 		t.Errorf("rotated: %q, and now %d keys", out, count())
 	}
 	ok(t, "keys", "rotate", set, "--alg", "ES256")

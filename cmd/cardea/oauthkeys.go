@@ -346,7 +346,14 @@ func (a *app) rotateKeys(cmd *cobra.Command, set string, algs []string) error {
 		}
 		made = append(made, got.Keys...)
 	}
-	return a.print(map[string]any{"keys": made}, "%d new keys for %s: they sign in a minute, and the old ones go on verifying\n", len(made), strings.Join(chosen, ", "))
+	return a.print(map[string]any{"keys": made}, "%d new %s, for %s: signing begins in a minute, and the old ones go on verifying\n", len(made), plural(len(made), "key"), strings.Join(chosen, ", "))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }
 
 func (a *app) resealCommand() *cobra.Command {
