@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -33,6 +34,11 @@ func subject(session *Session, i *Identity) Subject {
 		who.Methods = append(who.Methods, m.Method)
 	}
 	return who
+}
+
+// EndSession ends the session with an id, if there is one.
+func (s *Service) EndSession(ctx context.Context, id string) error {
+	return s.store.Write(ctx, RevokeSessions{IDs: []string{id}})
 }
 
 // LoginURL is where a browser goes to log in, and to come back to a URL of this

@@ -292,6 +292,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	if n.people != nil {
 		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
+		o.LoggedOut = n.loggedOut
 	}
 	n.claims = claimMaker{c.Claims, c.Scopes, c.Groups}
 	if n.claims.claims == nil {

@@ -25,6 +25,7 @@ func ownPages(urls oauth.URLs, base string) oauth.URLs {
 		own string
 	}{
 		{&urls.Login, loginPage}, {&urls.Registration, loginPage}, {&urls.Consent, consentPage},
+		{&urls.Logout, logoutPage}, {&urls.PostLogout, loggedOutPage},
 	} {
 		if *page.at == "" {
 			*page.at = base + page.own
@@ -42,6 +43,7 @@ func (c *core) pageRoutes(rs *routes) {
 	rs.open("GET "+loginPage, c.failPage, n.loginPage)
 	rs.open("GET "+consentPage, c.failPage, n.consentPage)
 	rs.open("POST "+consentPage, c.failPage, n.answerConsent)
+	c.logoutRoutes(rs)
 }
 
 func (c *core) failPage(w http.ResponseWriter, r *http.Request, err error) {
