@@ -27,6 +27,7 @@ type options struct {
 	writes      int // a second, beside checks with a token
 	mix         bench.Mix
 	out         string
+	save        string // folder for the ratios
 	note        string
 	folder      string // of built executables
 	build       bool
@@ -47,6 +48,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Float64Var(&o.mix.Skew, "skew", 0, "exponent of the Zipf law for documents and users, above 1; 0 is even")
 	flags.Float64Var(&o.mix.Granted, "granted", 0.5, "share of the questions, 0 to 1, that are about somebody the document is shared with")
 	flags.StringVar(&o.out, "out", "", "file for the report as JSON")
+	flags.StringVar(&o.save, "save", "", "folder for the ratios to Cardea as a result of the bench, peers.json and peers.svg")
 	flags.StringVar(&o.note, "note", "client, server and database share them", "what to say about the machine")
 	flags.StringVar(&o.folder, "bin", "", "folder for built executables (default: cardea-peers in the user's cache)")
 	flags.BoolVar(&o.build, "build", true, "build peers that are not in --bin")
@@ -147,6 +149,11 @@ func peers(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	}
 	if o.out != "" {
 		if err := report.save(o.out); err != nil {
+			return err
+		}
+	}
+	if o.save != "" {
+		if err := report.result().Save(o.save); err != nil {
 			return err
 		}
 	}

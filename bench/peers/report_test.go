@@ -78,3 +78,16 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestResult: the ratios have the bars of their modes.
+func TestResult(t *testing.T) {
+	r := sample()
+	r.compare()
+	got := r.result()
+	if err := got.Save(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Rows) != 3 || got.Rows[2].What != "minimize_latency: other" || got.Rows[2].Measured != 200 || !*got.Rows[2].Met || got.Rows[2].Bar.AtLeast != 100 {
+		t.Errorf("%+v", got.Rows)
+	}
+}
