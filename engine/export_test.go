@@ -73,3 +73,10 @@ func (e *Engine) Past() (states int, bytes int64) {
 	defer e.mu.Unlock()
 	return len(e.mu.past), e.mu.held
 }
+
+// Waiting returns how many wait for the next round of the follower.
+func (e *Engine) Waiting() int {
+	e.follower.mu.Lock()
+	defer e.follower.mu.Unlock()
+	return e.follower.mu.next.waiters
+}

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,5 +78,57 @@ func TestTokenNeedsOneTail(t *testing.T) {
 	}
 	if got := e.Stats().StoreRounds - before.StoreRounds; got != 1 {
 		t.Errorf("two checks with the token took %d round trips: expected 1", got)
+	}
+}
+
+// A gated store lets a read of the tail begin, and end when the test says so.
+type gated struct {
+	engine.Store
+	began, goOn chan struct{}
+}
+
+func (g *gated) Tail(ctx context.Context, from engine.Revision, yield func(engine.Change) error) (engine.Revision, error) {
+	g.began <- struct{}{}
+	<-g.goOn
+	return g.Store.Tail(ctx, from, yield)
+}
+
+// TestConcurrentCallersShareARound: whoever asks for full consistency while a read of
+// the tail is under way is not served by that one, and all of them by the next.
+func TestConcurrentCallersShareARound(t *testing.T) {
+	s := newStore(t)
+	if _, _, err := newEngine(t, s, engine.Options{}).ApplyModel(t.Context(), docs, engine.ApplyModel{}); err != nil {
+		t.Fatal(err)
+	}
+	g := &gated{s, make(chan struct{}), make(chan struct{})}
+	e, err := engine.New(t.Context(), g, engine.Options{Poll: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest := engine.Consistency{Mode: engine.FullyConsistent}
+	question := parse(t, "Doc:1#view@User:ann")
+	var first, others sync.WaitGroup
+	ask := func() {
+		if _, err := e.Check(t.Context(), question, latest); err != nil {
+			t.Error(err)
+		}
+	}
+	first.Go(ask)
+	<-g.began
+	const callers = 50
+	for range callers {
+		others.Go(ask)
+	}
+	eventually(t, "the callers", func() bool { return e.Waiting() == callers })
+	g.goOn <- struct{}{}
+	first.Wait()
+	<-g.began
+	g.goOn <- struct{}{}
+	others.Wait()
+	if got := e.Stats().Rounds; got != 2 {
+		t.Errorf("%d reads of the tail for 1 and %d callers, want 2", got, callers)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
 	}
 }

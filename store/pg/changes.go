@@ -88,7 +88,7 @@ func (s *Store) changes(ctx context.Context, low, high position, yield func(engi
 
 // queueModels reads the models that became active between two positions.
 func (s *Store) queueModels(b *pgx.Batch, out *[]engine.ModelVersion, low, high position) {
-	for i := range s.db.server.newer("created", 1) {
+	for i := range s.db.server.newer("created", 1, len(low.marks())) {
 		st := &statement{}
 		st.sql("SELECT number::text AS digits, revision, ", micros, ", source FROM model WHERE network = ", st.arg(s.network))
 		st.sql(" AND ", s.newer(st, "created", low, i), " AND ", s.db.server.seen("created", st.arg(high.arg())), " ORDER BY number")
@@ -99,8 +99,9 @@ func (s *Store) queueModels(b *pgx.Batch, out *[]engine.ModelVersion, low, high 
 // newer is the condition i of server.newer with its marks as arguments of st.
 func (s *Store) newer(st *statement, column string, low position, i int) string {
 	first := len(st.args) + 1
-	st.args = append(st.args, low.marks()...)
-	return s.db.server.newer(column, first)[i]
+	marks := low.marks()
+	st.args = append(st.args, marks...)
+	return s.db.server.newer(column, first, len(marks))[i]
 }
 
 // A logPart is one of the pieces of the log that an index finds: what went, or
@@ -122,7 +123,7 @@ type logPart struct {
 func (s *Store) logParts(low, high position) []*logPart {
 	var parts []*logPart
 	for _, p := range []logPart{{op: engine.Delete, column: "removed"}, {op: engine.Insert, column: "created"}} {
-		for i := range s.db.server.newer(p.column, 1) {
+		for i := range s.db.server.newer(p.column, 1, len(low.marks())) {
 			parts = append(parts, &logPart{s: s, op: p.op, column: p.column, condition: i, low: low, high: high})
 		}
 	}

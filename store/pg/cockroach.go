@@ -75,7 +75,7 @@ func (*cockroach) seen(column, param string) string { return column + " <= " + p
 
 func (*cockroach) older(column, param string) string { return column + " <= " + param + "::DECIMAL" }
 
-func (*cockroach) newer(column string, first int) []string {
+func (*cockroach) newer(column string, first, _ int) []string {
 	return []string{column + " > " + placeholder(first) + "::DECIMAL"}
 }
 

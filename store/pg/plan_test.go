@@ -199,10 +199,12 @@ var newest = []string{"tuple_by_created(network)", "tuple_by_removed(network)", 
 func checkTexts(t *testing.T, s *Store) {
 	start := []string{"network_pkey(id", "purged_pkey(network removed"}
 	texts := &s.db.sql
-	checkPlan(t, s, "start of the history", texts.kept, nil, false, start...)
+	for i := range maxMarks {
+		checkPlan(t, s, "start of the history", texts.kept[i], nil, false, start...)
+		checkPlan(t, s, "tail", texts.tail[i], nil, true, append(newest, append(start, byCreated, byRemoved, "model_pkey(network", "model_by_created(network created")...)...)
+	}
 	checkPlan(t, s, "newest", texts.newest, nil, false, newest...)
 	checkPlan(t, s, "rows of another server", texts.strange, nil, false, byCreated, byRemoved, "model_by_created(network created", "model_pkey(network")
-	checkPlan(t, s, "tail", texts.tail, nil, true, append(newest, append(start, byCreated, byRemoved, "model_pkey(network", "model_by_created(network created")...)...)
 	checkPlan(t, s, "sets", texts.sets, nil, false, pkey+" namespace object relation", "tuple_of_sets(network namespace object relation subject_relation",
 		bySubject+" namespace object relation")
 	checkPlan(t, s, "whole sets", texts.whole, nil, false, pkey+" namespace object relation")

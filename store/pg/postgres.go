@@ -51,13 +51,13 @@ func (p snapshot) arg() string {
 }
 
 // marks are the first transaction that nothing is known of, and those below it
-// that were still running.
+// that were still running, if there are any: mostly there are none, and to look for
+// none costs as much as for some.
 func (p snapshot) marks() []any {
-	xip := p.xip
-	if xip == nil {
-		xip = []uint64{}
+	if len(p.xip) == 0 {
+		return []any{p.xmax}
 	}
-	return []any{p.xmax, xip}
+	return []any{p.xmax, p.xip}
 }
 
 func (postgres) parse(rev engine.Revision) (position, error) {
@@ -160,7 +160,10 @@ func (postgres) seen(column, param string) string {
 	return "pg_visible_in_snapshot(" + column + ", " + param + "::pg_snapshot)"
 }
 
-func (postgres) newer(column string, first int) []string {
+func (postgres) newer(column string, first, marks int) []string {
+	if marks == 1 {
+		return []string{column + " >= " + placeholder(first) + "::xid8"}
+	}
 	return []string{
 		column + " >= " + placeholder(first) + "::xid8 AND " + placeholder(first+1) + "::xid8[] IS NOT NULL",
 		column + " = ANY(" + placeholder(first+1) + "::xid8[]) AND " + column + " < " + placeholder(first) + "::xid8",

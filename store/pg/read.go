@@ -84,10 +84,11 @@ func errExpired() error {
 func (s *Store) readAt(ctx context.Context, doing string, build func(*pgx.Batch), at ...position) error {
 	return s.catchUp(ctx, func() error {
 		var oldest, expired, newest string
+		marks := at[0].marks()
 		err := s.db.read(ctx, doing, func(b *pgx.Batch) {
 			b.Queue(s.db.sql.newest, s.db.server.newestArgs(s.network)...).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
 			build(b)
-			b.Queue(s.db.sql.kept, append([]any{s.network}, at[0].marks()...)...).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest, &expired) })
+			b.Queue(s.db.sql.kept[len(marks)-1], append([]any{s.network}, marks...)...).QueryRow(func(row pgx.Row) error { return row.Scan(&oldest, &expired) })
 		})
 		if err != nil {
 			return err

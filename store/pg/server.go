@@ -24,7 +24,7 @@ type position interface {
 	// arg is the parameter of server.seen.
 	arg() string
 
-	// marks are the parameters of server.newer.
+	// marks are the parameters of server.newer: one or two, as the state has it.
 	marks() []any
 }
 
@@ -79,9 +79,9 @@ type server interface {
 	seen(column, param string) string
 
 	// newer lists conditions of which each finds by index some of the
-	// transactions in column that are not visible at a position, whose marks are
-	// the parameters from first on. Together they find all.
-	newer(column string, first int) []string
+	// transactions in column that are not visible at a position, whose marks, so
+	// many, are the parameters from first on. Together they find all.
+	newer(column string, first, marks int) []string
 
 	// older bounds column for the sake of an index by what can be visible at param.
 	older(column, param string) string

@@ -72,10 +72,11 @@ func (n *news) each(yield func(engine.Change) error) error {
 // tail makes the round trip. The head and the changes come from one statement,
 // and so from one state of the database.
 func (s *Store) tail(ctx context.Context, from position) (n news, err error) {
-	args := append([]any{s.network, tailRows + 1, from.arg()}, from.marks()...)
+	marks := from.marks()
+	args := append([]any{s.network, tailRows + 1, from.arg()}, marks...)
 	err = s.catchUp(ctx, func() error {
 		err := s.db.read(ctx, "read the tail of the log", func(b *pgx.Batch) {
-			b.Queue(s.db.sql.tail, args...).Query(func(rows pgx.Rows) (err error) {
+			b.Queue(s.db.sql.tail[len(marks)-1], args...).Query(func(rows pgx.Rows) (err error) {
 				n, err = s.readNews(rows)
 				return err
 			})
@@ -105,9 +106,8 @@ func (s *Store) readNews(rows pgx.Rows) (n news, err error) {
 		counts[kind]++
 		switch kind {
 		case 'h':
+			n.oldest, n.expired = string(raw[2]), len(raw[3]) > 0
 			n.head, err = s.db.server.parseRaw(string(raw[1]))
-		case 'o':
-			n.oldest, n.expired = string(raw[1]), len(raw[2]) > 0
 		case 'd':
 			last = tuple(raw[1:], &last)
 			n.deleted = append(n.deleted, last)

@@ -9,19 +9,24 @@ import (
 type texts struct {
 	server server
 
-	newest, kept string
-	strange      string // for belongs
-	tail         string
-	sets, whole  string
+	newest      string
+	strange     string           // for belongs
+	kept, tail  [maxMarks]string // by the number of marks, less one
+	sets, whole string
 
 	horizon, declare, forget, trim, requests string // of Purge
 }
 
+// maxMarks is how many marks a position has at most.
+const maxMarks = 2
+
 func newTexts(on server) texts {
 	t := texts{server: on}
 	t.newest = "SELECT " + on.head("$1")
-	t.kept = "SELECT " + t.keptText(2)
-	t.tail = t.tailText()
+	for i := range maxMarks {
+		t.kept[i] = "SELECT (SELECT oldest FROM network WHERE id = $1)::text, " + t.lacksText(2, i+1)
+		t.tail[i] = t.tailText(i + 1)
+	}
 	t.sets = t.setsText()
 	t.whole = t.wholeText()
 	ahead := func(table, column string) string {
@@ -38,16 +43,16 @@ func newTexts(on server) texts {
 	return t
 }
 
-// keptText is the start of the history and whether it begins behind a position all
-// the same, because that does not show all whose removals were purged.
+// lacksText is whether the history begins behind a position wherever it starts,
+// because that does not show all whose removals were purged.
 //
 //	$1 network, from first on the marks of the position
-func (t *texts) keptText(first int) string {
+func (t *texts) lacksText(first, marks int) string {
 	var lacks []string
-	for _, newer := range t.server.newer("removed", first) {
+	for _, newer := range t.server.newer("removed", first, marks) {
 		lacks = append(lacks, "EXISTS (SELECT 1 FROM purged WHERE network = $1 AND "+newer+")")
 	}
-	return "(SELECT oldest FROM network WHERE id = $1)::text, CASE WHEN " + strings.Join(lacks, " OR ") + " THEN 'expired' ELSE '' END"
+	return "CASE WHEN " + strings.Join(lacks, " OR ") + " THEN 'expired' ELSE '' END"
 }
 
 // visible is whether a row of tuple is there at param.
@@ -104,23 +109,21 @@ func casts(first, last int) string {
 	return strings.Join(terms, " AND ")
 }
 
-// tailText reads the head and what is new there: first what went, then what came,
-// then models. What came and went in between does not show.
+// tailText reads the head with the start of the history, and what is new there: first
+// what went, then what came, then models. What came and went in between does not show.
 //
 //	$1 network, $2 the limit of each part, $3 the old revision, $4 on its marks
-func (t *texts) tailText() string {
-	const none = ", '', '', '', '', ''"
-	parts := []string{"SELECT 'h', " + t.server.head("$1") + none + " FROM network WHERE id = $1",
-		"SELECT 'o', " + t.keptText(4) + none[4:]}
+func (t *texts) tailText(marks int) string {
+	parts := []string{"SELECT 'h', " + t.server.head("$1") + ", oldest::text, " + t.lacksText(4, marks) + ", '', '', '' FROM network WHERE id = $1"}
 	lives := t.server.lives("removed")
-	for _, newer := range t.server.newer("removed", 4) {
+	for _, newer := range t.server.newer("removed", 4, marks) {
 		parts = append(parts, "(SELECT 'd', "+list+" FROM tuple WHERE network = $1 AND removed < "+t.server.living()+
 			" AND "+newer+" AND "+t.server.seen("created", "$3")+" LIMIT $2)")
 	}
-	for _, newer := range t.server.newer("created", 4) {
+	for _, newer := range t.server.newer("created", 4, marks) {
 		parts = append(parts, "(SELECT 'i', "+list+" FROM tuple WHERE network = $1 AND "+lives+" AND "+newer+" LIMIT $2)")
 	}
-	for _, newer := range t.server.newer("created", 4) {
+	for _, newer := range t.server.newer("created", 4, marks) {
 		parts = append(parts, "(SELECT 'm', number::text AS digits, revision, "+micros+", source, '', '' FROM model WHERE network = $1 AND "+newer+" ORDER BY number LIMIT $2)")
 	}
 	return strings.Join(parts, "\nUNION ALL ")
