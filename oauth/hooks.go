@@ -151,7 +151,11 @@ func (x *exchange) hookRequest(payload map[string][]string) hookRequest {
 	if x.scopes != nil {
 		scopes = x.scopes
 	}
-	return hookRequest{Client: x.client.ID, Scopes: list(scopes), Audience: list(x.Audience), Grants: []string{x.grant}, Payload: payload}
+	audience := x.Audience
+	if x.audience != nil {
+		audience = x.audience
+	}
+	return hookRequest{Client: x.client.ID, Scopes: list(scopes), Audience: list(audience), Grants: []string{x.grant}, Payload: payload}
 }
 
 // hookSession is what tokens are to say, in Hydra's words.

@@ -342,7 +342,10 @@ func fallback(w http.ResponseWriter, r *http.Request) error {
 	body := struct{ Title, Text, Error, Description string }{
 		"No page for this", "This server has no page named " + page + ": the setting oauth.urls." + page + " can name one.", "", "",
 	}
-	if page == "error" {
+	switch page {
+	case "device.success":
+		body.Title, body.Text = "The device is connected", "You can close this page, and go on at the device."
+	case "error":
 		body.Title, body.Text = "The request could not be completed", "Go back to the application, and try again."
 		body.Error, body.Description = q.Get("error"), q.Get("error_description")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
