@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cardea-iam/cardea/oauth"
@@ -15,6 +16,8 @@ import (
 // A hook is a server that is asked before tokens are made.
 type hook struct {
 	*httptest.Server
+
+	mu     sync.Mutex
 	asked  []map[string]any
 	header http.Header
 	answer func(http.ResponseWriter)
@@ -27,11 +30,21 @@ func openHook(t *testing.T) *hook {
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Method != "POST" {
 			t.Errorf("the hook is asked by %s: %v", r.Method, err)
 		}
+		h.mu.Lock()
 		h.asked, h.header = append(h.asked, body), r.Header
-		h.answer(w)
+		answer := h.answer
+		h.mu.Unlock()
+		answer(w)
 	}))
 	t.Cleanup(h.Close)
 	return h
+}
+
+// says changes what the hook answers.
+func (h *hook) says(answer func(http.ResponseWriter)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer = answer
 }
 
 func says(status int, body string) func(http.ResponseWriter) {
@@ -72,7 +85,7 @@ func TestTokenHook(t *testing.T) {
 		t.Errorf("204: the token is %v", in)
 	}
 
-	h.answer = says(200, `{"session":{"access_token":{"tier":"lead"},"id_token":{"team":"b","sub":"eve"}}}`)
+	h.says(says(200, `{"session":{"access_token":{"tier":"lead"},"id_token":{"team":"b","sub":"eve"}}}`))
 	status, second := w.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {text(first, "refresh_token")}}, basic(c))
 	if status != 200 {
 		t.Fatalf("got %d %v", status, second)
@@ -84,7 +97,7 @@ func TestTokenHook(t *testing.T) {
 		t.Errorf("the ID token is %v", id)
 	}
 	// What it said once stays.
-	h.answer = says(204, "")
+	h.says(says(204, ""))
 	_, third := w.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {text(second, "refresh_token")}}, basic(c))
 	if in := w.introspect(text(third, "access_token"), nil); encoded(t, in["ext"]) != `{"tier":"lead"}` {
 		t.Errorf("the next token is %v", in)
@@ -115,14 +128,14 @@ func TestTokenHookFails(t *testing.T) {
 		{"hangs up", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, 503, "temporarily_unavailable"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h.answer = tt.answer
+			h.says(tt.answer)
 			status, body := w.token(codeExchange(code), basic(c))
 			if status != tt.status || body["error"] != tt.want || strings.Contains(encoded(t, body), h.URL) {
 				t.Errorf("got %d %v", status, body)
 			}
 		})
 	}
-	h.answer = says(204, "")
+	h.says(says(204, ""))
 	if status, body := w.token(codeExchange(code), basic(c)); status != 200 {
 		t.Errorf("the code gives %d %v", status, body)
 	}
@@ -139,7 +152,7 @@ func TestRefreshHook(t *testing.T) {
 	if len(h.asked) != 0 {
 		t.Fatal("the hook is asked for a code")
 	}
-	h.answer = says(200, `{"session":{"access_token":{"tier":"lead"}}}`)
+	h.says(says(200, `{"session":{"access_token":{"tier":"lead"}}}`))
 	_, next := w.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {text(first, "refresh_token")}}, basic(c))
 	if in := w.introspect(text(next, "access_token"), nil); encoded(t, in["ext"]) != `{"tier":"lead"}` {
 		t.Errorf("the token is %v", in)

@@ -211,7 +211,7 @@ func (w *world) verify(token string) (header, claims map[string]any) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA})
 	if err != nil {
 		w.t.Fatalf("%q: %v", token, err)
 	}
