@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -72,7 +74,7 @@ func (p *Provider) accessJWT(ctx context.Context, c *Client, s *Session, life ti
 	if p.o.Strategies.ScopeClaim != "string" {
 		claims["scp"] = list(s.Scopes)
 	}
-	return p.sign(ctx, accessTokenSet, p.o.Strategies.AccessAlg, "at+jwt", claims)
+	return p.sign(ctx, accessTokenSet, p.accessAlg(c), "at+jwt", claims)
 }
 
 // extraClaims returns what the session of a consent adds to an access token.
@@ -116,4 +118,13 @@ func (s *Session) audienceOr(issuer string) []string {
 		return []string{issuer}
 	}
 	return s.Audience
+}
+
+// accessAlg is how access tokens are signed: as is set, if the profile of the client
+// has that.
+func (p *Provider) accessAlg(c *Client) string {
+	if alg := p.o.Strategies.AccessAlg; slices.Contains(c.rules().algs, jose.SignatureAlgorithm(alg)) {
+		return alg
+	}
+	return c.usualAlg()
 }

@@ -164,7 +164,7 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, err := p.authorization(r.Context(), form)
 	if err == nil {
-		err = a.client.checkSource(from)
+		err = a.checkSource(from)
 	}
 	if err != nil {
 		return p.refuse(w, r, a, err)
@@ -352,7 +352,7 @@ func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *S
 	if types.Has("code") {
 		var hash Hash
 		code, hash = newToken(codePrefix)
-		row, err := p.newStored(Code, hash, s, p.o.TTL.Code)
+		row, err := p.newStored(Code, hash, s, lifeFor(p.o.TTL.Code, a.client.rules().code))
 		if err != nil {
 			return nil, err
 		}

@@ -94,7 +94,8 @@ func (p *Provider) owned(ctx context.Context, kind Kind, token string, c *Client
 var errGrant = fosite.ErrInvalidGrant.WithHint("It is not known, has expired, was revoked, or belongs to another client.")
 
 // A refreshGrant exchanges a refresh token for new tokens (RFC 6749, section 6). The
-// old one is used up, and the access tokens of the grant go.
+// old one is used up, and the access tokens of the grant go. With a profile whose tokens
+// are bound to a key anyway, it is good until it expires.
 type refreshGrant struct{ grantHandler }
 
 // HandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
@@ -113,7 +114,11 @@ func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	}
 	x.Session = *s
 	x.refresh = true
-	x.redeem = &Redemption{Kind: Refresh, Hash: t.Hash, Now: g.o.Now(), Grace: g.o.Grants.Grace, Replace: []Kind{Access}}
+	if x.client.rules().fixed {
+		x.refresh = false
+	} else {
+		x.redeem = &Redemption{Kind: Refresh, Hash: t.Hash, Now: g.o.Now(), Grace: g.o.Grants.Grace, Replace: []Kind{Access}}
+	}
 	// A narrower scope is that of the new access token; the refresh token keeps all.
 	asked := r.GetRequestedScopes()
 	for _, scope := range asked {

@@ -46,17 +46,19 @@ func (p *Provider) servePushed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.authorization(r.Context(), form); err != nil {
-		return err
+	a, err := p.authorization(r.Context(), form)
+	if err == nil {
+		err = a.checkSource(from)
 	}
-	if err := c.checkSource(from); err != nil {
-		return err
-	}
-	uri, err := p.storePushed(r.Context(), c, form, from)
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": int64(p.o.TTL.Pushed / time.Second)})
+	life := lifeFor(p.o.TTL.Pushed, c.rules().request)
+	uri, err := p.storePushed(r.Context(), c, form, from, life)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": int64(life / time.Second)})
 }
 
 // pushed returns the parameters of a request that a client pushes, without those that
@@ -100,7 +102,7 @@ func (p *Provider) bindPushed(w http.ResponseWriter, r *http.Request, c *Client,
 	return p.useProof(r.Context(), c, f)
 }
 
-func (p *Provider) storePushed(ctx context.Context, c *Client, form url.Values, from source) (string, error) {
+func (p *Provider) storePushed(ctx context.Context, c *Client, form url.Values, from source, life time.Duration) (string, error) {
 	uri, hash := newToken(pushedPrefix)
 	now := p.o.Now()
 	data, err := p.seal(sealPushed, string(hash[:]), pushedRequest{from, form.Encode()})
@@ -108,7 +110,7 @@ func (p *Provider) storePushed(ctx context.Context, c *Client, form url.Values, 
 		return "", err
 	}
 	return uri, p.store.PutTokens(ctx, Token{
-		Kind: Pushed, Hash: hash, Client: c.ID, Created: now, Expires: now.Add(p.o.TTL.Pushed), Data: data,
+		Kind: Pushed, Hash: hash, Client: c.ID, Created: now, Expires: now.Add(life), Data: data,
 	})
 }
 
@@ -170,7 +172,11 @@ func (p *Provider) resolve(ctx context.Context, query url.Values) (url.Values, s
 }
 
 // checkSource requires the way in which requests of the client must come.
-func (c *Client) checkSource(from source) error {
+func (a *authorization) checkSource(from source) error {
+	c := a.client
+	if c.rules().strict && a.form.Get("redirect_uri") == "" {
+		return fosite.ErrInvalidRequest.WithHint("The parameter \"redirect_uri\" is missing.")
+	}
 	if (c.RequirePushed || c.rules().pushed) && !from.Pushed {
 		return fosite.ErrInvalidRequest.WithHint("This client must push its requests (RFC 9126).")
 	}

@@ -3,6 +3,7 @@ package oauth
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -12,8 +13,11 @@ type rules struct {
 	pkce    bool // of all clients, rather than of public ones
 	pushed  bool // authorization requests come by RFC 9126
 	bound   bool // access tokens are bound to a key (RFC 9449) or a certificate (RFC 8705)
-	strict  bool // signed requests say for whom, from when and until when they are
+	strict  bool // requests leave nothing to be guessed: redirect_uri is there, and what is signed says for whom, from when and until when it is
+	fixed   bool // refresh tokens are not replaced when they are used
 	browser bool // tokens may pass through the address of the browser
+
+	code, request time.Duration // how long codes and pushed requests may be good; 0: as long as the setting says
 
 	methods []string                  // of authentication
 	algs    []jose.SignatureAlgorithm // of signatures, by the client and by this server
@@ -25,7 +29,8 @@ var profiles = map[string]rules{
 	Legacy:    {browser: true, methods: authMethods, algs: asymmetricAlgs},
 	// The FAPI 2.0 Security Profile, sections 5.3.2 and 5.4.
 	FAPI2: {
-		pkce: true, pushed: true, bound: true, strict: true,
+		pkce: true, pushed: true, bound: true, strict: true, fixed: true,
+		code: time.Minute, request: 10*time.Minute - time.Second,
 		methods: []string{authPrivateJWT, authTLS, authSelfTLS},
 		algs:    []jose.SignatureAlgorithm{jose.PS256, jose.ES256, jose.EdDSA},
 	},
@@ -36,6 +41,15 @@ func (c *Client) rules() rules { return profiles[c.profile()] }
 // algs are those that the client may sign with where it has registered one, or "".
 func (c *Client) algs(registered string) []jose.SignatureAlgorithm {
 	return narrow(c.rules().algs, registered)
+}
+
+// lifeFor returns a lifetime that is set, or the one that the profile allows if that is
+// less.
+func lifeFor(set, most time.Duration) time.Duration {
+	if most == 0 {
+		return set
+	}
+	return min(set, most)
 }
 
 // boundToKey reports whether access tokens of the client must be bound to a key, as they
