@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,6 +47,9 @@ type Options struct {
 	Disabled          map[CredentialType]bool    // methods that are off
 	Client            func(*http.Request) string // the caller's address; nil: of the connection
 
+	Courier CourierOptions // how messages to people go out
+
+	Log *slog.Logger     // nil: none
 	Now func() time.Time // nil: time.Now
 
 	Pages Pages // nil: there are none, and every flow needs a UI
@@ -81,6 +85,10 @@ func (o *Options) defaults() {
 	}
 	if o.LoginLimit == (Limit{}) {
 		o.LoginLimit = Limit{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Forget: time.Hour}
+	}
+	o.Courier.defaults()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

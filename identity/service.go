@@ -23,6 +23,7 @@ type Service struct {
 	strategies []Strategy // in the order of their nodes
 	hooks      map[Kind][]Hook
 	hasher     *hasher
+	posted     chan struct{} // a message was queued here
 }
 
 // New returns a service that keeps what it knows in store, and seals with keys.
@@ -33,7 +34,7 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		return nil, errs.New(errs.Invalid, "identity: %v", err)
 	}
 	o.defaults()
-	s := &Service{store: store, keys: keys, options: o, schemas: o.Schemas, hooks: map[Kind][]Hook{}}
+	s := &Service{store: store, keys: keys, options: o, schemas: o.Schemas, hooks: map[Kind][]Hook{}, posted: make(chan struct{}, 1)}
 	if len(s.schemas) == 0 {
 		schema, err := NewSchema("default", []byte(DefaultSchema))
 		if err != nil {

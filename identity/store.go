@@ -24,7 +24,7 @@ type Store interface {
 	Events
 
 	// Purge forgets flows, codes, sessions and counters that ended before t, and
-	// returns how many rows went.
+	// messages that are done and due to be forgotten, and returns how many rows went.
 	Purge(ctx context.Context, t time.Time) (int64, error)
 }
 
@@ -157,7 +157,7 @@ type Limit struct {
 // Messages is the courier's queue.
 type Messages interface {
 	// TakeMessages returns up to n messages that are due at now, and hides them from
-	// others until lease has passed.
+	// others until lease has passed; until then their DueAt says when.
 	TakeMessages(ctx context.Context, now time.Time, lease time.Duration, n int) ([]*Message, error)
 
 	// Message returns one message. NotFound: there is none.
@@ -176,12 +176,10 @@ type Message struct {
 	Channel    string
 	Recipient  string
 	Template   string // Kratos's template_type
-	Data       json.RawMessage
-	Subject    string
-	Body       string // sealed: it may hold a code
+	Data       string // what it is made from, sealed
 	SendCount  int
 	Dispatches json.RawMessage // what became of each attempt
-	DueAt      time.Time
+	DueAt      time.Time       // when it is next to be sent, or is forgotten if that is over
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
@@ -254,8 +252,17 @@ type (
 	// when a new one is sent.
 	DropCodes struct{ Flow, Purpose string }
 
-	// PutMessage queues a message, or stores what became of one.
+	// PutMessage queues a message.
 	PutMessage struct{ Message Message }
+
+	// ReturnMessage stores what became of a message that was taken, or deletes it.
+	// Lease is the DueAt that it was taken with. Conflict: that is over, and somebody
+	// else has taken it.
+	ReturnMessage struct {
+		Message Message
+		Lease   time.Time
+		Drop    bool
+	}
 
 	// Record adds to the audit log.
 	Record struct{ Event Event }
@@ -273,6 +280,7 @@ func (PutCode) op()        {}
 func (UseCode) op()        {}
 func (DropCodes) op()      {}
 func (PutMessage) op()     {}
+func (ReturnMessage) op()  {}
 func (Record) op()         {}
 func (Forgive) op()        {}
 

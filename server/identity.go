@@ -24,6 +24,10 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 	if err != nil {
 		return err
 	}
+	if o.Courier, err = s.config.courierOptions(s.log); err != nil {
+		return err
+	}
+	o.Log = s.log
 	o.Pages, o.Client, o.LoginPage = s.core.pages, s.core.origin.of, o.BaseURL+loginPage
 	for _, n := range s.core.networks {
 		people, err := s.db.People(ctx, n.name)

@@ -41,6 +41,8 @@ type IdentityConfig struct {
 	CookieName      string
 	CookieDomain    string
 	WhoamiAAL       string
+
+	Courier CourierConfig
 }
 
 // An IdentityFlow is one kind of flow.

@@ -238,6 +238,14 @@ func (s *Server) Run(ctx context.Context) error {
 			})
 		}
 	}
+	for _, n := range s.core.networks {
+		if n.people != nil {
+			g.Go(func() error {
+				n.people.Deliver(ctx)
+				return nil
+			})
+		}
+	}
 	g.Go(func() error {
 		s.purge(ctx)
 		return nil

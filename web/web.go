@@ -19,7 +19,7 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-//go:embed templates static
+//go:embed templates static mail
 var files embed.FS
 
 // Pages are the templates, parsed.

@@ -53,10 +53,10 @@ var mayImport = map[string]rule{
 		never: "net/http", tests: "store/storetest store/grants oauth internal/testdb"},
 	"store/storetest": {ours: "engine identity oauth store/grants store/people store/script internal/errs", never: "net/http database/sql"},
 
-	"web": {ours: "internal/errs", never: "net/http database/sql net/rpc os/exec os"},
+	"web": {ours: "internal/errs", theirs: "golang.org/x/text", never: "net/http database/sql net/rpc os/exec os"},
 
 	// Doors.
-	"server": {ours: "web engine identity oauth opl store internal/errs internal/limit internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
+	"server": {ours: "web engine identity oauth opl store internal/errs internal/jsonfill internal/limit internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
 		tests: "store/sqlite examples internal/golden internal/testdb"},
 	"cmd/cardea": {ours: "server engine opl store store/sqlite bench examples internal/errs internal/localdb proto/cardea/v1",
 		theirs: "github.com/spf13/cobra github.com/spf13/pflag github.com/go-jose/go-jose/v4 google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
@@ -77,6 +77,7 @@ var mayImport = map[string]rule{
 	"internal/errs":       {never: noDoors},
 	"internal/golden":     {never: noDoors},
 	"internal/secret":     {ours: "internal/errs", theirs: "golang.org/x/crypto/chacha20poly1305", never: noDoors + " os"},
+	"internal/jsonfill":   {ours: "internal/errs", never: noDoors + " os"},
 	"internal/limit":      {never: noDoors + " os"},
 	"internal/localdb":    {ours: "internal/errs", theirs: "github.com/jackc/pgx/v5"},
 	"internal/testdb":     {ours: "internal/errs internal/localdb", theirs: "github.com/jackc/pgx/v5 github.com/gofrs/flock github.com/cockroachdb/cockroach-go/v2/testserver"},

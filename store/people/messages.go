@@ -10,24 +10,37 @@ import (
 	"github.com/cardea-iam/cardea/store/script"
 )
 
-const messageColumns = "id, status, type, channel, recipient, template, data, subject, body, send_count, dispatches, due, created, updated"
+const messageColumns = "id, status, type, channel, recipient, template, data, send_count, dispatches, due, created, updated"
 
 func scanMessage(scan script.Scan) (*identity.Message, error) {
 	var m identity.Message
-	var data, dispatches string
+	var dispatches string
 	var count, due, created, updated int64
-	err := scan(&m.ID, &m.Status, &m.Type, &m.Channel, &m.Recipient, &m.Template, &data, &m.Subject, &m.Body, &count, &dispatches, &due, &created, &updated)
-	m.Data, m.Dispatches, m.SendCount = raw(data), raw(dispatches), int(count)
+	err := scan(&m.ID, &m.Status, &m.Type, &m.Channel, &m.Recipient, &m.Template, &m.Data, &count, &dispatches, &due, &created, &updated)
+	m.Dispatches, m.SendCount = raw(dispatches), int(count)
 	m.DueAt, m.CreatedAt, m.UpdatedAt = clock(due), clock(created), clock(updated)
 	return &m, err
 }
 
 func (s *Store) putMessage(sc *script.Script, m identity.Message) {
-	sc.Do(`INSERT INTO identity_message (network, `+messageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-		ON CONFLICT (network, id) DO UPDATE SET status = excluded.status, send_count = excluded.send_count,
-			dispatches = excluded.dispatches, due = excluded.due, updated = excluded.updated, body = excluded.body, data = excluded.data`,
-		s.run.Network(), m.ID, m.Status, m.Type, m.Channel, m.Recipient, m.Template, string(m.Data), m.Subject, m.Body,
+	sc.Do(`INSERT INTO identity_message (network, `+messageColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		ON CONFLICT (network, id) DO NOTHING`,
+		s.run.Network(), m.ID, m.Status, m.Type, m.Channel, m.Recipient, m.Template, m.Data,
 		int64(m.SendCount), jsonOr(m.Dispatches, "[]"), micros(m.DueAt), micros(m.CreatedAt), micros(m.UpdatedAt))
+}
+
+// returnMessage decides by the end of the lease who has the message: no two leases of
+// one message end at the same time.
+func (s *Store) returnMessage(sc *script.Script, op identity.ReturnMessage) {
+	const mine = " WHERE network = $1 AND id = $2 AND status = 'processing' AND due = $3"
+	m, n := op.Message, s.run.Network()
+	conflict := errs.New(errs.Conflict, "message %s was taken by another courier", m.ID)
+	if op.Drop {
+		sc.Must(conflict, "DELETE FROM identity_message"+mine, n, m.ID, micros(op.Lease))
+		return
+	}
+	sc.Must(conflict, "UPDATE identity_message SET status = $4, data = $5, send_count = $6, dispatches = $7, due = $8, updated = $9"+mine,
+		n, m.ID, micros(op.Lease), m.Status, m.Data, int64(m.SendCount), jsonOr(m.Dispatches, "[]"), micros(m.DueAt), micros(m.UpdatedAt))
 }
 
 // TakeMessages implements identity.Messages. The second look at due is for a message

@@ -46,6 +46,8 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 		sc.Do("DELETE FROM identity_code WHERE network = $1 AND flow = $2 AND purpose = $3 AND used = 0", n, op.Flow, op.Purpose)
 	case identity.PutMessage:
 		s.putMessage(sc, op.Message)
+	case identity.ReturnMessage:
+		s.returnMessage(sc, op)
 	case identity.Record:
 		e := op.Event
 		sc.Do(`INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,

@@ -274,7 +274,7 @@ func messagesTakenOnce(c *folk) {
 	want := map[string]bool{}
 	for n := range 20 {
 		m := identity.Message{ID: identity.NewID(), Status: "queued", Type: "email", Recipient: "ann@example.com", Template: "stub",
-			Data: json.RawMessage(`{}`), DueAt: c.now.Add(time.Duration(n%2) * time.Hour), CreatedAt: c.now.Add(time.Duration(n)), UpdatedAt: c.now}
+			Data: "sealed", DueAt: c.now.Add(time.Duration(n%2) * time.Hour), CreatedAt: c.now.Add(time.Duration(n)), UpdatedAt: c.now}
 		if n%2 == 0 {
 			want[m.ID] = true
 		}
@@ -315,12 +315,27 @@ func messagesTakenOnce(c *folk) {
 	if len(again) != 1 || again[0].Status != "processing" {
 		c.Fatalf("after the lease: %v", again)
 	}
-	again[0].Status, again[0].SendCount = "sent", 1
-	c.write(identity.PutMessage{Message: *again[0]})
+	done := *again[0]
+	done.Status, done.SendCount, done.Data, done.DueAt = "sent", 1, "", c.now.Add(time.Hour)
+	for _, lease := range []time.Time{again[0].DueAt.Add(-time.Microsecond), done.DueAt} { // of somebody else
+		c.fails(c.Write(c.ctx, identity.ReturnMessage{Message: done, Lease: lease}), errs.Conflict)
+	}
+	c.write(identity.ReturnMessage{Message: done, Lease: again[0].DueAt})
+	c.fails(c.Write(c.ctx, identity.ReturnMessage{Message: done, Lease: again[0].DueAt}), errs.Conflict) // it is done
 	sent, err := c.ListMessages(c.ctx, identity.MessageQuery{Status: "sent", Recipient: "ann@example.com"}, identity.MessagePosition{}, 10)
 	c.must(err)
-	if len(sent) != 1 || sent[0].ID != again[0].ID || sent[0].SendCount != 1 {
+	if len(sent) != 1 || sent[0].ID != again[0].ID || sent[0].SendCount != 1 || sent[0].Data != "" {
 		c.Fatalf("sent %v", sent)
+	}
+	other, err := c.TakeMessages(c.ctx, c.now.Add(time.Minute), time.Minute, 1)
+	c.must(err)
+	c.write(identity.ReturnMessage{Message: *other[0], Lease: other[0].DueAt, Drop: true})
+	_, err = c.Message(c.ctx, other[0].ID)
+	c.fails(err, errs.NotFound)
+	n, err := c.Purge(c.ctx, done.DueAt.Add(time.Second))
+	c.must(err)
+	if _, err = c.Message(c.ctx, done.ID); n != 1 || errs.KindOf(err) != errs.NotFound {
+		c.Fatalf("%d rows purged, and then %v", n, err)
 	}
 }
 

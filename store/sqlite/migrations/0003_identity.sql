@@ -121,8 +121,6 @@ CREATE TABLE identity_message (
 	recipient  TEXT NOT NULL,
 	template   TEXT NOT NULL,
 	data       TEXT NOT NULL,
-	subject    TEXT NOT NULL,
-	body       TEXT NOT NULL,
 	send_count INTEGER NOT NULL,
 	dispatches TEXT NOT NULL,
 	due        INTEGER NOT NULL,

@@ -122,8 +122,6 @@ CREATE TABLE IF NOT EXISTS identity_message (
 	recipient  TEXT NOT NULL,
 	template   TEXT NOT NULL,
 	data       TEXT NOT NULL,
-	subject    TEXT NOT NULL,
-	body       TEXT NOT NULL,
 	send_count INT8 NOT NULL,
 	dispatches TEXT NOT NULL,
 	due        INT8 NOT NULL,

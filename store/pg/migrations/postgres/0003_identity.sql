@@ -121,8 +121,6 @@ CREATE TABLE identity_message (
 	recipient  text COLLATE "C" NOT NULL,
 	template   text COLLATE "C" NOT NULL,
 	data       text COLLATE "C" NOT NULL,
-	subject    text COLLATE "C" NOT NULL,
-	body       text COLLATE "C" NOT NULL,
 	send_count bigint NOT NULL,
 	dispatches text COLLATE "C" NOT NULL,
 	due        bigint NOT NULL,

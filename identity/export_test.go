@@ -1,0 +1,18 @@
+package identity
+
+import (
+	"context"
+	"net/http/httptest"
+)
+
+// Post queues a message as a step of a flow does.
+func (s *Service) Post(ctx context.Context, template, via, to, code string, unknown bool) error {
+	st := &Step{Flow: &Flow{Kind: Recovery, Opening: Opening{RequestURL: "http://id.example/x"}}, Request: httptest.NewRequest("GET", "/", nil), Now: s.now()}
+	if err := s.post(st, note{Template: template, Via: via, To: to, Code: code, URL: "http://id.example/?token=" + code, Unknown: unknown}, nil); err != nil {
+		return err
+	}
+	return s.store.Write(ctx, st.ops...)
+}
+
+// DeliverSome sends one batch.
+func (s *Service) DeliverSome(ctx context.Context) (int, error) { return s.deliverSome(ctx) }
