@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -115,7 +116,7 @@ func (p *Provider) serveLifespans(w http.ResponseWriter, r *http.Request) error 
 const maxSecrets = 5
 
 func (p *Provider) serveRotateSecret(w http.ResponseWriter, r *http.Request) error {
-	return p.replyUpdated(w, r, func(c *Client) error {
+	return p.replySecrets(w, r, func(c *Client) error {
 		if !usesSecret(c.AuthMethod) {
 			return errMetadata.WithHintf("token_endpoint_auth_method: %q uses no secret.", c.AuthMethod)
 		}
@@ -127,10 +128,24 @@ func (p *Provider) serveRotateSecret(w http.ResponseWriter, r *http.Request) err
 }
 
 func (p *Provider) serveForgetSecrets(w http.ResponseWriter, r *http.Request) error {
-	return p.replyUpdated(w, r, func(c *Client) error {
+	return p.replySecrets(w, r, func(c *Client) error {
 		c.secrets = c.secrets[:min(len(c.secrets), 1)]
 		return nil
 	})
+}
+
+// replySecrets changes the secrets of the client of the request and shows it. What else
+// is registered is not checked: also where it would no longer be taken, a secret that
+// leaked must go.
+func (p *Provider) replySecrets(w http.ResponseWriter, r *http.Request, change func(*Client) error) error {
+	c, err := p.rewriteClient(r.Context(), r.PathValue("id"), func(_, c *Client) error {
+		c.Updated = p.o.Now().UTC().Truncate(time.Second)
+		return change(c)
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, p.shown(c))
 }
 
 // replyUpdated changes the client of the request and shows it.

@@ -121,6 +121,20 @@ func TestRotateSecret(t *testing.T) {
 	}
 }
 
+// TestRotateOldClient: a client that could not be registered any more gets a new secret
+// all the same.
+func TestRotateOldClient(t *testing.T) {
+	dev := start(t, func(o *oauth.Options) { o.Dev = true })
+	at := "/admin/clients/" + dev.client(map[string]any{"redirect_uris": []string{"http://client.test/"}})["client_id"].(string)
+	w := startOn(t, dev.store)
+	if status, _ := w.call("PATCH", w.admin+at, []map[string]any{{"op": "add", "path": "/client_name", "value": "x"}}); status != 400 {
+		t.Errorf("a change of its name: %d", status)
+	}
+	if w.must("POST", w.admin+at+"/secrets/rotate", nil)["client_secret"] == nil {
+		t.Error("there is no new secret")
+	}
+}
+
 const rsaKey = `{"kty":"RSA","use":"sig","kid":"r","alg":"RS256","e":"AQAB","n":"`
 
 // TestClientRefused: no client can be registered with any of these, and the answer
