@@ -99,6 +99,7 @@ func (a *authorization) check(p *Provider) error {
 	if a.claims, err = parseClaims(a.form.Get("claims")); err != nil {
 		return err
 	}
+	p.restrict(a.client, a.claims)
 	types := a.GetResponseTypes()
 	switch {
 	case types.Has("code") && !a.client.may(grantCode):
@@ -298,10 +299,16 @@ func (p *Provider) remembered(ctx context.Context, a *authorization, f *flow) (b
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(grants, func(g Grant) bool {
-		return !slices.ContainsFunc(a.GetRequestedScopes(), func(s string) bool { return !p.scopeMatches(g.Scopes, s) }) &&
-			!slices.ContainsFunc(a.GetRequestedAudience(), func(s string) bool { return !slices.Contains(g.Audience, s) })
-	}), nil
+	for _, g := range grants {
+		if slices.ContainsFunc(a.GetRequestedScopes(), func(s string) bool { return !p.scopeMatches(g.Scopes, s) }) ||
+			slices.ContainsFunc(a.GetRequestedAudience(), func(s string) bool { return !slices.Contains(g.Audience, s) }) {
+			continue
+		}
+		if ok, err := p.allowedBefore(g, a.claims); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 // afterConsent ends the flow at the client, with a code or tokens.

@@ -2,15 +2,16 @@ package oauth
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
 )
 
-// scopeClaims are the claims that a scope stands for (OpenID Connect Core, section
+// openIDClaims are the claims that a scope stands for (OpenID Connect Core, section
 // 5.4).
-var scopeClaims = map[string][]string{
+var openIDClaims = map[string][]string{
 	"profile": {
 		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 		"gender", "birthdate", "zoneinfo", "locale", "updated_at",
@@ -20,38 +21,96 @@ var scopeClaims = map[string][]string{
 	"address": {"address"},
 }
 
-// claimScopes is scopeClaims the other way round.
-var claimScopes = func() map[string]string {
-	out := map[string]string{}
-	for scope, names := range scopeClaims {
+// scopesByClaim turns scopes with their claims round.
+func scopesByClaim(claims map[string][]string) map[string][]string {
+	out := map[string][]string{}
+	for scope, names := range claims {
 		for _, name := range names {
-			out[name] = scope
+			out[name] = append(out[name], scope)
 		}
 	}
 	return out
-}()
-
-// scopeOf returns the scope that a claim, in whatever language, belongs to; "" if the
-// consent alone decides on it.
-func scopeOf(claim string) string {
-	name, _, _ := strings.Cut(claim, "#")
-	return claimScopes[name]
 }
 
-// covered reports whether the scopes of the session let a claim out.
-func (s *Session) covered(claim string) bool {
-	scope := scopeOf(claim)
-	return scope == "" || slices.Contains(s.Scopes, scope)
+// scopesOf returns the scopes that a claim, in whatever language, belongs to; none if
+// the consent alone decides on it.
+func (p *Provider) scopesOf(claim string) []string {
+	name, _, _ := strings.Cut(claim, "#")
+	return p.claimScopes[name]
+}
+
+// covers reports whether scopes let a claim out.
+func (p *Provider) covers(scopes []string, claim string) bool {
+	of := p.scopesOf(claim)
+	return len(of) == 0 || slices.ContainsFunc(of, func(s string) bool { return slices.Contains(scopes, s) })
+}
+
+// restrict takes away what the client may not have by the scopes that it is registered
+// with: a name is no way around them.
+func (p *Provider) restrict(c *Client, asked *ClaimsRequest) *ClaimsRequest {
+	for _, place := range []map[string]*ClaimRequest{asked.userinfo(), asked.idToken()} {
+		maps.DeleteFunc(place, func(claim string, _ *ClaimRequest) bool {
+			of := p.scopesOf(claim)
+			return len(of) > 0 && !slices.ContainsFunc(of, func(s string) bool { return p.scopeMatches(c.GetScopes(), s) })
+		})
+	}
+	return asked
 }
 
 // inUserinfo reports whether userinfo has a claim that the consent gave.
-func (s *Session) inUserinfo(claim string) bool {
-	return s.covered(claim) || asksFor(s.Claims.userinfo(), claim)
+func (p *Provider) inUserinfo(s *Session, claim string) bool {
+	return p.covers(s.Scopes, claim) || asksFor(s.Claims.userinfo(), claim)
 }
 
 // userinfoOnly reports whether a claim was asked for, but not for ID tokens.
-func (s *Session) userinfoOnly(claim string) bool {
-	return !s.covered(claim) && asksFor(s.Claims.userinfo(), claim) && !asksFor(s.Claims.idToken(), claim)
+func (p *Provider) userinfoOnly(s *Session, claim string) bool {
+	return !p.covers(s.Scopes, claim) && asksFor(s.Claims.userinfo(), claim) && !asksFor(s.Claims.idToken(), claim)
+}
+
+// MoreScopes returns the scopes of claims that the client asks for by name (the claims
+// parameter) without asking for the scope. People must hear of them, too.
+func (p *Provider) MoreScopes(q *ConsentRequest) []string {
+	var out []string
+	for _, claim := range q.OIDC.Claims.names() {
+		for _, scope := range p.scopesOf(claim) {
+			if !p.covers(q.Scopes, claim) && !slices.Contains(out, scope) {
+				out = append(out, scope)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Lets reports whether the client of a consent may have a claim: by a scope that was
+// granted, or because it asks for it by name, and not by a scope that was denied.
+func (p *Provider) Lets(q *ConsentRequest, granted []string, claim string) bool {
+	return p.covers(granted, claim) || slices.Contains(q.OIDC.Claims.names(), claim) && !p.covers(q.Scopes, claim)
+}
+
+// allowedBefore reports whether a grant has all the claims that a request asks for by
+// name: by its scopes, or because it was asked for them, too.
+func (p *Provider) allowedBefore(g Grant, asked *ClaimsRequest) (bool, error) {
+	var more []string
+	for _, claim := range asked.names() {
+		if !p.covers(g.Scopes, claim) {
+			more = append(more, claim)
+		}
+	}
+	if len(more) == 0 {
+		return true, nil
+	}
+	f := &flow{}
+	if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
+		return false, err
+	}
+	had := f.request().claims.names()
+	return !slices.ContainsFunc(more, func(claim string) bool { return !slices.Contains(had, claim) }), nil
+}
+
+// names are those of all claims that are asked for.
+func (c *ClaimsRequest) names() []string {
+	return slices.Concat(slices.Collect(maps.Keys(c.userinfo())), slices.Collect(maps.Keys(c.idToken())))
 }
 
 func asksFor(claims map[string]*ClaimRequest, name string) bool {

@@ -99,9 +99,9 @@ func (p *Provider) metadata(k *keys) Metadata {
 	if p.o.Register.Enabled {
 		m.Registration = p.own.register
 	}
-	for _, scope := range slices.Sorted(maps.Keys(scopeClaims)) {
+	for _, scope := range slices.Sorted(maps.Keys(p.o.ScopeClaims)) {
 		m.Scopes = append(m.Scopes, scope)
-		m.Claims = append(m.Claims, scopeClaims[scope]...)
+		m.Claims = append(m.Claims, p.o.ScopeClaims[scope]...)
 	}
 	m.ProtectionMetadata = p.protectionMetadata(algs)
 	m.TokenMetadata = p.tokenMetadata(m)

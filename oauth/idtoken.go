@@ -31,7 +31,7 @@ func (p *Provider) issueID(ctx context.Context, x *exchange, with besides) (stri
 	if claims == nil {
 		claims = map[string]any{}
 	}
-	maps.DeleteFunc(claims, func(name string, _ any) bool { return x.Session.userinfoOnly(name) })
+	maps.DeleteFunc(claims, func(name string, _ any) bool { return p.userinfoOnly(&x.Session, name) })
 	for _, name := range notFromConsent {
 		delete(claims, name)
 	}

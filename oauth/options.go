@@ -42,6 +42,10 @@ type Options struct {
 	// Silent says that the login and consent pages answer prompt=none by themselves.
 	Silent bool
 
+	// ScopeClaims are the claims that scopes stand for; nil: those of OpenID Connect Core,
+	// section 5.4. Others are the consent page's to give.
+	ScopeClaims map[string][]string
+
 	// LoggedOut is told of a login that has ended: whose it was, and the session of the
 	// identity provider that the login page named. nil: nobody is.
 	LoggedOut func(ctx context.Context, subject, session string) error
@@ -184,6 +188,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if len(o.Subjects.Types) == 0 {
 		o.Subjects.Types = []string{"public"}
+	}
+	if o.ScopeClaims == nil {
+		o.ScopeClaims = openIDClaims
 	}
 	if o.HTTP == nil {
 		o.HTTP = outbound(o.Private)

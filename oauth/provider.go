@@ -22,6 +22,8 @@ type Provider struct {
 	own    endpoints
 	wake   chan struct{} // there are messages to send
 
+	claimScopes map[string][]string
+
 	proven     *provenSecrets
 	clientKeys *fetchedKeys
 	private    *http.Client // goes to private addresses, too
@@ -35,7 +37,7 @@ func New(s Store, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), private: outbound(true)}
+	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), claimScopes: scopesByClaim(o.ScopeClaims), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), private: outbound(true)}
 	p.keys = &keyring{p: p}
 	p.fosite = p.newFosite()
 	return p, nil

@@ -160,11 +160,11 @@ func (f *flow) request() *authorization {
 
 // context returns what the client told the pages. Of the means of logging in they get
 // what the client wishes by whatever way.
-func (p *Provider) context(ctx context.Context, f *flow) OIDCContext {
+func (p *Provider) context(ctx context.Context, f *flow, c *Client) OIDCContext {
 	a := f.request()
 	o := OIDCContext{
 		ACRValues: a.acr().values, Display: a.form.Get("display"), LoginHint: a.form.Get("login_hint"),
-		UILocales: strings.Fields(a.form.Get("ui_locales")), Claims: a.claims,
+		UILocales: strings.Fields(a.form.Get("ui_locales")), Claims: p.restrict(c, a.claims),
 	}
 	if hint := a.form.Get("id_token_hint"); hint != "" {
 		o.HintClaims, _ = p.hint(ctx, hint)
@@ -187,7 +187,7 @@ func (p *Provider) loginRequest(ctx context.Context, challenge string, f *flow, 
 	form := f.form()
 	q := &LoginRequest{
 		Challenge: challenge, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
-		OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
+		OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
 	}
 	if f.Previous != nil {
 		q.Skip, q.Subject, q.SessionID = true, f.Previous.Subject, f.Previous.ID
@@ -259,7 +259,7 @@ func (p *Provider) consentRequest(ctx context.Context, challenge string, f *flow
 	form := f.form()
 	return &ConsentRequest{
 		Challenge: challenge, ID: f.ID, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
-		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f), Client: c, RequestURL: p.requestURL(f),
+		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f),
 		LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
 	}
 }

@@ -21,7 +21,7 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	claims := s.userinfo()
+	claims := p.userinfo(s)
 	how := protection{c.UserinfoAlg, c.UserinfoKeyAlg, c.UserinfoEnc}
 	unsigned := how.alg == "" || how.alg == "none"
 	if unsigned && how.keyAlg == "" {
@@ -44,13 +44,13 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 }
 
 // userinfo is what the client may know.
-func (s *Session) userinfo() map[string]any {
+func (p *Provider) userinfo(s *Session) map[string]any {
 	claims := maps.Clone(s.IDClaims)
 	if claims == nil {
 		claims = map[string]any{}
 	}
 	maps.DeleteFunc(claims, func(name string, _ any) bool {
-		return !s.inUserinfo(name) || slices.Contains(notFromConsent, name)
+		return !p.inUserinfo(s, name) || slices.Contains(notFromConsent, name)
 	})
 	claims["sub"] = s.Subject
 	asked := s.Claims.userinfo()

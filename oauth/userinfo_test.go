@@ -73,6 +73,34 @@ func TestUserinfoClaims(t *testing.T) {
 	}
 }
 
+// TestClaimsNeedTheScopes: a name in the claims parameter is no way around the scopes
+// that a client is registered with, and a consent that is remembered covers the names
+// that it was given for.
+func TestClaimsNeedTheScopes(t *testing.T) {
+	w := start(t)
+	poor, rich := w.client(map[string]any{"scope": "openid"}), w.client(map[string]any{"scope": "openid email"})
+	byName := []string{"scope", "openid", "claims", `{"userinfo":{"email":null}}`}
+	for _, tt := range []struct {
+		client map[string]any
+		want   any
+	}{{poor, nil}, {rich, "ann@example.test"}} {
+		token := w.tokens(tt.client, annTells(), byName...)["access_token"]
+		if got := w.must("GET", w.public+"/userinfo", nil, bearer(token))["email"]; got != tt.want {
+			t.Errorf("%v has email %v: expected %v", tt.client["scope"], got, tt.want)
+		}
+	}
+	b := w.browser()
+	b.logIn(rich, "scope", "openid")
+	silent := append(byName, "prompt", "none")
+	if got := b.trace(codeRequest(rich, silent...), ann()); got != "login+ consent_required" {
+		t.Errorf("after a consent without the name: %s", got)
+	}
+	b.logIn(rich, byName...)
+	if got := b.trace(codeRequest(rich, silent...), ann()); got != "login+ consent+ code" {
+		t.Errorf("after a consent with the name: %s", got)
+	}
+}
+
 // TestUserinfoRefused: each error has its challenge.
 func TestUserinfoRefused(t *testing.T) {
 	w := start(t)

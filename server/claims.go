@@ -116,6 +116,25 @@ type claimMaker struct {
 	groups GroupsConfig
 }
 
+// byScope returns the claims that scopes give.
+func (m claimMaker) byScope() map[string][]string {
+	out := map[string][]string{}
+	for _, rule := range m.claims {
+		out[rule.Scope] = append(out[rule.Scope], rule.Claim)
+		if verifiable[rule.Claim] != "" {
+			out[rule.Scope] = append(out[rule.Scope], rule.Claim+"_verified")
+		}
+	}
+	out["profile"] = append(out["profile"], "updated_at")
+	if m.groups.Namespace != "" {
+		out[m.groups.Scope] = append(out[m.groups.Scope], "groups")
+	}
+	return out
+}
+
+// verifiable are claims that say whether they were verified, by how that is done.
+var verifiable = map[string]string{"email": "email", "phone_number": "sms"}
+
 // permitted returns the scopes that somebody may have: those that are bound to no
 // permission, or to one that they have now.
 func (n *network) permitted(ctx context.Context, scopes []string, subject string) ([]string, error) {
@@ -159,7 +178,7 @@ func (n *network) claimsFor(ctx context.Context, i *identity.Identity, scopes []
 			claims["name"] = full
 		}
 	}
-	for claim, via := range map[string]string{"email": "email", "phone_number": "sms"} {
+	for claim, via := range verifiable {
 		if value, ok := claims[claim].(string); ok {
 			claims[claim+"_verified"] = slices.ContainsFunc(i.Verifiable, func(a identity.VerifiableAddress) bool {
 				return a.Via == via && a.Verified && strings.EqualFold(a.Value, value)

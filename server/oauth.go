@@ -298,6 +298,9 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	if n.claims.claims == nil {
 		n.claims.claims = usualClaims
 	}
+	if n.people != nil && c.URLs.Consent == "" {
+		o.ScopeClaims = n.claims.byScope()
+	}
 	n.oauth, err = oauth.New(grants, o)
 	if err != nil {
 		return errs.Wrap(errs.KindOf(err), err, "oauth: %v", err)

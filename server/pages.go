@@ -2,6 +2,7 @@ package server
 
 import (
 	"html/template"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -157,7 +158,7 @@ func (n *network) consentPage(w http.ResponseWriter, r *http.Request) error {
 	if q.Skip || q.Client.SkipConsent {
 		return n.acceptConsent(w, r, q, who, q.Scopes, false)
 	}
-	return showConsent(w, q, who)
+	return n.showConsent(w, q, who)
 }
 
 // answerConsent reads the form of consentPage.
@@ -191,10 +192,15 @@ func (n *network) acceptConsent(w http.ResponseWriter, r *http.Request, q *oauth
 	if err != nil {
 		return err
 	}
-	claims, err := n.claimsFor(r.Context(), who.Identity, scopes)
+	more, err := n.permitted(r.Context(), n.oauth.MoreScopes(q), who.Identity.ID)
 	if err != nil {
 		return err
 	}
+	claims, err := n.claimsFor(r.Context(), who.Identity, slices.Concat(scopes, more))
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(claims, func(claim string, _ any) bool { return !n.oauth.Lets(q, scopes, claim) })
 	to, err := n.oauth.AcceptConsent(q.Challenge, oauth.AcceptConsent{
 		Scopes: scopes, Audience: q.Audience, Remember: remember, Session: oauth.ConsentSession{ID: claims},
 	})
@@ -230,7 +236,7 @@ type consentScope struct {
 	Needed     bool
 }
 
-func showConsent(w http.ResponseWriter, q *oauth.ConsentRequest, who identity.Subject) error {
+func (n *network) showConsent(w http.ResponseWriter, q *oauth.ConsentRequest, who identity.Subject) error {
 	page := struct {
 		Client, Account, Challenge, Action, Policy, Terms string
 		Scopes                                            []consentScope
@@ -241,13 +247,17 @@ func showConsent(w http.ResponseWriter, q *oauth.ConsentRequest, who identity.Su
 	if page.Client == "" {
 		page.Client = q.Client.ID
 	}
-	for _, scope := range q.Scopes {
-		text := scopeTexts[scope]
-		if text == "" {
-			text = scope
+	show := func(scopes []string, needed bool) {
+		for _, scope := range scopes {
+			text := scopeTexts[scope]
+			if text == "" {
+				text = scope
+			}
+			page.Scopes = append(page.Scopes, consentScope{scope, text, needed || scope == "openid"})
 		}
-		page.Scopes = append(page.Scopes, consentScope{scope, text, scope == "openid"})
 	}
+	show(q.Scopes, false)
+	show(n.oauth.MoreScopes(q), true)
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

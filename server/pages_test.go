@@ -181,3 +181,27 @@ func TestOwnPages(t *testing.T) {
 		t.Errorf("prompt=login: %v", answer)
 	}
 }
+
+// TestClaimsByName: what a client asks for by name, people hear of and it gets, as far
+// as it is registered for that.
+func TestClaimsByName(t *testing.T) {
+	n := startWithModel(t, withIdentity)
+	c := n.rp("")
+	poor := n.rp(`,"scope":"openid"`)
+	v := n.visitor(t, true)
+	v.walk(c.request("prompt", "create", "scope", "openid"), "ann@example.com")
+	asked := []string{"scope", "openid", "claims", `{"id_token":{"email":null}}`}
+	if answer := v.walk(c.request(append(asked, "prompt", "none")...), ""); answer.Get("error") != "consent_required" {
+		t.Errorf("nobody was asked for the claim: %v", answer)
+	}
+	_, claims := c.tokens(v.walk(c.request(asked...), "").Get("code"))
+	if claims["email"] != "ann@example.com" || claims["email_verified"] != nil || claims["name"] != nil {
+		t.Errorf("the ID token says %v", claims)
+	}
+	if answer := v.walk(c.request(append(asked, "prompt", "none")...), ""); answer.Get("code") == "" {
+		t.Errorf("the consent is not remembered: %v", answer)
+	}
+	if _, claims = poor.tokens(v.walk(poor.request(asked...), "").Get("code")); claims["email"] != nil {
+		t.Errorf("a client without the scope gets %v", claims)
+	}
+}
