@@ -25,11 +25,15 @@ import (
 //
 // Invalid: the proxy's header cannot be read.
 func (p *Provider) shownCertificate(r *http.Request) ([]*x509.Certificate, error) {
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return r.TLS.PeerCertificates, nil
-	}
 	o := p.o.Certificates
-	if o.Header == "" || r.Header.Get(o.Header) == "" || !fromProxy(r, o.Proxies) {
+	if o.Header == "" || !fromProxy(r, o.Proxies) {
+		if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+			return r.TLS.PeerCertificates, nil
+		}
+		return nil, nil
+	}
+	// The certificate of the connection, if there is one, is the proxy's.
+	if r.Header.Get(o.Header) == "" {
 		return nil, nil
 	}
 	if len(r.Header.Values(o.Header)) > 1 {
