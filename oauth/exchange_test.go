@@ -329,3 +329,41 @@ func TestExchangeRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestExchangeIDTokenOfThen: an ID token is good for what was granted when it was made,
+// and not for what the same person grants in the same login later.
+func TestExchangeIDTokenOfThen(t *testing.T) {
+	w := start(t)
+	c := w.client(map[string]any{"grant_types": []string{"authorization_code", exchangeType}})
+	b, a := w.browser(), ann()
+	a.login["remember"] = true
+	get := func(scope string) string {
+		status, body := w.token(codeExchange(b.authorize(codeRequest(c, "scope", scope), a).Get("code")), basic(c))
+		if status != 200 {
+			t.Fatalf("got %d %v", status, body)
+		}
+		return text(body, "id_token")
+	}
+	first := get("openid read")
+	w.pass(time.Minute)
+	second := get("openid read write")
+	for token, want := range map[string]string{first: "openid read", second: "openid read write"} {
+		if status, body := w.token(swap(token, "id_token"), basic(c)); status != 200 || body["scope"] != want {
+			t.Errorf("got %d %v: expected %s", status, body, want)
+		}
+	}
+}
+
+// TestExchangeKeepsClaims: what a person told one client at userinfo, another does not
+// learn there.
+func TestExchangeKeepsClaims(t *testing.T) {
+	a := ann()
+	a.consent["session"] = map[string]any{"id_token": map[string]any{"name": "Ann", "team": "a"}}
+	m := openMarket(t, a)
+	_, body := m.token(swap(m.access(), "access_token"), basic(m.service))
+	own := m.must("GET", m.public+"/userinfo", nil, bearer(m.access()))
+	got := m.must("GET", m.public+"/userinfo", nil, bearer(text(body, "access_token")))
+	if own["team"] != "a" || len(got) != 1 || got["sub"] != "ann" {
+		t.Errorf("the shop learns %v, and the service %v", own, got)
+	}
+}

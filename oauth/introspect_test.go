@@ -267,3 +267,18 @@ func TestIntrospectTrips(t *testing.T) {
 		}
 	}
 }
+
+// TestIntrospectKeyGone: a JWT dies with the key that signed it.
+func TestIntrospectKeyGone(t *testing.T) {
+	w := start(t)
+	c := w.client(map[string]any{"access_token_strategy": "jwt"})
+	token := text(w.tokens(c, ann()), "access_token")
+	header, _ := w.verify(token)
+	w.must("DELETE", w.admin+"/admin/keys/hydra.jwt.access-token/"+text(header, "kid"), nil)
+	w.pass(time.Minute)
+	for name, as := range map[string]map[string]any{"operator": nil, "client": c} {
+		if got := w.introspect(token, as); got["active"] != false {
+			t.Errorf("%s gets %v", name, got)
+		}
+	}
+}
