@@ -75,7 +75,11 @@ func (p *picture) line(x1, y1, x2, y2 float64, class string) {
 
 // end adds where the numbers are from.
 func (p *picture) end(r *Result) []byte {
-	p.text(20, p.height-24, "small", "start", r.Command)
+	command := []rune(r.Command)
+	if room := int(p.width-40) / 6; len(command) > room {
+		command = append(command[:room-1], '…')
+	}
+	p.text(20, p.height-24, "small", "start", string(command))
 	p.text(20, p.height-9, "small", "start", r.Date+", "+r.Machine.String())
 	p.WriteString("</svg>\n")
 	return p.Bytes()
