@@ -148,28 +148,15 @@ func (s *Service) Fail(w http.ResponseWriter, r *http.Request, err error, status
 
 // afterFailure is where a browser goes.
 func (s *Service) afterFailure(w http.ResponseWriter, r *http.Request, err error, body errorBody) string {
-	var p *Problem
-	if errors.As(err, &p) {
-		switch {
-		case p.RedirectTo != "":
-			return p.RedirectTo
-		case p.UseFlow != "":
-			return withQuery(s.options.flow(kindOf(r)).UI, "flow", p.UseFlow)
-		case p.ID == idLoggedIn:
-			if to, err := s.returnTo(r.URL.Query().Get("return_to")); err == nil && to != "" {
-				return to
-			}
-			return s.options.ReturnTo
-		case p.ID == idNoSession:
-			return withQuery(s.options.BaseURL+"/self-service/login/browser", "return_to", s.self(r))
-		}
+	if to := s.Elsewhere(r, err); to != "" {
+		return to
 	}
 	return withQuery(s.options.ErrorUI, "id", s.keepError(w, body))
 }
 
 // kindOf is the kind of flow that a request is about.
 func kindOf(r *http.Request) Kind {
-	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/self-service/"), "/")
+	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/self-service"), "/"), "/")
 	return Kind(name)
 }
 

@@ -36,11 +36,6 @@ func subject(session *Session, i *Identity) Subject {
 	return who
 }
 
-// EndSession ends the session with an id, if there is one.
-func (s *Service) EndSession(ctx context.Context, id string) error {
-	return s.store.Write(ctx, RevokeSessions{IDs: []string{id}})
-}
-
 // LoginURL is where a browser goes to log in, and to come back to a URL of this
 // server, or one that is allowed. fresh asks for a login although there is one; aal2
 // for a second factor.
@@ -71,3 +66,17 @@ func (s *Service) challenged(challenge string) (string, error) {
 	}
 	return withQuery(s.options.LoginPage, "login_challenge", challenge), nil
 }
+
+// EndSession ends a session of an identity, if it has not ended.
+func (s *Service) EndSession(ctx context.Context, id, session string) error {
+	if _, ok := parseUUID(session); !ok { // of another provider
+		return nil
+	}
+	now := s.now()
+	return s.store.Write(ctx, RevokeSessions{Identity: id, IDs: []string{session}}, Record{Event{
+		ID: eventID(now), At: now, Type: "logout", Identity: id, Session: session,
+	}})
+}
+
+// Offers reports whether people can open flows of a kind.
+func (s *Service) Offers(k Kind) bool { return ends(k) != nil && !s.options.flow(k).Disabled }

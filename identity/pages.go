@@ -2,22 +2,27 @@ package identity
 
 import (
 	"encoding/json"
-	"html/template"
-	"io"
+	"errors"
 	"net/http"
-	"strings"
+	"slices"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// Pages render what people see. The names of pages are those of templates.
+// Pages show people something. The names of pages are those of templates. Show may be
+// called from many goroutines at once.
 type Pages interface {
-	Render(w io.Writer, page string, data any) error
+	Show(w http.ResponseWriter, status int, page string, data any) error
 }
 
 // PageRoutes are the pages for people whose flows have no other place (FlowOptions.UI).
+// What fails there goes to Elsewhere, or is shown as a page.
 func PageRoutes() []Route {
-	routes := []Route{{"GET /error", (*Service).errorPage}}
+	routes := []Route{
+		{"GET /error", (*Service).errorPage},
+		{"GET " + sessionsPath, (*Service).sessionsPage},
+		{"POST " + sessionsPath, (*Service).endSessions},
+	}
 	for _, k := range kinds {
 		if ends(k) != nil {
 			routes = append(routes, Route{"GET /" + string(k), func(s *Service, w http.ResponseWriter, r *http.Request) error { return s.formPage(w, r, k) }})
@@ -28,120 +33,133 @@ func PageRoutes() []Route {
 
 // A formPage is what the template form shows.
 type formPage struct {
-	Title string
-	Flow  *ShownFlow
-	Forms []pageForm
-	Links []pageLink
+	Title    string
+	Who      string
+	Wrong    bool // there is a mistake to mend
+	Scripted bool // nodes name functions of scripts
+	Account  []PageLink
+	Flow     *ShownFlow
+	Forms    []pageForm
+	Links    []PageLink
 }
 
-// A pageForm is a form of the page; all go to the same flow.
-type pageForm struct {
-	Title string
-	Nodes []pageNode
+// A PageLink leads from one page to another.
+type PageLink struct {
+	URL, Text string
+	Here      bool // it leads to the page itself
 }
-
-// A pageNode is a node with what a template cannot work out.
-type pageNode struct {
-	Node
-	ID    string // of the element
-	Skips bool   // a button that does not need the fields of other methods
-}
-
-// Image lets a picture that is in the page itself through; templates take no URLs with
-// data in them, since those may have scripts.
-func (n pageNode) Image() template.URL {
-	if !strings.HasPrefix(n.Attributes.Src, "data:image/png;base64,") {
-		return ""
-	}
-	return template.URL(n.Attributes.Src)
-}
-
-type pageLink struct{ URL, Text string }
 
 var pageTitles = map[Kind]string{
-	Login: "Sign in", Registration: "Create an account", Settings: "Account settings", Recovery: "Recover your account", Verification: "Verify your address",
+	Login: "Sign in", Registration: "Create an account", Settings: "Your account", Recovery: "Recover your account", Verification: "Verify your address",
 }
 
-var groupTitles = map[string]string{
-	"profile": "Profile", "password": "Password", "totp": "Authenticator app", "lookup_secret": "Backup codes", "webauthn": "Security keys",
-	"passkey": "Passkeys", "oidc": "Linked accounts", "code": "One-time codes", "link": "Link",
+func pageTitle(k Kind, shown *ShownFlow) string {
+	switch {
+	case k == Login && shown.Refresh != nil && *shown.Refresh:
+		return "Confirm that it is you"
+	case k == Login && shown.RequestedAAL == AAL2:
+		return "Second step"
+	default:
+		return pageTitles[k]
+	}
 }
 
 // formPage shows a flow, and opens one if there is none to show.
 func (s *Service) formPage(w http.ResponseWriter, r *http.Request, k Kind) error {
 	begin := s.options.BaseURL + "/self-service/" + string(k) + "/browser"
-	if r.URL.RawQuery != "" {
-		begin += "?" + r.URL.RawQuery
-	}
 	id := r.URL.Query().Get("flow")
 	if id == "" {
+		if r.URL.RawQuery != "" {
+			begin += "?" + r.URL.RawQuery
+		}
 		http.Redirect(w, r, begin, http.StatusSeeOther)
 		return nil
 	}
 	shown, err := s.Show(w, r, k, id)
-	switch kind := errs.KindOf(err); kind {
+	switch errs.KindOf(err) {
 	case errs.OK:
-	case errs.Expired:
-		s.Fail(w, r, err, http.StatusGone, "")
-		return nil
 	case errs.NotFound, errs.Unauthenticated:
-		http.Redirect(w, r, s.options.BaseURL+"/self-service/"+string(k)+"/browser", http.StatusSeeOther)
+		http.Redirect(w, r, begin, http.StatusSeeOther)
 		return nil
 	default:
 		return err
 	}
-	page := formPage{Title: pageTitles[k], Flow: shown, Forms: pageForms(k, shown.UI.Nodes), Links: s.pageLinks(r, k, shown)}
+	page := formPage{Title: pageTitle(k, shown), Flow: shown, Forms: pageForms(k, shown.UI.Nodes)}
+	page.Wrong = slices.ContainsFunc(shown.UI.Messages, isMistake)
+	for _, n := range shown.UI.Nodes {
+		page.Wrong = page.Wrong || slices.ContainsFunc(n.Messages, isMistake)
+		page.Scripted = page.Scripted || n.Attributes.OnClickTrigger != "" || n.Attributes.OnLoadTrigger != ""
+	}
+	if err := s.surround(&page, r, k); err != nil {
+		return err
+	}
 	return s.page(w, http.StatusOK, "form", page)
 }
 
-// pageForms makes a form for each group in the settings, where each is submitted by
-// itself, and else one.
-func pageForms(k Kind, nodes []Node) []pageForm {
-	var common []pageNode
-	var forms []pageForm
-	at := map[string]int{}
-	for _, node := range nodes {
-		one := pageNode{Node: node, ID: "field-" + strings.NewReplacer(".", "-", "/", "-").Replace(node.Attributes.Name)}
-		one.Skips = node.Attributes.Type == "submit" && node.Group != string(Password) && node.Group != groupProfile
-		group := node.Group
-		if k != Settings {
-			group = ""
-		} else if group == groupDefault {
-			common = append(common, one)
-			continue
-		}
-		i, ok := at[group]
-		if !ok {
-			i = len(forms)
-			at[group] = i
-			forms = append(forms, pageForm{Title: groupTitles[group]})
-		}
-		forms[i].Nodes = append(forms[i].Nodes, one)
+func isMistake(t Text) bool { return t.Type == "error" }
+
+// surround adds to a form who is logged in, and the links to its neighbours.
+func (s *Service) surround(page *formPage, r *http.Request, k Kind) error {
+	session, i, err := s.sessionOf(r.Context(), s.token(r), s.now())
+	if err != nil {
+		return err
 	}
-	for i := range forms {
-		forms[i].Nodes = append(append([]pageNode{}, common...), forms[i].Nodes...)
+	if session != nil {
+		page.Who = signedInAs(i)
 	}
-	return forms
+	if k == Settings {
+		page.Account = s.AccountLinks(session, "/"+string(Settings))
+		return nil
+	}
+	page.Links = s.pageLinks(k, page.Flow, session)
+	return nil
+}
+
+func signedInAs(i *Identity) string { return "Signed in as " + i.Label() }
+
+// Label is what somebody recognises their account by.
+func (i *Identity) Label() string {
+	if len(i.Verifiable) > 0 {
+		return i.Verifiable[0].Value
+	}
+	for _, t := range []CredentialType{Password, CodeAuth} {
+		if c := i.Credentials[t]; len(c.Identifiers) > 0 {
+			return c.Identifiers[0]
+		}
+	}
+	return i.ID
+}
+
+// AccountLinks lead through what belongs to an account; here is the path of the page
+// that shows them.
+func (s *Service) AccountLinks(session *Session, here string) []PageLink {
+	links := []PageLink{{URL: s.options.flow(Settings).UI, Text: "Settings"}, {URL: s.options.BaseURL + sessionsPath, Text: "Devices"}}
+	for i := range links {
+		links[i].Here = links[i].URL == s.options.BaseURL+here
+	}
+	if session != nil {
+		links = append(links, PageLink{URL: s.logoutLink(session, ""), Text: "Sign out"})
+	}
+	return links
 }
 
 // pageLinks lead to the flow's neighbours, and take along where it leads to.
-func (s *Service) pageLinks(r *http.Request, k Kind, shown *ShownFlow) (links []pageLink) {
+func (s *Service) pageLinks(k Kind, shown *ShownFlow, session *Session) (links []PageLink) {
 	to := func(k Kind, text string) {
 		if ends(k) != nil && !s.options.flow(k).Disabled {
 			url := withQuery(s.options.BaseURL+"/self-service/"+string(k)+"/browser", "return_to", shown.ReturnTo)
-			links = append(links, pageLink{url, text})
+			links = append(links, PageLink{URL: url, Text: text})
 		}
 	}
-	switch k {
-	case Login:
+	switch {
+	case session != nil && k == Login:
+		return []PageLink{{URL: s.logoutLink(session, ""), Text: "Sign out"}}
+	case session != nil:
+	case k == Login:
 		to(Registration, "Create an account")
 		to(Recovery, "Forgot your password?")
-	case Registration, Recovery, Verification:
+	default:
 		to(Login, "Sign in instead")
-	case Settings:
-		if url, _, err := s.LogoutURL(r, ""); err == nil {
-			links = append(links, pageLink{url, "Sign out"})
-		}
 	}
 	return links
 }
@@ -154,31 +172,51 @@ func (s *Service) errorPage(w http.ResponseWriter, r *http.Request) error {
 		err = json.Unmarshal(text, &body)
 	}
 	if err != nil {
-		body.Message = "Something went wrong, and there is nothing more to say about it any more."
+		body.Message = "There is nothing more to say about this error any more."
 	}
-	return s.page(w, http.StatusOK, "error", map[string]any{"Title": "Something went wrong", "Message": body.Message, "Reason": body.Reason, "Home": s.options.ReturnTo})
+	return s.page(w, http.StatusOK, "error", ErrorPage{Title: "Something went wrong", Message: body.Message, Reason: body.Reason, Home: s.options.BaseURL + "/"})
 }
 
-// contentPolicy lets a page have what this server sends, and nothing else. It has no
-// form-action: browsers apply that to where a form leads in the end, which is the
-// application that somebody logs in to.
-const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+// An ErrorPage is what the template error shows.
+type ErrorPage struct {
+	Title, Message, Reason string
+	Details                []Detail
+	Home                   string // a link to begin again; "": none
+}
 
+// A Detail is one fact.
+type Detail struct{ Name, Value string }
+
+// page shows a page.
+//
+// Unsupported: there are none.
 func (s *Service) page(w http.ResponseWriter, status int, name string, data any) error {
 	if s.options.Pages == nil {
 		return errs.New(errs.Unsupported, "this server has no pages")
 	}
-	var b strings.Builder
-	if err := s.options.Pages.Render(&b, name, data); err != nil {
-		return err
+	return s.options.Pages.Show(w, status, name, data)
+}
+
+// Elsewhere is where a browser can do something about an error that a request met; "":
+// nowhere.
+func (s *Service) Elsewhere(r *http.Request, err error) string {
+	var p *Problem
+	if !errors.As(err, &p) {
+		return ""
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", contentPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, b.String())
-	return nil
+	switch {
+	case p.RedirectTo != "":
+		return p.RedirectTo
+	case p.UseFlow != "":
+		return withQuery(s.options.flow(kindOf(r)).UI, "flow", p.UseFlow)
+	case p.ID == idLoggedIn:
+		if to, err := s.returnTo(r.URL.Query().Get("return_to")); err == nil && to != "" {
+			return to
+		}
+		return s.options.ReturnTo
+	case p.ID == idNoSession:
+		return withQuery(s.options.BaseURL+"/self-service/login/browser", "return_to", s.self(r))
+	default:
+		return ""
+	}
 }

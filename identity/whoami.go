@@ -167,8 +167,11 @@ func (s *Service) LogoutURL(r *http.Request, returnTo string) (url, token string
 	if err != nil {
 		return "", "", err
 	}
-	token = s.logoutToken(session)
-	return withQuery(s.options.BaseURL+"/self-service/logout", "token", token, "return_to", to), token, nil
+	return s.logoutLink(session, to), s.logoutToken(session), nil
+}
+
+func (s *Service) logoutLink(session *Session, returnTo string) string {
+	return withQuery(s.options.BaseURL+"/self-service/logout", "token", s.logoutToken(session), "return_to", returnTo)
 }
 
 func (s *Service) logoutURL(w http.ResponseWriter, r *http.Request) error {

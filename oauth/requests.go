@@ -79,6 +79,10 @@ type ConsentRequest struct {
 	ACR            string          `json:"acr"`
 	AMR            []string        `json:"amr"`
 	Context        json.RawMessage `json:"context,omitempty"`
+
+	// Device says that it is for a device whose code the person has entered. It is not
+	// part of Hydra's API.
+	Device bool `json:"-"`
 }
 
 // An AcceptConsent says what a client may have.
@@ -261,6 +265,7 @@ func (p *Provider) consentRequest(ctx context.Context, challenge string, f *flow
 		Challenge: challenge, ID: f.ID, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
 		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f),
 		LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
+		Device: f.Device != "",
 	}
 }
 

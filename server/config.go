@@ -22,6 +22,7 @@ type Config struct {
 	Secrets  SecretsConfig
 	OAuth    OAuthConfig
 	Identity IdentityConfig
+	Pages    PagesConfig
 	Model    ModelConfig
 	Compat   string // "" or "keto"
 	OPL      OPLConfig

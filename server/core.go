@@ -10,7 +10,6 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/opl"
-	"github.com/cardea-iam/cardea/web"
 )
 
 // core is what the handlers of every API need.
@@ -19,7 +18,8 @@ type core struct {
 	guard    *guard
 	secrets  *secret.Keyring // nil: OAuth2 and identity are off
 	public   net.Listener    // nil: closed
-	pages    *web.Pages
+	pages    *pages
+	dev      bool // pages tell developers more
 	origin   *origin
 	opl      opl.Options
 	limits   Limits

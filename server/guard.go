@@ -36,6 +36,7 @@ type network struct {
 	oauth  *oauth.Provider // nil: off
 	claims claimMaker
 	people *identity.Service // nil: no identities are kept
+	pages  *pages            // nil: nothing is public
 }
 
 // A guard knows who may call, and about which network.

@@ -7,15 +7,17 @@ import (
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
-	"github.com/cardea-iam/cardea/web"
 )
 
 // openIdentity makes the identity service of each network. base is where browsers reach
 // the public listener.
 func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 	var err error
-	if s.core.pages, err = web.New(nil); err != nil {
+	if s.core.pages, err = openPages(s.config.Pages, base); err != nil {
 		return err
+	}
+	for _, n := range s.core.networks {
+		n.pages = s.core.pages
 	}
 	if !s.config.hasIdentity() {
 		return nil
@@ -48,8 +50,7 @@ func (c *core) identityRoutes(rs *routes) {
 	if c.pages == nil { // nothing is public
 		return
 	}
-	rs.mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(c.pages.Static())))
-	for _, route := range append(identity.PublicRoutes(), identity.PageRoutes()...) {
+	for _, route := range identity.PublicRoutes() {
 		rs.open(route.Pattern, c.failIdentity, func(w http.ResponseWriter, r *http.Request) error {
 			people, err := c.peopleOf(c.guard.usual)
 			if err != nil {

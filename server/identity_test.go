@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
-	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -555,64 +554,6 @@ func TestAdminSessions(t *testing.T) {
 	a.do("DELETE", "/admin/identities/"+who+"/sessions", nil).is(204)
 	a.do("DELETE", "/admin/identities/"+who+"/sessions", nil).is(404)
 	a.get("/admin/sessions/" + id).is(404)
-}
-
-// TestPages goes through the pages as a browser without scripts does.
-func TestPages(t *testing.T) {
-	n := start(t, withIdentity)
-	v := n.visitor(t, true)
-	follow := func(s *said) *said {
-		t.Helper()
-		for hops := 0; s.status == 303; hops++ {
-			if hops > 5 {
-				t.Fatalf("sent round in a circle, at last to %s", s.header.Get("Location"))
-			}
-			s = v.get(s.header.Get("Location"), "Accept", "text/html")
-		}
-		return s
-	}
-	has := func(s *said, parts ...string) *said {
-		t.Helper()
-		for _, part := range parts {
-			if !strings.Contains(s.text, part) {
-				t.Fatalf("the page lacks %q: %s", part, s.text)
-			}
-		}
-		return s
-	}
-	send := func(page *said, values url.Values) *said {
-		t.Helper()
-		find := func(before, after string) string {
-			_, rest, ok := strings.Cut(page.text, before)
-			if !ok {
-				t.Fatalf("the page lacks %q: %s", before, page.text)
-			}
-			text, _, _ := strings.Cut(rest, after)
-			return html.UnescapeString(text)
-		}
-		values.Set("csrf_token", find(`name="csrf_token" value="`, `"`))
-		return follow(v.do("POST", find(`action="`, `"`), values, "Accept", "text/html"))
-	}
-	page := has(follow(v.get("/registration", "Accept", "text/html")).is(200), "<title>Create an account</title>", `name="traits.email"`, `autocomplete="new-password"`, "Sign in instead")
-	if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
-		t.Errorf("policy %q", policy)
-	}
-	v.get("/assets/page.css").is(200)
-	page = has(send(page, url.Values{"method": {"password"}, "traits.email": {`ann"><script>@example.com`}, "password": {goodPassword}}).is(200), "Enter a valid email address", `role="alert"`)
-	if strings.Contains(page.text, "<script>") {
-		t.Fatal("what the user wrote is part of the page")
-	}
-	page = has(send(page, url.Values{"method": {"password"}, "traits.email": {"ann@example.com"}, "traits.name.first": {"Ann"}, "password": {goodPassword}}).is(200),
-		"Account settings", `value="ann@example.com"`, "Sign out", "<h2>Password</h2>")
-	page = has(send(page, url.Values{"method": {"profile"}, "traits.email": {"ann@example.com"}, "traits.name.first": {"Anna"}}).is(200), "Your changes have been saved!", `value="Anna"`)
-	_, rest, _ := strings.Cut(page.text, `<nav><a href="`)
-	out, _, _ := strings.Cut(rest, `"`)
-	page = has(follow(v.get(html.UnescapeString(out))).is(200), "<title>Sign in</title>", `autocomplete="username"`)
-	page = has(send(page, url.Values{"method": {"password"}, "identifier": {"ann@example.com"}, "password": {"wrong"}}).is(200), "The provided credentials are invalid", `value="ann@example.com"`)
-	has(send(page, url.Values{"method": {"password"}, "identifier": {"ann@example.com"}, "password": {goodPassword}}).is(200), "Account settings")
-	lost := v.get("/self-service/registration/browser?return_to=https://evil.example").is(303)
-	has(v.get(lost.header.Get("Location")).is(200), "return_to URL is not allowed")
-	has(n.visitor(t, true).get(lost.header.Get("Location")).is(200), "nothing more to say")
 }
 
 // TestLoginChallenge comes as a user interface of Kratos does that OAuth2 has sent a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"html/template"
 	"net"
 	"net/http"
 	"net/netip"
@@ -291,8 +290,8 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	o.AccessClaims.NoMirror = !c.Mirror
 	if n.people != nil {
 		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
+		o.LoggedOut = n.people.EndSession
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
-		o.LoggedOut = n.loggedOut
 	}
 	n.claims = claimMaker{c.Claims, c.Scopes, c.Groups}
 	if n.claims.claims == nil {
@@ -318,7 +317,7 @@ func (c *core) publicOAuth(rs *routes) {
 	for _, route := range n.oauth.Public() {
 		rs.open(route.Pattern, oauth.Fail, c.origin.guarded(oauth.IsGuess, route.Serve))
 	}
-	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, fallback)
+	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, c.fallback)
 }
 
 // adminOAuth registers what operators use, and pages that ask people.
@@ -333,27 +332,17 @@ func (c *core) adminOAuth(rs *routes) {
 	}
 }
 
-var fallbackPage = template.Must(template.New("fallback").Parse(`<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{{.Title}}</title></head>
-<body><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Error}}<p><code>{{.}}</code></p>{{end}}{{with .Description}}<p>{{.}}</p>{{end}}</body></html>
-`))
-
 // fallback says that there is no page, or which error there was.
-func fallback(w http.ResponseWriter, r *http.Request) error {
+func (c *core) fallback(w http.ResponseWriter, r *http.Request) error {
 	page := r.PathValue("page")
-	q := r.URL.Query()
-	body := struct{ Title, Text, Error, Description string }{
-		"No page for this", "This server has no page named " + page + ": the setting oauth.urls." + page + " can name one.", "", "",
-	}
 	switch page {
-	case "device.success":
-		body.Title, body.Text = "The device is connected", "You can close this page, and go on at the device."
 	case "error":
-		body.Title, body.Text = "The request could not be completed", "Go back to the application, and try again."
-		body.Error, body.Description = q.Get("error"), q.Get("error_description")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		return c.pages.showOAuthError(w, r)
+	case "device.success":
+		return c.guard.usual.deviceDone(w, r)
+	default:
+		return c.pages.Show(w, http.StatusOK, "message", messagePage{
+			Title: "No page for this", Look: "info", Message: "This server has no page named " + page + ": the setting oauth.urls." + page + " can name one.",
+		})
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	return fallbackPage.Execute(w, body)
 }

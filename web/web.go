@@ -8,7 +8,9 @@ package web
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"html/template"
 	"io"
@@ -22,24 +24,45 @@ import (
 //go:embed templates static mail
 var files embed.FS
 
-// Pages are the templates, parsed.
+// Options tune the pages. Zero means the default, which is in the comment.
+type Options struct {
+	// Own has files that take the place of those with the same name below templates and
+	// static, and may have more. nil: none.
+	Own fs.FS
+
+	Name string // of the service, as people know it. Cardea
+	Base string // the path at which browsers find this server, such as /auth. None
+}
+
+// Pages are the templates, parsed. Methods may be called from many goroutines at once.
 type Pages struct {
 	pages  map[string]*template.Template
 	static fs.FS
 }
 
-// New parses the templates. Files of own, which may be nil, take the place of those
-// with the same name below templates and static, and own may have more.
+// New parses the templates.
 //
-// Invalid: a template cannot be parsed.
-func New(own fs.FS) (*Pages, error) {
+// Invalid: a template cannot be parsed, or an asset cannot be read.
+func New(o Options) (*Pages, error) {
+	if o.Name == "" {
+		o.Name = "Cardea"
+	}
 	all := layers{files}
-	if own != nil {
-		all = layers{own, files}
+	if o.Own != nil {
+		all = layers{o.Own, files}
 	}
 	static, err := fs.Sub(all, "static")
 	if err != nil {
 		return nil, errs.Wrap(errs.Internal, err, "the assets are missing")
+	}
+	versions, err := all.versions("static")
+	if err != nil {
+		return nil, errs.Wrap(errs.Invalid, err, "the assets of the pages cannot be read: %v", err)
+	}
+	helpers := template.FuncMap{
+		"site":  func() string { return o.Name },
+		"path":  func(to string) string { return o.Base + to },
+		"asset": func(name string) string { return o.Base + "/assets/" + name + "?v=" + versions[name] },
 	}
 	p := &Pages{pages: map[string]*template.Template{}, static: static}
 	names, err := fs.Glob(files, "templates/*.html")
@@ -51,7 +74,7 @@ func New(own fs.FS) (*Pages, error) {
 		if name == layout {
 			continue
 		}
-		t, err := template.New("layout.html").ParseFS(all, layout, name)
+		t, err := template.New("layout.html").Funcs(helpers).ParseFS(all, layout, name)
 		if err != nil {
 			return nil, errs.Wrap(errs.Invalid, err, "the template %s cannot be parsed: %v", name, err)
 		}
@@ -89,4 +112,31 @@ func (l layers) Open(name string) (fs.File, error) {
 		}
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// versions returns a hash of each file below a folder, which is part of its URL, so that
+// browsers can keep it.
+func (l layers) versions(folder string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, one := range l {
+		err := fs.WalkDir(one, folder, func(name string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) && name == folder { // own files need not have it
+				return nil
+			}
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := fs.ReadFile(l, name)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(text)
+			out[strings.TrimPrefix(name, folder+"/")] = base64.RawURLEncoding.EncodeToString(sum[:9])
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
