@@ -61,7 +61,7 @@ func TestKetoNPM(t *testing.T) {
 func TestOpenIDClient(t *testing.T) {
 	dir := npmClient(t, "openid-client")
 	p := startProvider(t)
-	runNPM(t, dir, 15, p.issuer, "http://"+p.Write)
+	runNPM(t, dir, 17, p.issuer, "http://"+p.Write)
 }
 
 // TestHydraNPM runs Hydra's npm client, unchanged.

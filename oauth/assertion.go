@@ -27,9 +27,11 @@ const (
 )
 
 var (
+	// ed25519Alg is the newer name of EdDSA with such a key (RFC 9864).
+	ed25519Alg = jose.SignatureAlgorithm("Ed25519")
 	// asymmetricAlgs are those that clients may sign with.
 	asymmetricAlgs = []jose.SignatureAlgorithm{
-		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, ed25519Alg,
 	}
 	symmetricAlgs = []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512}
 )

@@ -91,7 +91,7 @@ func (p *Provider) vouched(ctx context.Context, assertion string) (*voucher, err
 		if !signedAs(i.key, header.Algorithm, header.KeyID) {
 			return false
 		}
-		_, err := signed.Verify(i.key)
+		_, err := verifyWith(signed, i.key)
 		return err == nil
 	})
 	if i < 0 {

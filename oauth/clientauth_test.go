@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -221,6 +222,29 @@ func TestAssertionAlgs(t *testing.T) {
 		status, body := w.token(byAssertion(signed(t, alg, k, "", w.assertionClaims(narrow))))
 		if (status == 200) != (alg == jose.PS256) {
 			t.Errorf("%s where PS256 is registered: %d %v", alg, status, body)
+		}
+	}
+}
+
+// TestEd25519 is the newer name of EdDSA (RFC 9864): with a key of either name, or none.
+func TestEd25519(t *testing.T) {
+	w := start(t)
+	for _, named := range []string{"Ed25519", "EdDSA", ""} {
+		k := key(t, jose.EdDSA, "k")
+		k.Algorithm = named
+		c := w.client(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": publicSet(k)})
+		claims, err := json.Marshal(w.assertionClaims(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"Ed25519","kid":"k"}`)) + "." + base64.RawURLEncoding.EncodeToString(claims)
+		signature := ed25519.Sign(k.Key.(ed25519.PrivateKey), []byte(text))
+		if status, body := w.token(byAssertion(text + "." + base64.RawURLEncoding.EncodeToString(signature))); status != 200 {
+			t.Errorf("a key named %q: %d %v", named, status, body)
+		}
+		signature[0]++
+		if status, body := w.token(byAssertion(text + "." + base64.RawURLEncoding.EncodeToString(signature))); status != 401 {
+			t.Errorf("a key named %q and a wrong signature: %d %v", named, status, body)
 		}
 	}
 }

@@ -125,7 +125,11 @@ func (p *Provider) fetchKeys(ctx context.Context, uri string) ([]jose.JSONWebKey
 // signedAs reports whether a key may have signed with an algorithm and under an id,
 // which may be empty.
 func signedAs(key jose.JSONWebKey, alg, id string) bool {
-	if id != "" && key.KeyID != id || key.Use != "" && key.Use != "sig" || key.Algorithm != "" && key.Algorithm != alg {
+	if alg == string(ed25519Alg) {
+		alg = string(jose.EdDSA)
+	}
+	named := key.Algorithm == "" || key.Algorithm == alg || key.Algorithm == string(ed25519Alg) && alg == string(jose.EdDSA)
+	if id != "" && key.KeyID != id || key.Use != "" && key.Use != "sig" || !named {
 		return false
 	}
 	switch k := key.Public().Key.(type) {
@@ -138,6 +142,25 @@ func signedAs(key jose.JSONWebKey, alg, id string) bool {
 	default: // a symmetric key, which everybody could know
 		return false
 	}
+}
+
+// verifyWith checks a signature, also one under the newer name of EdDSA, which go-jose
+// does not know.
+func verifyWith(signed *jose.JSONWebSignature, key jose.JSONWebKey) ([]byte, error) {
+	if ed, ok := key.Key.(ed25519.PublicKey); ok && signed.Signatures[0].Header.Algorithm == string(ed25519Alg) {
+		return signed.Verify(edVerifier(ed))
+	}
+	return signed.Verify(key)
+}
+
+type edVerifier ed25519.PublicKey
+
+// VerifyPayload implements jose.OpaqueVerifier.
+func (k edVerifier) VerifyPayload(payload, signature []byte, _ jose.SignatureAlgorithm) error {
+	if !ed25519.Verify(ed25519.PublicKey(k), payload, signature) {
+		return jose.ErrCryptoFailure
+	}
+	return nil
 }
 
 // verifyByClient checks the signature of a JWT with the keys of a client, those at its
@@ -159,7 +182,7 @@ func (p *Provider) verifyByClient(ctx context.Context, c *Client, token string, 
 			if !signedAs(key, header.Algorithm, header.KeyID) {
 				continue
 			}
-			if text, err := signed.Verify(key); err == nil {
+			if text, err := verifyWith(signed, key); err == nil {
 				return text, typOf(header), nil
 			}
 		}

@@ -100,7 +100,7 @@ func readProof(text string) (*proof, proofClaims, error) {
 	if !key.Valid() || !key.IsPublic() || !signedAs(jose.JSONWebKey{Key: key.Key}, header.Algorithm, "") {
 		return nil, claims, errProof.WithHint("The jwk in its header is not a public key for its algorithm, or is too weak.")
 	}
-	payload, err := signed.Verify(key)
+	payload, err := verifyWith(signed, *key)
 	if err != nil {
 		return nil, claims, errProof.WithHint("The jwk in its header does not verify it.")
 	}

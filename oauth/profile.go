@@ -32,7 +32,7 @@ var profiles = map[string]rules{
 		pkce: true, pushed: true, bound: true, strict: true, fixed: true,
 		code: time.Minute, request: 10*time.Minute - time.Second,
 		methods: []string{authPrivateJWT, authTLS, authSelfTLS},
-		algs:    []jose.SignatureAlgorithm{jose.PS256, jose.ES256, jose.EdDSA},
+		algs:    []jose.SignatureAlgorithm{jose.PS256, jose.ES256, jose.EdDSA, ed25519Alg},
 	},
 }
 

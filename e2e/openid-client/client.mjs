@@ -102,12 +102,8 @@ const operations = {
   async privateKeyJWT() {
     for (const alg of ["RS256", "PS256", "ES256", "Ed25519"]) {
       const keys = await keyPair(alg)
-      // The provider says EdDSA, which the library calls Ed25519 (RFC 9864) unless it is told.
-      const name = alg === "Ed25519" ? "EdDSA" : alg
-      keys.jwks.keys[0].alg = name
       await login(await register(
-        { token_endpoint_auth_method: "private_key_jwt", jwks: keys.jwks },
-        () => oidc.PrivateKeyJwt({ key: keys.privateKey, kid: "k1" }, { [oidc.modifyAssertion]: (header) => { header.alg = name } }),
+        { token_endpoint_auth_method: "private_key_jwt", jwks: keys.jwks }, () => oidc.PrivateKeyJwt({ key: keys.privateKey, kid: "k1" }),
       ))
     }
   },
@@ -125,6 +121,27 @@ const operations = {
   async signedResponse() {
     const config = await register({ authorization_signed_response_alg: "RS256" }, undefined, { execute: [oidc.allowInsecureRequests, oidc.useJwtResponseMode] })
     await login(config)
+  },
+  async boundTokens() {
+    for (const alg of ["RS256", "ES256", "Ed25519"]) {
+      const config = await register({ dpop_bound_access_tokens: true })
+      const dpop = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair(alg))
+      const tokens = await login(config, { dpop })
+      assert.equal(tokens.token_type, "dpop")
+      await oidc.fetchUserInfo(config, tokens.access_token, "ann", { DPoP: dpop })
+      await oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP: dpop })
+    }
+  },
+  async fapi2() {
+    const keys = await keyPair("PS256")
+    const config = await register(
+      { profile: "fapi2", token_endpoint_auth_method: "private_key_jwt", jwks: keys.jwks, id_token_signed_response_alg: "PS256", authorization_signed_response_alg: "PS256" },
+      () => oidc.PrivateKeyJwt({ key: keys.privateKey, kid: "k1" }), { execute: [oidc.allowInsecureRequests, oidc.useJwtResponseMode] },
+    )
+    const dpop = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair("ES256"))
+    const tokens = await login(config, { dpop, build: (c, params) => oidc.buildAuthorizationUrlWithPAR(c, params, { DPoP: dpop }) })
+    await oidc.fetchUserInfo(config, tokens.access_token, "ann", { DPoP: dpop })
+    for (let i = 0; i < 2; i++) await oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP: dpop })
   },
   async hybrid() {
     const config = await register(
