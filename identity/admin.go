@@ -41,6 +41,8 @@ func AdminRoutes() []Route {
 		{"GET /admin/sessions/{id}", (*Service).adminSession},
 		{"DELETE /admin/sessions/{id}", (*Service).adminRevoke},
 		{"PATCH /admin/sessions/{id}/extend", (*Service).adminExtend},
+		{"POST /admin/recovery/code", (*Service).adminRecoveryCode},
+		{"POST /admin/recovery/link", (*Service).adminRecoveryLink},
 		{"GET /admin/courier/messages", (*Service).adminMessages},
 		{"GET /admin/courier/messages/{id}", (*Service).adminMessage},
 	}

@@ -54,6 +54,10 @@ type Flow struct {
 	Owner   string
 	Browser []byte
 
+	// Shared: any browser may go on with it that knows its id, as when a link to it was
+	// sent.
+	Shared bool
+
 	// What the last submission left.
 	Values map[string]any    // by the names of nodes; no secrets
 	Texts  []Text            // of the whole form

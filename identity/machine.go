@@ -25,6 +25,10 @@ func ends(k Kind) end {
 		return endRegistration
 	case Settings:
 		return endSettings
+	case Recovery:
+		return endRecovery
+	case Verification:
+		return endVerification
 	default:
 		return nil
 	}
@@ -81,7 +85,7 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request, k Kind, api bool)
 // opening reads what the client says.
 func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 	q := r.URL.Query()
-	if s.options.flow(k).Disabled {
+	if !s.offers(k) {
 		return Opening{}, errDisabled(string(k))
 	}
 	if api {
@@ -219,12 +223,12 @@ func (s *Service) begin(w http.ResponseWriter, st *Step) (secret []byte, err err
 	if f.API { // what else was in its query says nothing that is worth a row
 		f.RequestURL = plain.RequestURL
 	}
-	if f.Opening == plain {
+	if f.Opening == plain && len(f.Texts) == 0 {
 		f.ID = s.newFlowID(f, false)
 		return secret, nil
 	}
 	f.ID = s.newFlowID(f, true)
-	if !f.API && s.keepOpening(w, st.Request, f) {
+	if !f.API && len(f.Texts) == 0 && s.keepOpening(w, st.Request, f) {
 		return secret, nil
 	}
 	op, err := f.save()
@@ -266,7 +270,7 @@ func (s *Service) load(w http.ResponseWriter, st *Step, k Kind, id string) error
 		return errNoSession()
 	case f.Kind == Settings && f.Owner != st.Identity.ID:
 		return &Problem{Kind: errs.Denied, ID: idOtherIdentity, Message: "The request was made by another identity and has been blocked for security reasons."}
-	case f.Kind != Settings && !f.API && subtle.ConstantTimeCompare(f.Browser, s.browser(st.Request)) != 1:
+	case f.Kind != Settings && !f.API && !f.Shared && subtle.ConstantTimeCompare(f.Browser, s.browser(st.Request)) != 1:
 		return errCSRF("The flow was opened by another browser, or its cookies are gone.")
 	}
 	if !st.Now.Before(f.ExpiresAt) {
@@ -287,6 +291,18 @@ func (s *Service) replace(w http.ResponseWriter, st *Step) error {
 	return &Problem{Kind: errs.Expired, ID: idExpired, Message: "self-service flow expired",
 		Reason:  "The self-service flow has expired, use the new one.",
 		UseFlow: next.Flow.ID, ExpiredAt: old.ExpiresAt}
+}
+
+// restart opens a flow in the place of one that came to an end it cannot go on from, and
+// says why.
+func (s *Service) restart(w http.ResponseWriter, st *Step, why Text) error {
+	old := st.Flow
+	next := *st
+	next.Flow = &Flow{Kind: old.Kind, API: old.API, Opening: old.Opening, Texts: []Text{why}}
+	if _, err := s.begin(w, &next); err != nil {
+		return err
+	}
+	return &Problem{Kind: errs.Expired, ID: idReplaced, Message: "The flow was replaced by another one.", Reason: why.Text, UseFlow: next.Flow.ID}
 }
 
 // fetch shows a flow.
@@ -343,6 +359,9 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		return nil, err
 	}
 	if f.finished() {
+		if done, ok := doneTexts[k]; ok {
+			return nil, s.restart(w, st, done)
+		}
 		return s.again(ctx, st, Wrong(textDone), false)
 	}
 	f.clear()
@@ -352,6 +371,10 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 	var wrong *FormError
 	if errors.As(err, &wrong) {
 		return s.again(ctx, st, err, true)
+	}
+	var over *restartError
+	if errors.As(err, &over) {
+		return nil, s.restart(w, st, over.text)
 	}
 	if err != nil {
 		return nil, err
@@ -371,6 +394,9 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 			f.State = first(k)
 			return s.again(ctx, st, Wrong(textTaken), true)
 		}
+		if errs.KindOf(err) == errs.Refused { // another request has used the code: look again
+			err = errs.Wrap(errs.Conflict, err, "another request came first")
+		}
 		return nil, err
 	}
 	for _, do := range st.then {
@@ -381,7 +407,11 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 
 // genuine checks that a page of ours, or an app, sent the form.
 func (s *Service) genuine(st *Step) error {
-	if st.Flow.API {
+	f := st.Flow
+	if f.API && f.Shared && s.csrfSecret(st.Request) != nil { // a link of an app was opened in a browser
+		f.API = false
+	}
+	if f.API {
 		return checkNative(st.Request)
 	}
 	return s.checkCSRF(st.Request, st.Form.Text("csrf_token"))
@@ -522,6 +552,9 @@ func (s *Service) remembered(st *Step) map[string]any {
 	values := map[string]any{}
 	if st.Form.Has("identifier") {
 		values["identifier"] = st.Form.Text("identifier")
+	}
+	if st.Form.Has("email") {
+		values["email"] = st.Form.Text("email")
 	}
 	for name, v := range shown(st.Form.traits(st.Schema)) {
 		values[name] = v

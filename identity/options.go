@@ -41,10 +41,11 @@ type Options struct {
 	PrivilegedAge time.Duration
 	SettingsAAL1  bool // settings may be changed before a second factor is given
 
-	PasswordMinLength int                        // 0: 8
-	Hashing           HashOptions                // of passwords
-	LoginLimit        Limit                      // per account and method; zero: 5 free, then 1 s doubling to 15 min
-	Disabled          map[CredentialType]bool    // methods that are off
+	PasswordMinLength int                     // 0: 8
+	Hashing           HashOptions             // of passwords
+	LoginLimit        Limit                   // per account and method; zero: 5 free, then 1 s doubling to 15 min
+	Disabled          map[CredentialType]bool // methods that are off
+	Code              CodeOptions
 	Client            func(*http.Request) string // the caller's address; nil: of the connection
 
 	Courier CourierOptions // how messages to people go out
@@ -65,6 +66,20 @@ type FlowOptions struct {
 	Lifespan time.Duration // 0: 1 h
 	ReturnTo string        // after it; "": Options.ReturnTo
 	NoLogin  bool          // registration does not log in
+
+	// Of recovery and verification.
+	Link          bool // a link is sent, not a code
+	NotifyUnknown bool // tell who is not known that somebody asked
+	KeepSessions  bool // a recovery does not end the other sessions
+}
+
+// CodeOptions are those of codes and links that are sent.
+type CodeOptions struct {
+	Passwordless bool          // log in and register with a code alone
+	Second       bool          // codes are a second factor
+	Lifespan     time.Duration // 0: 1 h, and no longer than the flow
+	LinkLifespan time.Duration // the same of links
+	Tries        int           // of one code; 0: 5
 }
 
 func (o *Options) defaults() {
@@ -87,6 +102,15 @@ func (o *Options) defaults() {
 		o.LoginLimit = Limit{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Forget: time.Hour}
 	}
 	o.Courier.defaults()
+	if o.Code.Lifespan <= 0 {
+		o.Code.Lifespan = time.Hour
+	}
+	if o.Code.LinkLifespan <= 0 {
+		o.Code.LinkLifespan = time.Hour
+	}
+	if o.Code.Tries <= 0 {
+		o.Code.Tries = 5
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -121,6 +145,9 @@ func (o *Options) Validate() error {
 	}
 	if o.PasswordMinLength != 0 && o.PasswordMinLength < 6 {
 		bad = append(bad, fmt.Errorf("the shortest password has %d characters: expected at least 6", o.PasswordMinLength))
+	}
+	if o.Code.Passwordless && o.Code.Second {
+		bad = append(bad, errors.New("codes are the only factor of a login, or the second one, not both"))
 	}
 	return errors.Join(bad...)
 }

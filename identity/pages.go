@@ -146,7 +146,7 @@ func (s *Service) AccountLinks(session *Session, here string) []PageLink {
 // pageLinks lead to the flow's neighbours, and take along where it leads to.
 func (s *Service) pageLinks(k Kind, shown *ShownFlow, session *Session) (links []PageLink) {
 	to := func(k Kind, text string) {
-		if ends(k) != nil && !s.options.flow(k).Disabled {
+		if s.offers(k) {
 			url := withQuery(s.options.BaseURL+"/self-service/"+string(k)+"/browser", "return_to", shown.ReturnTo)
 			links = append(links, PageLink{URL: url, Text: text})
 		}

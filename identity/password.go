@@ -72,7 +72,7 @@ func (p *passwordStrategy) login(ctx context.Context, st *Step) error {
 	if len(missing.Nodes) > 0 {
 		return missing
 	}
-	key := "login password " + identifier
+	key := loginKey(Password, identifier)
 	if err := p.s.attempt(ctx, st, key); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/limit"
 	"github.com/cardea-iam/cardea/internal/secret"
 )
 
@@ -23,7 +24,8 @@ type Service struct {
 	strategies []Strategy // in the order of their nodes
 	hooks      map[Kind][]Hook
 	hasher     *hasher
-	posted     chan struct{} // a message was queued here
+	posted     chan struct{}  // a message was queued here
+	clients    *limit.Limiter // of messages
 }
 
 // New returns a service that keeps what it knows in store, and seals with keys.
@@ -46,8 +48,17 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		return nil, errs.New(errs.Invalid, "identity: there is no schema %q, which is the default", o.DefaultSchema)
 	}
 	s.hasher = newHasher(o.Hashing)
-	s.add(&passwordStrategy{s: s}, &profileStrategy{s: s})
+	s.clients = limit.New(o.Courier.PerClient, time.Hour/time.Duration(o.Courier.PerClient), maxClients, o.Now)
+	s.add(&passwordStrategy{s: s}, &profileStrategy{s: s}, &codeStrategy{s: s}, &linkStrategy{s: s})
 	return s, nil
+}
+
+// offers reports whether flows of a kind can be opened.
+func (s *Service) offers(k Kind) bool {
+	if ends(k) == nil || s.options.flow(k).Disabled {
+		return false
+	}
+	return s.mails() || k != Recovery && k != Verification
 }
 
 // add adds strategies, unless they are off.

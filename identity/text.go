@@ -40,9 +40,28 @@ var (
 	textSignInPassword = info(1010022, "Sign in with password")
 	textSignUp         = info(1040001, "Sign up")
 	textSaved          = success(1050001, "Your changes have been saved!")
-	textLabelPassword  = info(1070001, "Password")
-	textLabelID        = info(1070004, "ID")
-	textLabelSave      = info(1070003, "Save")
+
+	textLoginCodeSent     = info(1010014, "A code was sent to the address you provided. If you didn't receive it, please check the spelling of the address and try again.")
+	textSendLoginCode     = info(1010015, "Send sign in code")
+	textSignUpCodeSent    = info(1040005, "A code has been sent to the address(es) you provided. If you have not received a message, check the spelling of the address and retry the registration.")
+	textSendSignUpCode    = info(1040006, "Send sign up code")
+	textRecoveryLinkSent  = info(1060002, "An email containing a recovery link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textRecoveryCodeSent  = info(1060003, "An email containing a recovery code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textVerifyLinkSent    = info(1080001, "An email containing a verification link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textVerified          = success(1080002, "You successfully verified your email address.")
+	textVerifyCodeSent    = info(1080003, "An email containing a verification code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textVerifyPhoneSent   = info(1080004, "A text message containing a verification code has been sent to the phone number you provided. If you have not received a text message, check the spelling of the number and make sure to use the number you registered with.")
+	textVerifiedPhone     = success(1080005, "You successfully verified your phone number.")
+	textLabelEmail        = info(1070007, "Email")
+	textLabelResend       = info(1070008, "Resend code")
+	textLabelContinue     = info(1070009, "Continue")
+	textLabelRecoveryCode = info(1070010, "Recovery code")
+	textLabelVerifyCode   = info(1070011, "Verification code")
+	textLabelSignUpCode   = info(1070012, "Registration code")
+	textLabelLoginCode    = info(1070013, "Login code")
+	textLabelPassword     = info(1070001, "Password")
+	textLabelID           = info(1070004, "ID")
+	textLabelSave         = info(1070003, "Save")
 )
 
 // labelOf is the label of a trait, from the title in the schema.
@@ -63,6 +82,17 @@ var (
 	textNoRecoveryMethod = mistake(4010005, "Could not find a strategy to recover your account with. Did you fill out the form correctly?")
 	textNoVerifyMethod   = mistake(4010006, "Could not find a strategy to verify your account with. Did you fill out the form correctly?")
 	textDone             = mistake(4010007, "The request was already completed successfully and can not be retried.")
+	textWrongLoginCode   = mistake(4010008, "The login code is invalid or has already been used. Please try again.")
+	textNotMyAddress     = mistake(4010010, "The address you entered does not match any known addresses in the current account.")
+	textOtherTraits      = mistake(4000036, "The provided traits do not match the traits previously associated with this flow.")
+	textWrongSignUpCode  = mistake(4040003, "The registration code is invalid or has already been used. Please try again.")
+	textRecovered        = mistake(4060001, "The request was already completed successfully and can not be retried.")
+	textWrongLink        = mistake(4060004, "The recovery token is invalid or has already been used. Please retry the flow.")
+	textWrongRecovery    = mistake(4060006, "The recovery code is invalid or has already been used. Please try again.")
+	textWrongVerifyLink  = mistake(4070001, "The verification token is invalid or has already been used. Please retry the flow.")
+	textVerifiedBefore   = mistake(4070002, "The request was already completed successfully and can not be retried.")
+	textWrongVerifyCode  = mistake(4070006, "The verification code is invalid or has already been used. Please try again.")
+	textTooOften         = textGeneric("The request was submitted too often. Please request another code.")
 	textInactive         = mistake(4010011, "This account has been disabled. Please contact support for assistance.")
 )
 
@@ -103,6 +133,21 @@ func textExpired(k Kind, at, now time.Time) Text {
 	ago := math.Max(now.Sub(at).Minutes(), 0)
 	return mistake(expiredTexts[k], fmt.Sprintf("The %s flow expired %.2f minutes ago, please try again.", k, ago)).
 		with("expired_at", at).with("expired_at_unix", at.Unix())
+}
+
+// doneTexts are what kinds of flows say that begin anew when they are submitted after
+// their end.
+var doneTexts = map[Kind]Text{Recovery: textRecovered, Verification: textVerifiedBefore}
+
+// textRecoveredUntil is in the settings after a recovery.
+func textRecoveredUntil(privileged, now time.Time) Text {
+	return success(1060001, fmt.Sprintf("You successfully recovered your account. Please change your password or set up an alternative login method (e.g. social sign in) within the next %.2f minutes.",
+		privileged.Sub(now).Minutes())).with("privilegedSessionExpiresAt", privileged).with("privileged_session_expires_at_unix", privileged.Unix())
+}
+
+// textSendTo is the label of a button that sends a code to a masked address.
+func textSendTo(channel, address string) Text {
+	return info(1010023, "Send code to "+address).with("address", address).with("channel", channel)
 }
 
 // textLocked is ours: attempts are limited, whether or not there is such an account.

@@ -27,8 +27,18 @@ type IdentityConfig struct {
 	Login          IdentityFlow
 	Registration   IdentityFlow
 	Settings       IdentityFlow
+	Recovery       IdentityFlow
+	Verification   IdentityFlow
 	PrivilegedAge  time.Duration
 	SettingsAAL    string
+
+	Code         bool
+	Passwordless bool
+	CodeSecond   bool
+	CodeLifespan time.Duration
+	CodeTries    int
+	Link         bool
+	LinkLifespan time.Duration
 
 	Password          bool
 	PasswordMinLength int
@@ -52,6 +62,11 @@ type IdentityFlow struct {
 	Lifespan time.Duration
 	ReturnTo string
 	Session  bool // after a registration
+
+	// Of recovery and verification.
+	Use    string // code or link
+	Notify bool   // who is not known
+	Revoke bool   // other sessions, after a recovery
 }
 
 var identitySettings = []setting{
@@ -91,6 +106,44 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.PrivilegedAge }, isPositive},
 	{"identity.selfservice.flows.settings.required_aal", "", "highest_available", "aal1: the second factor need not be given, by those who have one, to see the settings",
 		func(c *Config) any { return &c.Identity.SettingsAAL }, oneOf("highest_available", "aal1")},
+	{"identity.selfservice.flows.recovery.enabled", "", "true", "let people recover their accounts, where messages can be sent",
+		func(c *Config) any { return &c.Identity.Recovery.Enabled }, nil},
+	{"identity.selfservice.flows.recovery.ui_url", "", "", "where browsers see the form; empty: a page of this server",
+		func(c *Config) any { return &c.Identity.Recovery.UI }, isURLOrEmpty},
+	{"identity.selfservice.flows.recovery.lifespan", "", "1h", "how long a flow can be submitted",
+		func(c *Config) any { return &c.Identity.Recovery.Lifespan }, isPositive},
+	{"identity.selfservice.flows.recovery.use", "", "code", "code or link: what is sent",
+		func(c *Config) any { return &c.Identity.Recovery.Use }, oneOf("code", "link")},
+	{"identity.selfservice.flows.recovery.notify_unknown_recipients", "", "false", "send a message to addresses without an account, too",
+		func(c *Config) any { return &c.Identity.Recovery.Notify }, nil},
+	{"identity.selfservice.flows.recovery.after.revoke_sessions", "", "true", "end the other sessions of who has recovered an account",
+		func(c *Config) any { return &c.Identity.Recovery.Revoke }, nil},
+	{"identity.selfservice.flows.verification.enabled", "", "true", "let people verify their addresses, where messages can be sent",
+		func(c *Config) any { return &c.Identity.Verification.Enabled }, nil},
+	{"identity.selfservice.flows.verification.ui_url", "", "", "where browsers see the form; empty: a page of this server",
+		func(c *Config) any { return &c.Identity.Verification.UI }, isURLOrEmpty},
+	{"identity.selfservice.flows.verification.lifespan", "", "1h", "how long a flow can be submitted",
+		func(c *Config) any { return &c.Identity.Verification.Lifespan }, isPositive},
+	{"identity.selfservice.flows.verification.use", "", "code", "code or link: what is sent",
+		func(c *Config) any { return &c.Identity.Verification.Use }, oneOf("code", "link")},
+	{"identity.selfservice.flows.verification.notify_unknown_recipients", "", "false", "send a message to addresses without an account, too",
+		func(c *Config) any { return &c.Identity.Verification.Notify }, nil},
+	{"identity.selfservice.flows.verification.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
+		func(c *Config) any { return &c.Identity.Verification.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.methods.code.enabled", "", "true", "codes that are sent: for recovery and verification, and for what the next two allow",
+		func(c *Config) any { return &c.Identity.Code }, nil},
+	{"identity.selfservice.methods.code.passwordless_enabled", "", "false", "let people register and log in by a code alone",
+		func(c *Config) any { return &c.Identity.Passwordless }, nil},
+	{"identity.selfservice.methods.code.mfa_enabled", "", "false", "let a code be the second factor; not together with passwordless_enabled, for that would be one factor twice",
+		func(c *Config) any { return &c.Identity.CodeSecond }, nil},
+	{"identity.selfservice.methods.code.config.lifespan", "", "1h", "how long a code is good, and no longer than its flow",
+		func(c *Config) any { return &c.Identity.CodeLifespan }, isPositive},
+	{"identity.selfservice.methods.code.config.max_submissions", "", "5", "how often one code may be tried",
+		func(c *Config) any { return &c.Identity.CodeTries }, isPositive},
+	{"identity.selfservice.methods.link.enabled", "", "true", "links that are sent, where use says so",
+		func(c *Config) any { return &c.Identity.Link }, nil},
+	{"identity.selfservice.methods.link.config.lifespan", "", "1h", "how long a link is good, and no longer than its flow",
+		func(c *Config) any { return &c.Identity.LinkLifespan }, isPositive},
 	{"identity.selfservice.methods.password.enabled", "", "true", "let people log in by password",
 		func(c *Config) any { return &c.Identity.Password }, nil},
 	{"identity.selfservice.methods.password.config.min_password_length", "", "8", "characters of the shortest password",
@@ -126,11 +179,16 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 			identity.Login:        {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo},
 			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session},
 			identity.Settings:     {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan},
+			identity.Recovery: {Disabled: !i.Recovery.Enabled, UI: i.Recovery.UI, Lifespan: i.Recovery.Lifespan,
+				Link: i.Recovery.Use == "link", NotifyUnknown: i.Recovery.Notify, KeepSessions: !i.Recovery.Revoke},
+			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan, ReturnTo: i.Verification.ReturnTo,
+				Link: i.Verification.Use == "link", NotifyUnknown: i.Verification.Notify},
 		},
 		SessionLifespan: i.SessionLifespan, CookieName: i.CookieName, CookieDomain: i.CookieDomain,
 		WhoamiAAL1: i.WhoamiAAL == "aal1", SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
 		PasswordMinLength: i.PasswordMinLength,
-		Disabled:          map[identity.CredentialType]bool{identity.Password: !i.Password},
+		Disabled:          map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
+		Code:              identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},
 		Hashing: identity.HashOptions{
 			Memory: uint32(i.HashMemory), Iterations: uint32(i.HashIterations), Budget: i.HashDuration, MaxMemory: i.HashDedicated,
 		},

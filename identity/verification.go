@@ -1,0 +1,79 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// verify takes a verification one step on: an address leads to a code or link, and that
+// to an address that is verified.
+func (s *Service) verify(ctx context.Context, st *Step, method string) (Outcome, error) {
+	if text, ok := proofText(st, method); ok {
+		return s.verifiedBy(ctx, st, method, text)
+	}
+	via, to, err := st.address()
+	if err != nil {
+		return Done, err
+	}
+	k, err := s.kept(st, method)
+	if err != nil {
+		return Done, err
+	}
+	if err := k.sends(); err != nil {
+		return Done, err
+	}
+	k.Via, k.To, k.Name = via, to, st.Form.Text("email")
+	who, err := s.store.FindAddress(ctx, ForVerification, via, to)
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		return Done, err
+	}
+	e := s.errand(Verification, method)
+	e.via, e.to, e.who = via, to, who
+	return s.sentTo(ctx, st, method, k, e)
+}
+
+// verifiedBy answers a code or a token.
+func (s *Service) verifiedBy(ctx context.Context, st *Step, method, text string) (Outcome, error) {
+	c, err := s.proven(ctx, st, method, text)
+	if c == nil || err != nil {
+		return Again, err
+	}
+	i, err := s.store.Identity(ctx, c.Identity, true)
+	if err != nil {
+		return Done, err
+	}
+	if s.verified(i, c.Via, c.Address, st.Now) {
+		st.Also(SaveIdentity{i})
+	}
+	st.Identity = i
+	st.Proof.Method = method
+	st.Flow.Texts = []Text{textVerified}
+	if c.Via == viaSMS {
+		st.Flow.Texts = []Text{textVerifiedPhone}
+	}
+	return Done, nil
+}
+
+// endVerification shows that it is done, and where to go on.
+func endVerification(s *Service, ctx context.Context, st *Step) (*answer, error) {
+	f := st.Flow
+	f.State = Passed
+	st.Event("verification.succeeded", st.Identity, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
+	shown, err := s.show(ctx, st, s.csrfSecret(st.Request))
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{body: shown}
+	if !f.API {
+		a.location = withQuery(s.options.flow(Verification).UI, "flow", f.ID)
+	}
+	return a, nil
+}
+
+// continueNode leads on from a verification.
+func (s *Service) continueNode(f *Flow) Node {
+	n := Node{Type: "a", Group: string(CodeAuth), Messages: []Text{}, Meta: NodeMeta{Label: &textLabelContinue}}
+	n.Attributes = NodeAttributes{ID: "continue", Href: s.after(f), Title: &textLabelContinue, NodeType: "a"}
+	return n
+}
