@@ -28,7 +28,7 @@ func document(t *testing.T, name string) string {
 // with its flag and default, and no row is of something else.
 func TestSettingsDocument(t *testing.T) {
 	rows := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z][a-z0-9._]*)` \\|([^|]*)\\|([^|]*)\\|").FindAllStringSubmatch(operateDocument(t)+document(t, "oauth"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z][a-z0-9._]*)` \\|([^|\n]*)\\|([^|\n]*)\\|").FindAllStringSubmatch(operateDocument(t)+document(t, "oauth"), -1) {
 		if !strings.HasPrefix(row[1], "cardea_") {
 			rows[row[1]] = row[2] + "|" + row[3]
 		}
