@@ -18,16 +18,21 @@ const (
 	guesses    = 30
 	guessEvery = 2 * time.Second
 	guessers   = 100_000 // addresses that are remembered
+
+	// Rows that anybody can make: as many at once from an address, and then one each.
+	strangers     = 60
+	strangerEvery = time.Second
 )
 
 // An origin finds out where requests come from.
 type origin struct {
 	trusted []netip.Prefix // proxies whose word is taken for it
 	guesses *limit.Limiter
+	rows    *limit.Limiter
 }
 
 func newOrigin(trusted []netip.Prefix) *origin {
-	return &origin{trusted, limit.New(guesses, guessEvery, guessers, nil)}
+	return &origin{trusted, limit.New(guesses, guessEvery, guessers, nil), limit.New(strangers, strangerEvery, guessers, nil)}
 }
 
 // of returns the address that a request comes from: that of the connection or, if it
@@ -80,8 +85,7 @@ func (o *origin) guarded(wrong func(error) bool, h restHandler) restHandler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		from := o.of(r)
 		if wait := o.guesses.Wait(from); wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-			return errs.New(errs.Exhausted, "too many wrong secrets from this address: try again later")
+			return later(w, wait, "too many wrong secrets from this address: try again later")
 		}
 		err := h(w, r)
 		if err != nil && wrong(err) {
@@ -89,4 +93,19 @@ func (o *origin) guarded(wrong func(error) bool, h restHandler) restHandler {
 		}
 		return err
 	}
+}
+
+// rationed is h, which stores something for whoever asks, as often as that is no attack.
+func (o *origin) rationed(h restHandler) restHandler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if wait := o.rows.Try(o.of(r)); wait > 0 {
+			return later(w, wait, "too many requests from this address: try again later")
+		}
+		return h(w, r)
+	}
+}
+
+func later(w http.ResponseWriter, wait time.Duration, why string) error {
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+	return errs.New(errs.Exhausted, "%s", why)
 }

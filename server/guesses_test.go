@@ -41,27 +41,42 @@ func TestGuesses(t *testing.T) {
 	bad := errors.New("wrong")
 	answer := error(nil)
 	h := o.guarded(func(err error) bool { return errors.Is(err, bad) }, func(http.ResponseWriter, *http.Request) error { return answer })
-	call := func(from string) (error, string) {
+	call := func(from string) (wait string, err error) {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.RemoteAddr = from
 		w := httptest.NewRecorder()
-		return h(w, r), w.Header().Get("Retry-After")
+		err = h(w, r)
+		return w.Header().Get("Retry-After"), err
 	}
 	for range 10 * guesses {
-		if err, _ := call("192.0.2.1:1"); err != nil {
+		if _, err := call("192.0.2.1:1"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	answer = bad
 	for range guesses {
-		if err, _ := call("192.0.2.1:1"); !errors.Is(err, bad) {
+		if _, err := call("192.0.2.1:1"); !errors.Is(err, bad) {
 			t.Fatal(err)
 		}
 	}
-	if err, wait := call("192.0.2.1:2"); errs.KindOf(err) != errs.Exhausted || wait == "" {
+	if wait, err := call("192.0.2.1:2"); errs.KindOf(err) != errs.Exhausted || wait == "" {
 		t.Errorf("after %d wrong guesses: %v, wait %q", guesses, err, wait)
 	}
-	if err, _ := call("192.0.2.2:1"); !errors.Is(err, bad) {
+	if _, err := call("192.0.2.2:1"); !errors.Is(err, bad) {
 		t.Errorf("another address: %v", err)
+	}
+}
+
+func TestRations(t *testing.T) {
+	o := newOrigin(nil)
+	h := o.rationed(func(http.ResponseWriter, *http.Request) error { return nil })
+	call := func() error { return h(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil)) }
+	for range strangers {
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := call(); errs.KindOf(err) != errs.Exhausted {
+		t.Errorf("one more: %v", err)
 	}
 }

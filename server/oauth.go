@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -315,9 +316,21 @@ func (c *core) publicOAuth(rs *routes) {
 		return
 	}
 	for _, route := range n.oauth.Public() {
-		rs.open(route.Pattern, oauth.Fail, c.origin.guarded(oauth.IsGuess, route.Serve))
+		rs.open(route.Pattern, oauth.Fail, c.origin.limited(route))
 	}
 	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, c.fallback)
+}
+
+// unasked are the routes that store something for clients that nobody knows.
+var unasked = []string{"POST /oauth2/register", "POST /oauth2/device/auth"}
+
+// limited is what a route serves to those who do not overdo it.
+func (o *origin) limited(route oauth.Route) restHandler {
+	h := o.guarded(oauth.IsGuess, route.Serve)
+	if slices.Contains(unasked, route.Pattern) {
+		return o.rationed(h)
+	}
+	return h
 }
 
 // adminOAuth registers what operators use, and pages that ask people.
