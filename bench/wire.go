@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +20,17 @@ import (
 // one application do.
 type Wire struct {
 	questions []wireQuestion
+	batches   []wireBatch
 }
 
 type wireQuestion struct {
 	request *cardeav1.CheckRequest
 	want    bool
+}
+
+type wireBatch struct {
+	request *cardeav1.BatchCheckRequest
+	want    []bool
 }
 
 // wireQuestions is how many questions are made: enough that they reach most of what
@@ -42,6 +49,18 @@ func NewWire(d *Drive, seed uint64) *Wire {
 	return w
 }
 
+// InBatches puts the questions together, so many to a request.
+func (w *Wire) InBatches(size int) {
+	for part := range slices.Chunk(w.questions, size) {
+		b := wireBatch{request: &cardeav1.BatchCheckRequest{}}
+		for _, q := range part {
+			b.request.Tuples = append(b.request.Tuples, q.request.Tuple)
+			b.want = append(b.want, q.want)
+		}
+		w.batches = append(w.batches, b)
+	}
+}
+
 // A WireLoad says how a server is driven.
 type WireLoad struct {
 	Concurrency int // callers, each of which waits for its answer before it asks again
@@ -57,7 +76,8 @@ type WireReport struct {
 	Checks int64   `json:"checks"`
 	Writes int64   `json:"writes"`
 	QPS    float64 `json:"qps"`
-	CPU    float64 `json:"cpu_us"` // of the server, for each check
+	CPU    float64 `json:"cpu_us"`     // of the server, for each check
+	Own    float64 `json:"own_cpu_us"` // of the callers, for each check
 	P50    int64   `json:"p50_us"`
 	P99    int64   `json:"p99_us"`
 	Max    int64   `json:"max_us"`
@@ -71,13 +91,18 @@ func (w *Wire) Run(ctx context.Context, p *Process, conn grpc.ClientConnInterfac
 	if err != nil {
 		return WireReport{}, err
 	}
-	start := time.Now()
+	own, start := ownTime(), time.Now()
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range callers {
 		c := &callers[i]
 		*c = wireCaller{client: cardeav1.NewCheckServiceClient(conn), latency: hdrhistogram.New(1, 60_000_000, 3)}
-		first := i * len(w.questions) / len(callers)
-		g.Go(func() error { return c.run(gctx, w.questions, first, start.Add(l.Duration), l) })
+		part := float64(i) / float64(len(callers))
+		g.Go(func() error {
+			if w.batches != nil {
+				return c.runBatches(gctx, w.batches, int(part*float64(len(w.batches))), start.Add(l.Duration))
+			}
+			return c.run(gctx, w.questions, int(part*float64(len(w.questions))), start.Add(l.Duration), l)
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return WireReport{}, err
@@ -92,10 +117,11 @@ func (w *Wire) Run(ctx context.Context, p *Process, conn grpc.ClientConnInterfac
 	for _, c := range callers {
 		all.Merge(c.latency)
 		r.Writes += c.writes
+		r.Checks += c.checks
 	}
-	r.Checks = all.TotalCount()
 	r.QPS = float64(r.Checks) / took.Seconds()
 	r.CPU = float64((after - before).Nanoseconds()) / 1e3 / float64(max(r.Checks, 1))
+	r.Own = (ownTime() - own) * 1e6 / float64(max(r.Checks, 1))
 	r.P50, r.P99, r.Max = all.ValueAtQuantile(50), all.ValueAtQuantile(99), all.Max()
 	return r, nil
 }
@@ -103,6 +129,7 @@ func (w *Wire) Run(ctx context.Context, p *Process, conn grpc.ClientConnInterfac
 type wireCaller struct {
 	client  cardeav1.CheckServiceClient
 	latency *hdrhistogram.Histogram // microseconds
+	checks  int64
 	writes  int64
 }
 
@@ -128,6 +155,32 @@ func (c *wireCaller) run(ctx context.Context, questions []wireQuestion, first in
 		if l.Known && answer.Allowed != q.want {
 			return fmt.Errorf("wrong answer: %v is %t, expected %t", q.request.Tuple, answer.Allowed, q.want)
 		}
+		c.checks++
+		if err := c.latency.RecordValue(max(took.Microseconds(), 1)); err != nil {
+			return err
+		}
+	}
+}
+
+// runBatches does the same with whole batches, whose latency counts.
+func (c *wireCaller) runBatches(ctx context.Context, batches []wireBatch, first int, until time.Time) error {
+	for n := first; ; n++ {
+		b := &batches[n%len(batches)]
+		began := time.Now()
+		if began.After(until) {
+			return nil
+		}
+		answer, err := c.client.BatchCheck(ctx, b.request)
+		took := time.Since(began)
+		if err != nil {
+			return err
+		}
+		for i, want := range b.want {
+			if r := answer.Results[i]; r.Error != nil || r.Allowed != want {
+				return fmt.Errorf("wrong answer: %v is %v, expected %t", b.request.Tuples[i], r, want)
+			}
+		}
+		c.checks += int64(len(b.want))
 		if err := c.latency.RecordValue(max(took.Microseconds(), 1)); err != nil {
 			return err
 		}

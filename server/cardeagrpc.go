@@ -78,8 +78,10 @@ func (s *checkService) BatchCheck(ctx context.Context, req *cardeav1.BatchCheckR
 		return nil, err
 	}
 	out := &cardeav1.BatchCheckResponse{Results: make([]*cardeav1.CheckResult, len(results)), Snaptoken: string(token)}
+	all := make([]cardeav1.CheckResult, len(results)) // one allocation for all
 	for i, r := range results {
-		out.Results[i] = &cardeav1.CheckResult{Allowed: r.Allowed}
+		out.Results[i] = &all[i]
+		all[i].Allowed = r.Allowed
 		if r.Err != nil {
 			out.Results[i].Error = &cardeav1.CheckError{Code: int32(codeOf(r.Err).grpc), Message: text(r.Err)}
 		}

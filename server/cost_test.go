@@ -95,8 +95,8 @@ func TestAllocationsOfACheck(t *testing.T) {
 		request proto.Message
 		most    float64
 	}{
-		{&cardeav1.CheckService_ServiceDesc, "Check", &cardeav1.CheckRequest{Tuple: question}, 20},
-		{&cardeav1.CheckService_ServiceDesc, "BatchCheck", batch, 30 + 10*items},
+		{&cardeav1.CheckService_ServiceDesc, "Check", &cardeav1.CheckRequest{Tuple: question}, 13},
+		{&cardeav1.CheckService_ServiceDesc, "BatchCheck", batch, 24},
 		{&keto.CheckService_ServiceDesc, "Check", ketoQuestion, 20},
 	} {
 		t.Run(fmt.Sprintf("%s/%s", tt.service.ServiceName, tt.method), func(t *testing.T) {

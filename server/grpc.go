@@ -9,10 +9,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/gzip" // lets clients compress
-	"google.golang.org/grpc/encoding/proto"
+	grpcproto "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 	keto "github.com/cardea-iam/cardea/proto/ory/keto/relation_tuples/v1alpha2"
@@ -36,7 +37,7 @@ func grpcOptions(l Limits) []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(int(l.Message)),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.ForceServerCodecV2(serverCodec{encoding.GetCodecV2(proto.Name)}),
+		grpc.ForceServerCodecV2(serverCodec{encoding.GetCodecV2(grpcproto.Name)}),
 		grpc.ConnectionTimeout(peekTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -229,6 +230,13 @@ func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	r.err = c.CodecV2.Unmarshal(data, r.message)
+	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer buf.Free()
+	if decodeQuick(buf.ReadOnlyData(), r.message) {
+		return nil
+	}
+	m := r.message.(proto.Message)
+	proto.Reset(m)
+	r.err = proto.Unmarshal(buf.ReadOnlyData(), m)
 	return nil
 }

@@ -12,6 +12,7 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd.AddCommand(
 		a.benchCheckCommand(),
 		a.benchWireCommand(),
+		a.benchStartCommand(),
 		a.benchEngineCommand(),
 		a.benchSizeCommand(),
 		a.benchBoundedCommand(),

@@ -23,6 +23,7 @@ type wireFlags struct {
 	duration    time.Duration
 	seed        uint64
 	writes      bool
+	batch       int
 }
 
 func (a *app) benchWireCommand() *cobra.Command {
@@ -47,6 +48,7 @@ to a call. Medians are of all rounds. A wrong answer or an error ends the run.`,
 	flags.DurationVar(&f.duration, "duration", 3*time.Second, "how long to ask one server in a round")
 	flags.Uint64Var(&f.seed, "seed", 1, "seed of the workload and of the questions")
 	flags.BoolVar(&f.writes, "writes", false, "compare the server with itself while 1 in 100 requests is a write")
+	flags.IntVar(&f.batch, "batch", 0, "ask so many questions in a request, without a server beside")
 	a.resultFlags(cmd)
 	cmd.AddCommand(a.benchFloorCommand())
 	return cmd
@@ -93,6 +95,9 @@ func (f wireFlags) validate() error {
 	if f.duration <= 0 {
 		bad = append(bad, fmt.Errorf("--duration is %s: expected more than 0", f.duration))
 	}
+	if f.batch < 0 || f.batch > 10_000 {
+		bad = append(bad, fmt.Errorf("--batch is %d: expected 0 for single questions, to 10,000", f.batch))
+	}
 	return errors.Join(bad...)
 }
 
@@ -101,7 +106,10 @@ func (a *app) benchWire(ctx context.Context, f wireFlags) error {
 		return err
 	}
 	name, title := "wire-check", "A check over gRPC, beside a call that answers without looking"
-	if f.writes {
+	switch {
+	case f.batch > 0:
+		name, title = "wire-batch", "Checks in batches over gRPC"
+	case f.writes:
 		name, title = "wire-writes", "Checks over gRPC with and without 1 % writes"
 	}
 	result := bench.NewResult(name, title, os.Args[1:])
@@ -138,6 +146,10 @@ func wireSize(ctx context.Context, f wireFlags, n int, folder string, floor *chi
 		return err
 	}
 	w := bench.NewWire(d, f.seed)
+	if f.batch > 0 {
+		w.InBatches(f.batch)
+		return wireBatches(ctx, f, n, s, w, result)
+	}
 	for _, c := range f.concurrency {
 		load := bench.WireLoad{Concurrency: c, Duration: f.duration, Known: true}
 		beside, other := load, floor
@@ -161,6 +173,28 @@ func wireSize(ctx context.Context, f wireFlags, n int, folder string, floor *chi
 			}
 		}
 		rounds.addTo(result, fmt.Sprintf("%s tuples, %d callers: ", short(n), c), f.writes)
+	}
+	return nil
+}
+
+func wireBatches(ctx context.Context, f wireFlags, n int, s *child, w *bench.Wire, result *bench.Result) error {
+	for _, c := range f.concurrency {
+		var rates, server, both []float64
+		for i := range f.rounds + 1 {
+			r, err := w.Run(ctx, s.process, s.read.ClientConn, bench.WireLoad{Concurrency: c, Duration: f.duration, Known: true})
+			if err != nil {
+				return err
+			}
+			if i > 0 { // the first one warms up
+				rates, server, both = append(rates, r.QPS), append(server, r.CPU), append(both, r.CPU+r.Own)
+			}
+		}
+		what := fmt.Sprintf("%s tuples, %d callers, batches of %d: ", short(n), c, f.batch)
+		result.Add(what+"rate", "checks/s", bench.AtLeast(500_000), rates...)
+		result.Add(what+"CPU of a check", "µs", nil, server...)
+		// What two cores of nothing else would do: the rate above is of a machine that
+		// does other things, too.
+		result.Add(what+"CPU of a check, callers included", "µs", bench.AtMost(2/0.5), both...)
 	}
 	return nil
 }
