@@ -84,7 +84,7 @@ func TestDevice(t *testing.T) {
 	expect("authorization_pending")
 	w.pass(3 * time.Second)
 	expect("slow_down")
-	w.pass(4 * time.Second)
+	w.pass(4800 * time.Millisecond)
 	expect("slow_down") // the interval has grown
 	w.pass(10 * time.Second)
 	expect("authorization_pending")
