@@ -322,7 +322,7 @@ func (c *core) publicOAuth(rs *routes) {
 }
 
 // unasked are the routes that store something for clients that nobody knows.
-var unasked = []string{"POST /oauth2/register", "POST /oauth2/device/auth"}
+var unasked = []string{"POST /oauth2/register", "POST /oauth2/device/auth", "POST /oauth2/par"}
 
 // limited is what a route serves to those who do not overdo it.
 func (o *origin) limited(route oauth.Route) restHandler {
