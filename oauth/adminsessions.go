@@ -102,13 +102,9 @@ func (p *Provider) consentRecord(r *http.Request, g Grant, clients map[string]*C
 	if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
 		return nil, err
 	}
-	c, ok := clients[g.Client]
-	if !ok {
-		var err error
-		if c, err = p.client(r.Context(), g.Client); err != nil && !isKind(err, errs.NotFound) {
-			return nil, err
-		}
-		clients[g.Client] = c
+	c, err := known(clients, g.Client, func() (*Client, error) { return p.client(r.Context(), g.Client) })
+	if err != nil {
+		return nil, err
 	}
 	record := &ConsentRecord{
 		ID: g.ID, Scopes: list(g.Scopes), Audience: list(g.Audience), Remember: g.Remember, HandledAt: g.Created.UTC(),

@@ -94,46 +94,60 @@ func (p *Provider) eachGrant(ctx context.Context, q GrantQuery, do func(Grant) e
 	}
 }
 
-// participants returns which clients took part in the logins of grants, once for each
-// login, and those of the grants whose tokens end with a login.
+// participants returns which clients took part in the logins of grants that have not
+// ended, once for each login, and those of the grants whose tokens end with a login.
 func (p *Provider) participants(ctx context.Context, q GrantQuery) (told []participant, ending []Grant, err error) {
 	type key struct{ client, login string }
-	seen, clients := map[key]bool{}, map[string]*Client{}
+	seen, clients, logins := map[key]bool{}, map[string]*Client{}, map[string]bool{}
 	now := p.o.Now()
 	err = p.eachGrant(ctx, q, func(g Grant) error {
-		c, ok := clients[g.Client]
-		if !ok {
-			var err error
-			if c, err = p.client(ctx, g.Client); err != nil && !isKind(err, errs.NotFound) {
-				return err
-			}
-			clients[g.Client] = c
+		c, err := known(clients, g.Client, func() (*Client, error) { return p.client(ctx, g.Client) })
+		if err != nil || c == nil || g.Login == "" {
+			return err
 		}
-		if c == nil || g.Login == "" {
-			return nil
+		live, err := known(logins, g.Login, func() (bool, error) {
+			_, err := p.store.Login(ctx, g.Login)
+			return err == nil, err
+		})
+		if err != nil {
+			return err
 		}
 		if p.endsWithLogin(c, g, now) {
 			ending = append(ending, g)
 		}
-		if k := (key{g.Client, g.Login}); !seen[k] {
+		if k := (key{g.Client, g.Login}); live && !seen[k] {
 			seen[k] = true
-			f := &flow{}
-			if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
-				return err
-			}
-			told = append(told, participant{c, c.ID, p.subject(c, g.Subject, f.forced()), g.Login})
+			told = append(told, participant{c, c.ID, p.subject(c, g.Subject, p.forcedBy(ctx, g)), g.Login})
 		}
 		return nil
 	})
 	return told, ending, err
 }
 
-// forced is how the client knows the subject by what the login page says; "": as ever.
-func (f *flow) forced() string {
+// known looks something up once. What is not there is the zero value.
+func known[V any](in map[string]V, id string, look func() (V, error)) (v V, err error) {
+	v, ok := in[id]
+	if ok {
+		return v, nil
+	}
+	if v, err = look(); err != nil && !isKind(err, errs.NotFound) {
+		return v, err
+	}
+	in[id] = v
+	return v, nil
+}
+
+// forcedBy is how the client of a grant knows the subject by what the login page said;
+// "": as ever. A grant that cannot be read is no reason to stay logged in.
+func (p *Provider) forcedBy(ctx context.Context, g Grant) string {
+	f := &flow{}
+	if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
+		p.o.Log.ErrorContext(ctx, "a grant cannot be read", "grant", g.ID, "err", err)
+	}
 	if f.Login == nil {
 		return ""
 	}
-	return f.Login.session.Forced[f.Client]
+	return f.Login.session.Forced[g.Client]
 }
 
 // endsWithLogin reports whether a grant has tokens which a logout ends: a client that
