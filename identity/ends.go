@@ -154,11 +154,10 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 func (s *Service) privileged(st *Step, before *Identity) error {
 	st.sensitive = !reflect.DeepEqual(st.Identity.Credentials, before.Credentials) ||
 		!reflect.DeepEqual(st.Identity.Recovery, before.Recovery) || !reflect.DeepEqual(st.Identity.Verifiable, before.Verifiable)
-	if !st.sensitive || st.Now.Sub(st.Session.AuthenticatedAt) < s.options.PrivilegedAge {
+	if !st.sensitive {
 		return nil
 	}
-	back := withQuery(s.options.flow(Settings).UI, "flow", st.Flow.ID)
-	return errRefresh(withQuery(s.options.BaseURL+"/self-service/login/browser", "refresh", "true", "return_to", back))
+	return s.recent(st)
 }
 
 // A SessionBody is a session in Kratos's JSON.

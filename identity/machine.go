@@ -150,7 +150,7 @@ func (s *Service) see(ctx context.Context, st *Step) (err error) {
 	case f.Kind == Settings:
 		st.Identity, err = s.store.Identity(ctx, st.caller.ID, true)
 	case f.Kind == Login && (f.Refresh || f.requestedAAL() == AAL2):
-		st.Identity = st.caller
+		st.Identity, err = s.store.Identity(ctx, st.caller.ID, true)
 	}
 	if err == nil && st.Identity != nil {
 		st.Schema = s.schema(st.Identity.SchemaID)
@@ -177,11 +177,11 @@ func (s *Service) admit(st *Step) error {
 		return errNoSession()
 	case f.Kind == Settings:
 		f.Owner = st.Identity.ID
-		return s.enough(st, s.options.SettingsAAL1)
+		return s.enough(st, s.self(st.Request))
 	case f.Kind == Verification:
 		return nil
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session == nil:
-		return &Problem{Kind: errs.Unauthenticated, ID: idAAL1Required, Message: "You can not requested a higher AAL (AAL2/AAL3) without an active session."}
+		return errAAL1()
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session.AAL == AAL2 && !f.Refresh:
 		return errLoggedIn()
 	case f.Kind == Login && (f.requestedAAL() == AAL2 || f.Refresh):
@@ -196,12 +196,12 @@ func (s *Service) admit(st *Step) error {
 	}
 }
 
-// enough asks for the second factor of those who have one.
-func (s *Service) enough(st *Step, aal1 bool) error {
-	if aal1 || st.Identity.AvailableAAL != AAL2 || st.Session.AAL == AAL2 {
+// enough asks those who want to see settings for the second factor, if they have one.
+func (s *Service) enough(st *Step, back string) error {
+	if s.options.SettingsAAL1 || st.Identity.AvailableAAL != AAL2 || st.Session.AAL == AAL2 {
 		return nil
 	}
-	return errAAL2(s.stepUpURL(s.self(st.Request)))
+	return errAAL2(s.stepUpURL(back))
 }
 
 func (s *Service) stepUpURL(back string) string {
@@ -275,6 +275,9 @@ func (s *Service) load(w http.ResponseWriter, st *Step, k Kind, id string) error
 	}
 	if !st.Now.Before(f.ExpiresAt) {
 		return s.replace(w, st)
+	}
+	if f.Kind == Settings { // a factor may have been added since the flow was opened
+		return s.enough(st, withQuery(s.options.flow(Settings).UI, "flow", f.ID))
 	}
 	return nil
 }
@@ -366,6 +369,9 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 	}
 	f.clear()
 	f.Active = form.Method()
+	if one := s.strategy(form); one != nil { // its button may say nothing of the method
+		f.Active = one.Method()
+	}
 	f.Values = s.remembered(st)
 	a, err := s.decide(ctx, st)
 	var wrong *FormError

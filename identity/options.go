@@ -41,6 +41,8 @@ type Options struct {
 	PrivilegedAge time.Duration
 	SettingsAAL1  bool // settings may be changed before a second factor is given
 
+	TOTPIssuer string // what an authenticator app shows; "": the host of BaseURL
+
 	PasswordMinLength int                     // 0: 8
 	Hashing           HashOptions             // of passwords
 	LoginLimit        Limit                   // per account and method; zero: 5 free, then 1 s doubling to 15 min
@@ -97,6 +99,9 @@ func (o *Options) defaults() {
 	}
 	if o.PasswordMinLength <= 0 {
 		o.PasswordMinLength = 8
+	}
+	if base, err := url.Parse(o.BaseURL); o.TOTPIssuer == "" && err == nil {
+		o.TOTPIssuer = base.Hostname()
 	}
 	if o.LoginLimit == (Limit{}) {
 		o.LoginLimit = Limit{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Forget: time.Hour}

@@ -25,8 +25,18 @@ type passwordConfig struct {
 
 func (*passwordStrategy) Method() string { return string(Password) }
 
+// First implements FirstFactor.
+func (*passwordStrategy) First(i *Identity) int {
+	if len(i.Credentials[Password].Identifiers) == 0 {
+		return 0
+	}
+	return 1
+}
+
 func (p *passwordStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	switch f := st.Flow; {
+	case f.Refresh && st.Identity != nil && p.First(st.Identity) == 0:
+		return nil, nil
 	case f.Kind == Login && f.requestedAAL() == AAL1 && f.State == Choose:
 		return append(p.s.identifierNodes(st), p.node("current-password"), p.button(textSignInPassword)), nil
 	case f.Kind == Registration && f.State == Choose:

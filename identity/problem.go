@@ -55,6 +55,10 @@ func errNoSession() error {
 	return &Problem{Kind: errs.Unauthenticated, ID: idNoSession, Message: "No active session was found in this request."}
 }
 
+func errAAL1() error {
+	return &Problem{Kind: errs.Unauthenticated, ID: idAAL1Required, Message: "You can not requested a higher AAL (AAL2/AAL3) without an active session."}
+}
+
 func errCSRF(reason string) error {
 	return &Problem{Kind: errs.Denied, ID: idCSRF, Message: "A security violation was detected, please fill out the form again.", Reason: reason}
 }

@@ -50,6 +50,7 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 	s.hasher = newHasher(o.Hashing)
 	s.clients = limit.New(o.Courier.PerClient, time.Hour/time.Duration(o.Courier.PerClient), maxClients, o.Now)
 	s.add(&passwordStrategy{s: s}, &profileStrategy{s: s}, &codeStrategy{s: s}, &linkStrategy{s: s})
+	s.add(&totpStrategy{s: s}, &lookupStrategy{s: s})
 	return s, nil
 }
 

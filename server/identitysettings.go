@@ -32,6 +32,8 @@ type IdentityConfig struct {
 	PrivilegedAge  time.Duration
 	SettingsAAL    string
 
+	Factors FactorConfig
+
 	Code         bool
 	Passwordless bool
 	CodeSecond   bool
@@ -193,6 +195,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 			Memory: uint32(i.HashMemory), Iterations: uint32(i.HashIterations), Budget: i.HashDuration, MaxMemory: i.HashDedicated,
 		},
 	}
+	i.Factors.put(&o)
 	for _, schema := range i.Schemas {
 		text, err := schema.text()
 		if err != nil {
