@@ -37,6 +37,7 @@ func grpcOptions(l Limits) []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(int(l.Message)),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.InTapHandle(keepHeaders),
 		grpc.ForceServerCodecV2(serverCodec{encoding.GetCodecV2(grpcproto.Name)}),
 		grpc.ConnectionTimeout(peekTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),

@@ -131,7 +131,7 @@ func engineOf(ctx context.Context) *engine.Engine { return networkOf(ctx).engine
 
 // admitRPC admits a call, and returns its context with the network.
 func (g *guard) admitRPC(ctx context.Context, role string) (context.Context, error) {
-	n, err := g.admit(role, metadata.ValueFromIncomingContext(ctx, authKey), metadata.ValueFromIncomingContext(ctx, networkKey))
+	n, err := g.admit(role, sentHeader(ctx, authKey), sentHeader(ctx, networkKey))
 	if err != nil {
 		return nil, err
 	}

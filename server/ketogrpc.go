@@ -37,7 +37,7 @@ func sendToken(ctx context.Context, t engine.Token) {
 
 // sentIdempotencyKey returns the idempotency key of a call, "" if it has none.
 func sentIdempotencyKey(ctx context.Context) (string, error) {
-	return onlyKey(metadata.ValueFromIncomingContext(ctx, idempotencyKey))
+	return onlyKey(sentHeader(ctx, idempotencyKey))
 }
 
 func (s *ketoService) Check(ctx context.Context, req *keto.CheckRequest) (*keto.CheckResponse, error) {

