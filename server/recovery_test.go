@@ -70,7 +70,7 @@ func TestRecoveryBrowser(t *testing.T) {
 		t.Fatalf("sent to %q", opened)
 	}
 	page := v.get(opened, "Accept", "text/html").is(200)
-	for _, part := range []string{"<title>Recover your account</title>", `name="email"`, "Sign in instead"} {
+	for _, part := range []string{"<h1>Recover your account</h1>", `name="email"`, "Sign in instead"} {
 		if !strings.Contains(page.text, part) {
 			t.Errorf("the page lacks %s: %s", part, page.text)
 		}
