@@ -29,6 +29,7 @@ func AdminRoutes() []Route {
 	return []Route{
 		{"GET /admin/identities", (*Service).adminList},
 		{"POST /admin/identities", (*Service).adminCreate},
+		{"PATCH /admin/identities", (*Service).adminBatch},
 		{"GET /admin/identities/by/external/{id}", (*Service).adminGetExternal},
 		{"GET /admin/identities/{id}", (*Service).adminGet},
 		{"PUT /admin/identities/{id}", (*Service).adminUpdate},
@@ -38,6 +39,7 @@ func AdminRoutes() []Route {
 		{"GET /admin/identities/{id}/sessions", (*Service).adminSessionsOf},
 		{"DELETE /admin/identities/{id}/sessions", (*Service).adminDeleteSessionsOf},
 		{"GET /admin/sessions", (*Service).adminSessions},
+		{"POST /admin/sessions", (*Service).adminManage},
 		{"GET /admin/sessions/{id}", (*Service).adminSession},
 		{"DELETE /admin/sessions/{id}", (*Service).adminRevoke},
 		{"PATCH /admin/sessions/{id}/extend", (*Service).adminExtend},
@@ -45,6 +47,7 @@ func AdminRoutes() []Route {
 		{"POST /admin/recovery/link", (*Service).adminRecoveryLink},
 		{"GET /admin/courier/messages", (*Service).adminMessages},
 		{"GET /admin/courier/messages/{id}", (*Service).adminMessage},
+		{"GET /admin/audit/events", (*Service).adminEvents},
 	}
 }
 
@@ -103,15 +106,6 @@ func (s *Service) apply(ctx context.Context, d draft, i *Identity, now time.Time
 		}
 	}
 	return nil
-}
-
-func (s *Service) importCredential(ctx context.Context, i *Identity, t string, config json.RawMessage, schema *Schema, now time.Time) error {
-	for _, one := range s.strategies {
-		if importer, ok := one.(Importer); ok && one.Method() == t {
-			return importer.Import(ctx, i, config, schema, now)
-		}
-	}
-	return errs.New(errs.Unsupported, "credentials of the type %.40q cannot be imported", t)
 }
 
 func notNull(text json.RawMessage) json.RawMessage {
@@ -180,16 +174,11 @@ func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &d); err != nil {
 		return err
 	}
-	now := s.now()
-	i := newIdentity("", nil, now)
-	if err := s.apply(r.Context(), d, i, now); err != nil {
+	i, err := s.drafted(r.Context(), d)
+	if err != nil {
 		return err
 	}
-	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
-	complete(i, now)
-	s.settle(i, nil, now)
-	err := s.store.Write(r.Context(), SaveIdentity{i}, s.adminEvent(r, "admin.identity.created", i.ID))
-	if err != nil {
+	if err := s.store.Write(r.Context(), SaveIdentity{i}, s.adminEvent(r, "admin.identity.created", i.ID)); err != nil {
 		return err
 	}
 	w.Header().Set("Location", s.options.BaseURL+"/admin/identities/"+i.ID)
@@ -200,21 +189,24 @@ func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
 func complete(i *Identity, now time.Time) {
 	for n := range i.Verifiable {
 		a := &i.Verifiable[n]
-		a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		if a.ID == "" || a.CreatedAt.IsZero() {
+			a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		}
 		a.Value, _ = normalize(a.Value)
-		if a.Status == "" {
-			a.Status = "pending"
-		}
-		if a.Verified {
+		switch {
+		case a.Verified && a.VerifiedAt.IsZero():
+			a.Status, a.VerifiedAt, a.UpdatedAt = "completed", now, now
+		case a.Verified:
 			a.Status = "completed"
-		}
-		if a.Verified && a.VerifiedAt.IsZero() {
-			a.VerifiedAt = now
+		case a.Status == "" || a.Status == "completed":
+			a.Status, a.VerifiedAt = "pending", time.Time{}
 		}
 	}
 	for n := range i.Recovery {
 		a := &i.Recovery[n]
-		a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		if a.ID == "" || a.CreatedAt.IsZero() {
+			a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		}
 		a.Value, _ = normalize(a.Value)
 	}
 }
@@ -335,6 +327,7 @@ func (s *Service) patched(ctx context.Context, patch jsonpatch.Patch, i *Identit
 		return errs.New(errs.Invalid, "the patched identity is malformed: %v", err)
 	}
 	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
+	complete(i, s.now())
 	return s.apply(ctx, d, i, s.now())
 }
 
@@ -344,29 +337,6 @@ func (s *Service) adminDelete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.store.Write(r.Context(), DeleteIdentity{id}, s.adminEvent(r, "admin.identity.deleted", id)); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (s *Service) adminDeleteCredential(w http.ResponseWriter, r *http.Request) error {
-	id, err := adminID(r)
-	if err != nil {
-		return err
-	}
-	t := CredentialType(r.PathValue("type"))
-	if r.URL.Query().Get("identifier") != "" {
-		return errs.New(errs.Unsupported, "one of several credentials of the type %.40q cannot be deleted", string(t))
-	}
-	_, err = s.change(r.Context(), id, func(i *Identity) ([]Op, error) {
-		if _, ok := i.Credentials[t]; !ok {
-			return nil, errs.New(errs.NotFound, "the identity has no credential of the type %.40q", string(t))
-		}
-		delete(i.Credentials, t)
-		return []Op{s.adminEvent(r, "admin.credential.deleted", id)}, nil
-	})
-	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -388,6 +358,7 @@ func (s *Service) adminList(w http.ResponseWriter, r *http.Request) error {
 		if len(query.IDs) > maxPage {
 			return errs.New(errs.Invalid, "ids has %d entries: expected at most %d", len(query.IDs), maxPage)
 		}
+		size = max(size, len(query.IDs))
 	}
 	found, err := s.store.Identities(r.Context(), query, after, size+1)
 	if err != nil {

@@ -1,0 +1,153 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// Bounds of a batch. Hashing a password takes its time, so there are fewer of those.
+const (
+	maxBatch          = 1000
+	maxBatchPasswords = 200
+	batchWrite        = 50 // identities in one transaction
+)
+
+// An identityPatch is one part of a batch.
+type identityPatch struct {
+	Create *draft `json:"create"`
+	ID     string `json:"patch_id"`
+}
+
+// A patchAnswer says what became of one part.
+type patchAnswer struct {
+	Action   string `json:"action"` // create or error
+	Identity string `json:"identity,omitempty"`
+	ID       string `json:"patch_id,omitempty"`
+	Error    any    `json:"error,omitempty"`
+}
+
+// A newcomer is an identity of a batch that can be stored.
+type newcomer struct {
+	at int // in the batch
+	i  *Identity
+}
+
+// adminBatch creates many identities. Each is created or refused on its own.
+func (s *Service) adminBatch(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Identities []identityPatch `json:"identities"`
+	}
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	if err := checkBatch(body.Identities); err != nil {
+		return err
+	}
+	answers := make([]patchAnswer, len(body.Identities))
+	fail := func(at int, err error) { answers[at].Action, answers[at].Error = "error", s.batchError(err) }
+	var ready []newcomer
+	for n, p := range body.Identities {
+		answers[n].ID = p.ID
+		i, err := s.drafted(r.Context(), *p.Create)
+		if err != nil {
+			fail(n, err)
+			continue
+		}
+		ready = append(ready, newcomer{n, i})
+	}
+	for len(ready) > 0 {
+		part := ready[:min(batchWrite, len(ready))]
+		ready = ready[len(part):]
+		for n, err := range s.enter(r, part) {
+			if err != nil {
+				fail(part[n].at, err)
+				continue
+			}
+			answers[part[n].at].Action, answers[part[n].at].Identity = "create", part[n].i.ID
+		}
+	}
+	return reply(w, http.StatusOK, map[string]any{"identities": answers})
+}
+
+func checkBatch(all []identityPatch) error {
+	if len(all) == 0 || len(all) > maxBatch {
+		return errs.New(errs.Invalid, "identities has %d entries: expected 1 to %d", len(all), maxBatch)
+	}
+	passwords := 0
+	for n, p := range all {
+		if p.Create == nil {
+			return errs.New(errs.Invalid, "identities.%d: expected create", n)
+		}
+		if _, ok := parseUUID(p.ID); p.ID != "" && !ok {
+			return errs.New(errs.Invalid, "identities.%d.patch_id %.80q: expected a UUID", n, p.ID)
+		}
+		var config struct {
+			Password string `json:"password"`
+		}
+		if c, ok := p.Create.Credentials[string(Password)]; ok && json.Unmarshal(c.Config, &config) == nil && config.Password != "" {
+			passwords++
+		}
+	}
+	if passwords > maxBatchPasswords {
+		return errs.New(errs.Invalid, "identities has %d passwords that are not hashed: expected at most %d", passwords, maxBatchPasswords)
+	}
+	return nil
+}
+
+// enter stores identities, all at once if that goes, and returns the error of each.
+func (s *Service) enter(r *http.Request, part []newcomer) []error {
+	failed := make([]error, len(part))
+	var ops []Op
+	for _, one := range part {
+		ops = append(ops, SaveIdentity{one.i}, s.adminEvent(r, "admin.identity.created", one.i.ID))
+	}
+	err := s.store.Write(r.Context(), ops...)
+	if err == nil {
+		return failed
+	}
+	for n := range part {
+		failed[n] = err
+		if errs.KindOf(err) == errs.Conflict { // one of them is in the way
+			failed[n] = s.store.Write(r.Context(), ops[2*n:2*n+2]...)
+		}
+	}
+	return failed
+}
+
+// drafted returns the new identity that a draft describes.
+//
+// Invalid: it is not what an identity may be. Unsupported: a credential cannot be
+// imported.
+func (s *Service) drafted(ctx context.Context, d draft) (*Identity, error) {
+	now := s.now()
+	i := newIdentity("", nil, now)
+	if err := s.apply(ctx, d, i, now); err != nil {
+		return nil, err
+	}
+	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
+	complete(i, now)
+	s.settle(i, nil, now)
+	return i, nil
+}
+
+// batchError is an error as Kratos has it in a batch. What is our fault keeps its
+// details to itself.
+func (s *Service) batchError(err error) any {
+	status, text := http.StatusInternalServerError, "An internal server error occurred"
+	switch errs.KindOf(err) {
+	case errs.Invalid:
+		status, text = http.StatusBadRequest, err.Error()
+	case errs.Conflict:
+		status, text = http.StatusConflict, err.Error()
+	case errs.Unsupported:
+		status, text = http.StatusNotImplemented, err.Error()
+	case errs.Unavailable:
+		status, text = http.StatusServiceUnavailable, err.Error()
+	default:
+		s.options.Log.Error("an identity of a batch could not be stored", "error", err)
+	}
+	return s.errorBody(err, status, text).Error
+}

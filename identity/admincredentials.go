@@ -1,0 +1,83 @@
+package identity
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// adminDeleteCredential takes a credential away, or one of several of a type.
+func (s *Service) adminDeleteCredential(w http.ResponseWriter, r *http.Request) error {
+	id, err := adminID(r)
+	if err != nil {
+		return err
+	}
+	t := CredentialType(r.PathValue("type"))
+	_, err = s.change(r.Context(), id, func(i *Identity) ([]Op, error) {
+		c, ok := i.Credentials[t]
+		if !ok {
+			return nil, errs.New(errs.NotFound, "the identity has no credential of the type %.40q", string(t))
+		}
+		delete(i.Credentials, t)
+		if one := r.URL.Query().Get("identifier"); one != "" {
+			left, err := without(c, one)
+			if err != nil {
+				return nil, err
+			}
+			if len(left.Identifiers) > 0 {
+				i.SetCredential(left, s.now())
+			}
+		}
+		if s.first(t) && !slices.ContainsFunc(firstFactors, func(other CredentialType) bool {
+			_, has := i.Credentials[other]
+			return has && s.first(other)
+		}) {
+			return nil, errs.New(errs.Invalid, "this is the last credential of the identity to log in with, which cannot be deleted: give it another one, or make the identity inactive")
+		}
+		return []Op{s.adminEvent(r, "admin.credential.deleted", id)}, nil
+	})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// firstFactors are the types of credentials that can suffice to log in.
+var firstFactors = []CredentialType{Password, OIDC, Passkey, CodeAuth}
+
+// first reports whether a type suffices to log in.
+func (s *Service) first(t CredentialType) bool {
+	return slices.Contains(firstFactors, t) && (t != CodeAuth || s.options.Code.Passwordless)
+}
+
+// without returns a credential of the type oidc without one of its accounts.
+//
+// NotFound: it has no such account. Invalid: the type has one credential only.
+func without(c Credential, identifier string) (Credential, error) {
+	if c.Type != OIDC {
+		return c, errs.New(errs.Invalid, "identifier is only for credentials of the type oidc")
+	}
+	var config map[string]json.RawMessage
+	var accounts []json.RawMessage
+	if err := json.Unmarshal(c.Config, &config); err != nil {
+		return c, errs.Wrap(errs.Internal, err, "the config of a credential is malformed")
+	}
+	if err := json.Unmarshal(config["providers"], &accounts); err != nil {
+		return c, errs.Wrap(errs.Internal, err, "the config of a credential is malformed")
+	}
+	left := slices.DeleteFunc(accounts, func(raw json.RawMessage) bool {
+		var a struct{ Provider, Subject string }
+		return json.Unmarshal(raw, &a) == nil && a.Provider+":"+a.Subject == identifier
+	})
+	n := len(c.Identifiers)
+	c.Identifiers = slices.DeleteFunc(slices.Clone(c.Identifiers), func(one string) bool { return one == identifier })
+	if len(c.Identifiers) == n {
+		return c, errs.New(errs.NotFound, "the identity has no account %.80q", identifier)
+	}
+	config["providers"], _ = json.Marshal(left) // they were JSON
+	c.Config, _ = json.Marshal(config)
+	return c, nil
+}

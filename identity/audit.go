@@ -1,0 +1,41 @@
+package identity
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// An eventBody is an entry of the audit log in JSON.
+type eventBody struct {
+	ID       string          `json:"id"`
+	At       time.Time       `json:"at"`
+	Type     string          `json:"type"`
+	Identity string          `json:"identity_id,omitempty"`
+	Session  string          `json:"session_id,omitempty"`
+	Client   string          `json:"client_address,omitempty"`
+	Detail   json.RawMessage `json:"detail,omitempty"`
+}
+
+// adminEvents lists the audit log, newest first: of one identity, or of all.
+func (s *Service) adminEvents(w http.ResponseWriter, r *http.Request) error {
+	size, before, err := page(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.store.ListEvents(r.Context(), r.URL.Query().Get("identity_id"), before, size+1)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(found) > size {
+		found = found[:size]
+		next = found[size-1].ID
+	}
+	links(w, r, size, next)
+	bodies := []eventBody{}
+	for _, e := range found {
+		bodies = append(bodies, eventBody{e.ID, e.At, e.Type, e.Identity, e.Session, e.Client, e.Detail})
+	}
+	return reply(w, http.StatusOK, bodies)
+}

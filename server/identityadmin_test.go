@@ -1,0 +1,188 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func draftOf(email string, more ...any) map[string]any {
+	d := map[string]any{"schema_id": "default", "traits": map[string]any{"email": email}}
+	for n := 0; n+1 < len(more); n += 2 {
+		d[more[n].(string)] = more[n+1]
+	}
+	return d
+}
+
+func withPassword(key, value string) map[string]any {
+	return map[string]any{"password": map[string]any{"config": map[string]any{key: value}}}
+}
+
+func (s *said) list() (out []map[string]any) {
+	s.Helper()
+	if err := json.Unmarshal([]byte(s.text), &out); err != nil {
+		s.Fatal(err)
+	}
+	return out
+}
+
+func TestAdminBatch(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	id := func(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
+	done := a.do("PATCH", "/admin/identities", map[string]any{"identities": []any{
+		map[string]any{"patch_id": id(1), "create": draftOf("ann@example.com", "credentials", withPassword("password", goodPassword))},
+		map[string]any{"patch_id": id(2), "create": draftOf("ann@example.com")},
+		map[string]any{"patch_id": id(3), "create": draftOf("no address")},
+		map[string]any{"create": draftOf("bob@example.com", "state", "inactive")},
+		map[string]any{"patch_id": id(5), "create": draftOf("carl@example.com", "credentials", map[string]any{"palm": map[string]any{}})},
+	}}).is(200)
+	for path, want := range map[string]any{
+		"identities.0.action": "create", "identities.0.patch_id": id(1),
+		"identities.1.action": "error", "identities.1.patch_id": id(2), "identities.1.error.code": 409.0,
+		"identities.2.action": "error", "identities.2.error.code": 400.0,
+		"identities.3.action": "create", "identities.3.patch_id": nil,
+		"identities.4.action": "error", "identities.4.error.code": 501.0,
+	} {
+		done.has(path, want)
+	}
+	a.get("/admin/identities/"+done.str("identities.0.identity")).is(200).has("credentials.password.identifiers.0", "ann@example.com")
+	a.get("/admin/identities/"+done.str("identities.3.identity")).is(200).has("state", "inactive")
+	if got := a.get("/admin/identities").list(); len(got) != 2 {
+		t.Errorf("%d identities, want 2", len(got))
+	}
+
+	many := make([]any, 201)
+	for n := range many {
+		many[n] = map[string]any{"create": draftOf(fmt.Sprint("p", n, "@example.com"), "credentials", withPassword("password", goodPassword))}
+	}
+	for _, bad := range []any{
+		map[string]any{}, map[string]any{"identities": []any{map[string]any{}}}, []any{},
+		map[string]any{"identities": []any{map[string]any{"patch_id": "x", "create": draftOf("d@example.com")}}},
+		map[string]any{"identities": many}, map[string]any{"identities": slices.Repeat([]any{map[string]any{"create": draftOf("e@example.com")}}, 1001)},
+	} {
+		a.do("PATCH", "/admin/identities", bad).is(400)
+	}
+}
+
+func TestAdminCredentials(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	accounts := []any{map[string]any{"provider": "github", "subject": "7"}, map[string]any{"provider": "google", "subject": "a:b"}}
+	made := a.do("POST", "/admin/identities", draftOf("ann@example.com", "credentials", map[string]any{
+		"password": map[string]any{"config": map[string]any{"password": goodPassword}},
+		"oidc":     map[string]any{"config": map[string]any{"providers": accounts}},
+	})).is(201).has("credentials.oidc.identifiers.1", "google:a:b")
+	at := "/admin/identities/" + made.str("id")
+	a.do("POST", "/admin/identities", draftOf("bob@example.com", "credentials", map[string]any{"oidc": map[string]any{"config": map[string]any{"providers": accounts}}})).is(409)
+	if got := a.get("/admin/identities?credentials_identifier=github:7").list(); len(got) != 1 {
+		t.Errorf("%d identities have the account", len(got))
+	}
+
+	a.do("DELETE", at+"/credentials/oidc?identifier=github:8", nil).is(404)
+	a.do("DELETE", at+"/credentials/password?identifier=ann@example.com", nil).is(400)
+	a.do("DELETE", at+"/credentials/oidc?identifier=github:7", nil).is(204)
+	a.get(at+"?include_credential=oidc").is(200).has("credentials.oidc.identifiers.0", "google:a:b").has("credentials.oidc.config.providers.0.subject", "a:b").
+		has("credentials.oidc.config.providers.1", nil)
+	a.do("DELETE", at+"/credentials/password", nil).is(204)
+	a.do("DELETE", at+"/credentials/password", nil).is(404)
+	a.do("DELETE", at+"/credentials/oidc?identifier=google:a:b", nil).is(400)
+	a.do("DELETE", at+"/credentials/oidc", nil).is(400)
+	a.do("DELETE", at+"/credentials/totp", nil).is(404)
+	a.do("DELETE", "/admin/identities/not-a-uuid/credentials/oidc", nil).is(404)
+
+	for _, config := range []any{map[string]any{}, map[string]any{"providers": []any{}}, map[string]any{"providers": []any{map[string]any{"provider": "x"}}}, "x"} {
+		a.do("POST", "/admin/identities", draftOf("new@example.com", "credentials", map[string]any{"oidc": map[string]any{"config": config}})).is(400)
+	}
+}
+
+func TestAdminPatchesAddresses(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	made := a.do("POST", "/admin/identities", draftOf("ann@example.com")).is(201).has("verifiable_addresses.0.status", "pending")
+	at := "/admin/identities/" + made.str("id")
+	patch := func(op, path string, value any) *said {
+		return a.do("PATCH", at, []any{map[string]any{"op": op, "path": path, "value": value}})
+	}
+	done := patch("replace", "/verifiable_addresses/0/verified", true).is(200).has("verifiable_addresses.0.status", "completed").
+		has("verifiable_addresses.0.id", made.str("verifiable_addresses.0.id"))
+	if done.str("verifiable_addresses.0.verified_at") == "" {
+		t.Error("the address was verified at no time")
+	}
+	patch("replace", "/verifiable_addresses/0/verified", false).is(200).has("verifiable_addresses.0.status", "pending").has("verifiable_addresses.0.verified_at", nil)
+	patch("add", "/metadata_admin", map[string]any{"note": "x"}).is(200).has("metadata_admin.note", "x")
+	patch("test", "/traits/email", "bob@example.com").is(400)
+	patch("add", "/nothing/here", 1).is(400)
+	a.do("PATCH", at, map[string]any{"op": "add"}).is(400)
+}
+
+func TestAdminManagesSessions(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	var who, sessions []string
+	var people []*visitor
+	for _, name := range []string{"ann", "bob", "carl"} {
+		v := n.visitor(t, false)
+		done := v.registerNative(name + "@example.com")
+		who, sessions, people = append(who, done.str("identity.id")), append(sessions, done.str("session.id")), append(people, v)
+	}
+	manage := func(action string, what string, ids ...string) *said {
+		return a.do("POST", "/admin/sessions", map[string]any{"action": action, what: ids})
+	}
+	manage("disable", "sessions", sessions[0]).is(200).has("processed", 1.0).has("more", false)
+	people[0].get("/sessions/whoami").is(401)
+	manage("disable", "sessions", sessions[0]).is(200).has("processed", 0.0)
+	manage("disable", "identities", who[0], who[1]).is(200).has("processed", 1.0)
+	people[1].get("/sessions/whoami").is(401)
+	people[2].get("/sessions/whoami").is(200)
+	manage("disable", "identities", "*").is(200).has("processed", 1.0)
+	people[2].get("/sessions/whoami").is(401)
+	a.get("/admin/sessions/" + sessions[2]).is(200)
+	manage("delete", "sessions", "*").is(200).has("processed", 3.0).has("more", false)
+	a.get("/admin/sessions/" + sessions[2]).is(404)
+	manage("delete", "sessions", "*").is(200).has("processed", 0.0)
+
+	manage("end", "sessions", "*").is(400)
+	manage("delete", "sessions").is(400)
+	manage("delete", "sessions", "*", sessions[0]).is(400)
+	manage("delete", "sessions", slices.Repeat([]string{"x"}, 501)...).is(400)
+	a.do("POST", "/admin/sessions", map[string]any{"action": "delete", "sessions": []string{"x"}, "identities": []string{"y"}}).is(400)
+}
+
+func TestAuditLog(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	v := n.visitor(t, false)
+	who := v.registerNative("ann@example.com").str("identity.id")
+	a.do("PATCH", "/admin/identities/"+who, []any{map[string]any{"op": "replace", "path": "/traits/email", "value": "new@example.com"}}).is(200)
+	a.do("POST", "/admin/identities", draftOf("bob@example.com")).is(201)
+	types := func(path string) (out []string) {
+		for path != "" {
+			got := a.get(path).is(200)
+			for _, e := range got.list() {
+				out = append(out, e["type"].(string))
+				if e["client_address"] != "127.0.0.1" {
+					t.Errorf("event %v", e)
+				}
+			}
+			path = ""
+			for link := range strings.SplitSeq(got.header.Get("Link"), ",") {
+				if to, ok := strings.CutSuffix(link, `; rel="next"`); ok {
+					path = strings.Trim(to, "<>")
+				}
+			}
+		}
+		return out
+	}
+	of := []string{"admin.identity.changed", "registration.succeeded"}
+	if got := types("/admin/audit/events?page_size=1&identity_id=" + who); !slices.Equal(got, of) {
+		t.Errorf("events of one: %q, want %q", got, of)
+	}
+	if got := types("/admin/audit/events?page_size=2"); !slices.Equal(got, append([]string{"admin.identity.created"}, of...)) {
+		t.Errorf("events of all: %q", got)
+	}
+	a.do("DELETE", "/admin/audit/events", nil).is(405)
+	n.visitor(t, false).get("/admin/audit/events").is(404)
+}
