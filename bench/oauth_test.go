@@ -1,0 +1,107 @@
+package bench_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/bench"
+	"github.com/cardea-iam/cardea/internal/secret"
+	"github.com/cardea-iam/cardea/internal/testdb"
+	"github.com/cardea-iam/cardea/oauth"
+	"github.com/cardea-iam/cardea/store"
+)
+
+// oauthTrips are the round trips to the database that each operation makes, as they are
+// counted on the wire.
+var oauthTrips = map[string]int64{
+	bench.OAuthCredentials:      2,
+	bench.OAuthJWT:              2,
+	bench.OAuthIntrospect:       1,
+	bench.OAuthIntrospectClient: 2,
+	bench.OAuthRefresh:          3,
+	bench.OAuthLogin:            12,
+	bench.OAuthDiscovery:        0,
+	bench.OAuthJWKS:             0,
+}
+
+// TestOAuthTrips counts what each operation asks of PostgreSQL.
+func TestOAuthTrips(t *testing.T) {
+	wire, err := bench.CountTrips(testdb.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	o := oauthOn(t, wire.DSN())
+	for _, op := range o.Ops() {
+		do, err := op.New(t.Context())
+		if err == nil {
+			err = do(t.Context()) // prepares the statements
+		}
+		before := wire.Count()
+		if err == nil {
+			err = do(t.Context())
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", op.Name, err)
+		}
+		if got := wire.Count() - before; got != oauthTrips[op.Name] {
+			t.Errorf("%s: %d round trips, expected %d", op.Name, got, oauthTrips[op.Name])
+		}
+	}
+}
+
+// oauthOn is a provider on the database of dsn, with nothing else beside it.
+func oauthOn(t *testing.T, dsn string) *bench.OAuth {
+	t.Helper()
+	db, err := store.Open(t.Context(), dsn, store.Options{Migrate: true, MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	on, err := db.Grants(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := secret.New("the secret of the tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, admin := http.NewServeMux(), http.NewServeMux()
+	publicAt, adminAt := httptest.NewServer(public), httptest.NewServer(admin)
+	t.Cleanup(publicAt.Close)
+	t.Cleanup(adminAt.Close)
+	issuer, err := url.Parse(publicAt.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now() // stands still, so that keys are read once
+	p, err := oauth.New(on, oauth.Options{
+		Issuer: issuer, Secrets: secrets, Now: func() time.Time { return now },
+		URLs: oauth.URLs{Login: bench.OAuthPages + "login", Consent: bench.OAuthPages + "consent"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mux, routes := range map[*http.ServeMux][]oauth.Route{public: p.Public(), admin: p.Admin()} {
+		for _, route := range routes {
+			mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+				if err := route.Serve(w, r); err != nil {
+					oauth.Fail(w, r, err)
+				}
+			})
+		}
+	}
+	o, err := bench.NewOAuth(t.Context(), publicAt.URL, adminAt.URL, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.Close)
+	return o
+}
