@@ -72,6 +72,7 @@ type Metadata struct {
 	Challenges    []string `json:"code_challenge_methods_supported"`
 	IDTokenAlgs   []string `json:"id_token_signing_alg_values_supported"`
 	UserinfoAlgs  []string `json:"userinfo_signing_alg_values_supported"`
+	ACRValues     []string `json:"acr_values_supported,omitempty"`
 
 	TokenMetadata
 	ProtectionMetadata
@@ -94,6 +95,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 		Prompts:       prompts,
 		Challenges:    []string{"S256"},
 		IDTokenAlgs:   algs,
+		ACRValues:     p.o.ACRValues,
 		UserinfoAlgs:  append([]string{"none"}, algs...),
 	}
 	if p.o.Register.Enabled {

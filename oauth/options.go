@@ -46,6 +46,10 @@ type Options struct {
 	// section 5.4. Others are the consent page's to give.
 	ScopeClaims map[string][]string
 
+	// ACRValues are the means by which the login page can log people in, for discovery;
+	// nil: nobody knows.
+	ACRValues []string
+
 	// LoggedOut is told of a login that has ended: whose it was, and the session of the
 	// identity provider that the login page named. nil: nobody is.
 	LoggedOut func(ctx context.Context, subject, session string) error

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/oauth"
 )
@@ -292,6 +293,9 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	if n.people != nil {
 		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
 		o.LoggedOut = n.people.EndSession
+		if c.URLs.Login == "" {
+			o.ACRValues = []string{string(identity.AAL1), string(identity.AAL2)}
+		}
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
 	}
 	n.claims = claimMaker{c.Claims, c.Scopes, c.Groups}

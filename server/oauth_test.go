@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,5 +67,20 @@ func TestOAuthNeedsSecrets(t *testing.T) {
 	n = start(t, strict, func(c *server.Config) { c.Secrets.System = []string{"a secret of 16 bytes or more"} })
 	if n.public == "" {
 		t.Error("the public API is closed although there are secrets")
+	}
+}
+
+// TestDiscoveryWithIdentity: what the own pages can do stands in the metadata.
+func TestDiscoveryWithIdentity(t *testing.T) {
+	n := start(t, withIdentity)
+	var m struct {
+		ACR    []string `json:"acr_values_supported"`
+		Claims []string `json:"claims_supported"`
+	}
+	if err := json.Unmarshal([]byte(n.do("GET", n.public, "/.well-known/openid-configuration", "").body), &m); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(m.ACR, []string{"aal1", "aal2"}) || !slices.Contains(m.Claims, "email_verified") || slices.Contains(m.Claims, "gender") {
+		t.Errorf("got %+v", m)
 	}
 }
