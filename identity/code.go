@@ -31,6 +31,7 @@ type errand struct {
 	who      *Identity // nil: nobody whom it could help
 	template string    // with _valid or _invalid at the end
 	notify   bool      // tell nobody, too, that somebody asked
+	taken    bool      // the address has an account; who has it is told, and the code is of nobody
 	url      string    // that leads to the same end; "" if there is none
 }
 
@@ -62,7 +63,7 @@ func (s *Service) put(st *Step, e errand, text string, expires time.Time) {
 		ID: NewID(), Flow: st.Flow.ID, Purpose: e.purpose, Via: e.via, Address: e.to, IssuedAt: st.Now, ExpiresAt: expires,
 		Hash: s.keys.MAC(s.purpose("code"), secretText(st.Flow.ID, e.purpose, text)),
 	}
-	if e.who != nil {
+	if e.who != nil && !e.taken {
 		c.Identity = e.who.ID
 	}
 	st.Also(PutCode{c})
@@ -96,6 +97,10 @@ func (s *Service) sendMore(st *Step, e errand) error {
 	n := note{Template: e.template + "_valid", Via: e.via, To: e.to, Expires: expires, Minutes: int(expires.Sub(st.Now).Round(time.Minute) / time.Minute)}
 	if e.who == nil {
 		n.Template, n.Unknown = e.template+"_invalid", !e.notify
+		return s.post(st, n, nil)
+	}
+	if e.taken {
+		n = note{Template: "account_exists", Via: e.via, To: e.to, URL: s.options.BaseURL + "/self-service/login/browser"}
 		return s.post(st, n, nil)
 	}
 	if name == "code" {

@@ -67,6 +67,9 @@ type Carrier interface {
 	//
 	// Refused: it can never be delivered. Others: it may be another time.
 	Carry(ctx context.Context, l *Letter) error
+
+	// Reaches reports whether it carries to telephones, or to e-mail addresses.
+	Reaches(phone bool) bool
 }
 
 // Letters write messages.
@@ -142,6 +145,11 @@ func (n *note) data() map[string]any {
 // mails reports whether messages can be sent.
 func (s *Service) mails() bool {
 	return s.options.Courier.Carrier != nil && s.options.Courier.Letters != nil
+}
+
+// reaches reports whether messages can be sent to addresses of a kind.
+func (s *Service) reaches(via string) bool {
+	return s.mails() && s.options.Courier.Carrier.Reaches(via == viaSMS)
 }
 
 // post adds a message to what the step writes.

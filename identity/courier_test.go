@@ -31,6 +31,8 @@ func (o *office) Carry(_ context.Context, l *identity.Letter) error {
 	return nil
 }
 
+func (*office) Reaches(bool) bool { return true }
+
 type plainLetters struct{}
 
 func (plainLetters) Letter(name, _ string, _ bool, data map[string]any) (subject, text, html string, err error) {

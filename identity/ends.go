@@ -79,13 +79,16 @@ func (s *Service) login(st *Step) (*Session, string) {
 func cut(text string, n int) string { return text[:min(len(text), n)] }
 
 // endRegistration stores the new identity, and logs it in.
-func endRegistration(s *Service, _ context.Context, st *Step) (*answer, error) {
+func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	f := st.Flow
 	i := st.Identity
 	s.settle(i, nil, st.Now)
 	st.ops = append([]Op{SaveIdentity{i}}, st.ops...)
 	f.State = Passed
 	st.Event("registration.succeeded", i, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
+	if err := s.introduce(ctx, st); err != nil {
+		return nil, err
+	}
 	body := loggedIn{Identity: s.identityBody(i), Continue: f.Continue}
 	a := &answer{location: s.after(f)}
 	if !s.options.flow(Registration).NoLogin {
@@ -119,6 +122,9 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	st.Event("settings.changed", st.Identity, client, map[string]any{"method": f.Active})
 	a := &answer{}
 	f.Continue = nil
+	if err := s.introduce(ctx, st); err != nil {
+		return nil, err
+	}
 	if st.sensitive {
 		session := *st.Session
 		token, hash := newToken()
@@ -128,7 +134,7 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 		}
 		st.Also(SaveSession{&session})
 		if f.API {
-			f.Continue = []Continue{{Action: "set_ory_session_token", Token: token}}
+			f.Continue = append(f.Continue, Continue{Action: "set_ory_session_token", Token: token})
 		} else {
 			a.cookie, a.life = token, session.ExpiresAt.Sub(st.Now)
 		}
@@ -142,7 +148,7 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 		a.location = withQuery(s.options.flow(Settings).UI, "flow", f.ID)
 		if f.ReturnTo != "" {
 			a.location = f.ReturnTo
-			shown.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: f.ReturnTo}}
+			shown.Continue = append(shown.Continue, Continue{Action: "redirect_browser_to", RedirectTo: f.ReturnTo})
 		}
 	}
 	f.Continue = nil // a token is not stored

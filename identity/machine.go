@@ -456,6 +456,17 @@ func (s *Service) decide(ctx context.Context, st *Step) (*answer, error) {
 		if err := s.privileged(st, before); err != nil {
 			return nil, err
 		}
+		st.unproven = s.moved(st.Identity, before)
+		if len(st.unproven) > 0 && s.waits() {
+			return s.move(ctx, st, before)
+		}
+	}
+	if k == Registration {
+		s.settle(st.Identity, nil, st.Now)
+		st.unproven = s.unverified(st.Identity)
+		if len(st.unproven) > 0 && s.waits() {
+			return s.confirm(ctx, st)
+		}
 	}
 	for _, hook := range s.hooks[k] {
 		if err := hook(ctx, st); err != nil {

@@ -50,6 +50,11 @@ type Options struct {
 	Code              CodeOptions
 	Client            func(*http.Request) string // the caller's address; nil: of the connection
 
+	// TellTaken lets a registration, and a change of an address, tell that somebody has it
+	// already, as Kratos does, and takes effect before the address is verified. Otherwise an
+	// account is made, and an address is changed, when a message to it was answered.
+	TellTaken bool
+
 	Courier CourierOptions // how messages to people go out
 
 	Log *slog.Logger     // nil: none

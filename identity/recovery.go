@@ -135,8 +135,11 @@ func (s *Service) proven(ctx context.Context, st *Step, method, text string) (*C
 		wrong = map[Kind]Text{Recovery: textWrongLink, Verification: textWrongVerifyLink}[f.Kind]
 	}
 	switch {
-	case isWrong(err):
+	case isWrong(err) && f.Kind == Recovery:
 		return nil, &restartError{textTooOften}
+	case isWrong(err): // the flow may be all there is of a registration, and can send another one
+		f.Texts = []Text{textTooOften}
+		return nil, nil
 	case err != nil:
 		return nil, err
 	case c == nil && method == methodLink:

@@ -54,6 +54,10 @@ type People interface {
 	// there is none.
 	FindAddress(ctx context.Context, use AddressUse, via, value string) (*Identity, error)
 
+	// Holders returns which identifiers, addresses and external id that the identity would
+	// have are of others.
+	Holders(ctx context.Context, i *Identity) ([]Holder, error)
+
 	// Identities returns up to limit identities that q selects, in the order of
 	// their ids, those after the id after.
 	Identities(ctx context.Context, q IdentityQuery, after string, limit int) ([]*Identity, error)
@@ -67,6 +71,12 @@ const (
 	ForVerification AddressUse = "verification"
 	ForRecovery     AddressUse = "recovery"
 )
+
+// A Holder has something that somebody else wants.
+type Holder struct {
+	What, Value string // as in a TakenError
+	Identity    string
+}
 
 // An IdentityQuery selects identities: those that fulfil all that is set.
 type IdentityQuery struct {

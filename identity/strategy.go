@@ -73,8 +73,9 @@ type Step struct {
 	Proof    Method // what was proven
 	Location string // for Leave
 
-	caller    *Identity // of Session, without credentials
-	sensitive bool      // the settings that changed are ways into the account
+	caller    *Identity           // of Session, without credentials
+	sensitive bool                // the settings that changed are ways into the account
+	unproven  []VerifiableAddress // addresses that are new with the step, and not verified
 	ops       []Op
 	then      []func()
 }

@@ -91,6 +91,8 @@ var (
 	textWrongRecovery    = mistake(4060006, "The recovery code is invalid or has already been used. Please try again.")
 	textWrongVerifyLink  = mistake(4070001, "The verification token is invalid or has already been used. Please retry the flow.")
 	textVerifiedBefore   = mistake(4070002, "The request was already completed successfully and can not be retried.")
+	textVerifyFailed     = mistake(4070003, "The verification flow reached a failure state and must be retried.")
+	textManyAddresses    = mistake(4050002, "You can only change one address at a time. Please update each address separately.")
 	textWrongVerifyCode  = mistake(4070006, "The verification code is invalid or has already been used. Please try again.")
 	textTooOften         = textGeneric("The request was submitted too often. Please request another code.")
 	textInactive         = mistake(4010011, "This account has been disabled. Please contact support for assistance.")

@@ -24,6 +24,12 @@ func (s *Service) verify(ctx context.Context, st *Step, method string) (Outcome,
 		return Done, err
 	}
 	k.Via, k.To, k.Name = via, to, st.Form.Text("email")
+	p := &pending{}
+	if waits, err := st.Flow.Recall(keptPending, p); err != nil {
+		return Done, err
+	} else if waits {
+		return s.askAgain(ctx, st, p, method, k)
+	}
 	who, err := s.store.FindAddress(ctx, ForVerification, via, to)
 	if err != nil && errs.KindOf(err) != errs.NotFound {
 		return Done, err
@@ -39,6 +45,12 @@ func (s *Service) verifiedBy(ctx context.Context, st *Step, method, text string)
 	if c == nil || err != nil {
 		return Again, err
 	}
+	p := &pending{}
+	if waits, err := st.Flow.Recall(keptPending, p); err != nil {
+		return Done, err
+	} else if waits {
+		return s.arrived(ctx, st, p, c)
+	}
 	i, err := s.store.Identity(ctx, c.Identity, true)
 	if err != nil {
 		return Done, err
@@ -47,24 +59,35 @@ func (s *Service) verifiedBy(ctx context.Context, st *Step, method, text string)
 		st.Also(SaveIdentity{i})
 	}
 	st.Identity = i
-	st.Proof.Method = method
+	st.thank(c)
+	return Done, nil
+}
+
+// thank says in the form that an address was verified.
+func (st *Step) thank(c *Code) {
 	st.Flow.Texts = []Text{textVerified}
 	if c.Via == viaSMS {
 		st.Flow.Texts = []Text{textVerifiedPhone}
 	}
-	return Done, nil
 }
 
 // endVerification shows that it is done, and where to go on.
 func endVerification(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	f := st.Flow
 	f.State = Passed
-	st.Event("verification.succeeded", st.Identity, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
+	a := &answer{}
+	st.Event("verification.succeeded", st.Identity, s.options.Client(st.Request), map[string]any{"method": f.Active})
+	if st.Identity.Version == 0 {
+		if err := s.settleIn(ctx, st, a); err != nil {
+			return nil, err
+		}
+	}
 	shown, err := s.show(ctx, st, s.csrfSecret(st.Request))
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{body: shown}
+	a.body = shown
+	f.Continue = nil // a token is not stored
 	if !f.API {
 		a.location = withQuery(s.options.flow(Verification).UI, "flow", f.ID)
 	}

@@ -94,6 +94,14 @@ func (s split) Carry(ctx context.Context, l *identity.Letter) error {
 	return to.Carry(ctx, l)
 }
 
+// Reaches implements identity.Carrier.
+func (s split) Reaches(phone bool) bool {
+	if phone {
+		return s.phone != nil
+	}
+	return s.mail != nil
+}
+
 // textOf reads a text of a setting: as it is, after base64://, or from a file.
 func textOf(setting, text string) ([]byte, error) {
 	if encoded, ok := strings.CutPrefix(text, "base64://"); ok {

@@ -85,6 +85,9 @@ func (c *httpCarrier) Carry(ctx context.Context, l *identity.Letter) error {
 	return nil
 }
 
+// Reaches implements identity.Carrier.
+func (*httpCarrier) Reaches(bool) bool { return true }
+
 func (c *httpCarrier) authenticate(r *http.Request) {
 	a := c.request.Auth
 	switch {

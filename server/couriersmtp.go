@@ -142,6 +142,9 @@ func (c *smtpCarrier) Carry(ctx context.Context, l *identity.Letter) error {
 	}
 }
 
+// Reaches implements identity.Carrier.
+func (*smtpCarrier) Reaches(phone bool) bool { return !phone }
+
 // A folderCarrier writes letters as files, for a machine of one's own.
 type folderCarrier struct {
 	path string
@@ -180,3 +183,6 @@ func (c *folderCarrier) Carry(_ context.Context, l *identity.Letter) error {
 	c.log.Info("message written", "template", l.Template, "to", l.Recipient, "file", file)
 	return nil
 }
+
+// Reaches implements identity.Carrier.
+func (*folderCarrier) Reaches(bool) bool { return true }

@@ -211,14 +211,18 @@ func (v *visitor) registerNative(email string) *said {
 
 // TestIdentityOnPostgreSQL makes the journeys on the other kind of database.
 func TestIdentityOnPostgreSQL(t *testing.T) {
-	n := start(t, withIdentity, func(c *server.Config) {
+	n, _ := startWithMail(t, atOnce, func(c *server.Config) {
 		c.DSN, c.Dev = testdb.Postgres(t), true
 	})
 	nativeJourney(t, n)
-	n = start(t, withIdentity, func(c *server.Config) {
+	n, box := startWithMail(t, atOnce, func(c *server.Config) {
 		c.DSN, c.Dev = testdb.Postgres(t), true
 	})
 	browserJourney(t, n)
+	n, box = startWithMail(t, func(c *server.Config) {
+		c.DSN, c.Dev = testdb.Postgres(t), true
+	})
+	confirmedRegistration(t, n, box)
 }
 
 func TestNativeRegistrationAndLogin(t *testing.T) { nativeJourney(t, start(t, withIdentity)) }

@@ -42,6 +42,8 @@ type IdentityConfig struct {
 	Link         bool
 	LinkLifespan time.Duration
 
+	Mitigate bool
+
 	Password          bool
 	PasswordMinLength int
 	HashMemory        int // KiB
@@ -158,6 +160,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.HashDuration }, isPositive},
 	{"identity.hashers.argon2.dedicated_memory", "", "268435456", "bytes that all hashes at the same time may take; who comes in vain is told to try again",
 		func(c *Config) any { return &c.Identity.HashDedicated }, isPositive},
+	{"identity.security.account_enumeration.mitigate", "", "true", "where messages can be sent, let nobody find out who has an account: an account is made, and an address is changed, when the code in a message was entered; false: at once, as Kratos does it",
+		func(c *Config) any { return &c.Identity.Mitigate }, nil},
 	{"identity.session.lifespan", "", "24h", "how long a session lasts",
 		func(c *Config) any { return &c.Identity.SessionLifespan }, isPositive},
 	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
@@ -188,9 +192,9 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 		},
 		SessionLifespan: i.SessionLifespan, CookieName: i.CookieName, CookieDomain: i.CookieDomain,
 		WhoamiAAL1: i.WhoamiAAL == "aal1", SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
-		PasswordMinLength: i.PasswordMinLength,
-		Disabled:          map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
-		Code:              identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},
+		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate,
+		Disabled: map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
+		Code:     identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},
 		Hashing: identity.HashOptions{
 			Memory: uint32(i.HashMemory), Iterations: uint32(i.HashIterations), Budget: i.HashDuration, MaxMemory: i.HashDedicated,
 		},

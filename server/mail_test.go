@@ -25,6 +25,9 @@ func withMail(t *testing.T) func(*server.Config) {
 	}
 }
 
+// atOnce lets accounts be made before their addresses are verified.
+func atOnce(c *server.Config) { c.Identity.Mitigate = false }
+
 // A postbox is the folder of messages, from which each is taken once.
 type postbox struct {
 	*testing.T

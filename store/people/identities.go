@@ -198,6 +198,38 @@ func namesOf(i *identity.Identity) []name {
 	return slices.Compact(names)
 }
 
+// Holders implements identity.People.
+func (s *Store) Holders(ctx context.Context, i *identity.Identity) ([]identity.Holder, error) {
+	names := namesOf(i)
+	if len(names) == 0 {
+		return nil, ctx.Err()
+	}
+	what := map[string]string{}
+	var found []identity.Holder
+	err := s.run.Read(ctx, "read who has names", func(sc *script.Script) {
+		found = nil
+		q := s.query("SELECT kind, value, identity FROM identity_name WHERE network = $1")
+		q.add(" AND identity <> ? AND (", i.ID)
+		for n, name := range names {
+			if n > 0 {
+				q.add(" OR ")
+			}
+			q.add("kind = ? AND value = ?", name.kind, name.value)
+			what[name.kind] = name.what
+		}
+		q.add(") ORDER BY kind, value")
+		q.ask(sc, func(scan script.Scan) error {
+			var h identity.Holder
+			var kind string
+			err := scan(&kind, &h.Value, &h.Identity)
+			h.What = what[kind]
+			found = append(found, h)
+			return err
+		})
+	})
+	return found, err
+}
+
 func compare(a, b string) int {
 	switch {
 	case a < b:

@@ -38,6 +38,7 @@ var peopleSuite = []struct {
 	{"NamesAreUnique", namesAreUnique},
 	{"NamesUnderRaces", namesUnderRaces},
 	{"NamesAreFreed", namesAreFreed},
+	{"Holders", holders},
 	{"ListIdentities", listIdentities},
 	{"DeleteIdentity", deleteIdentity},
 	{"PeopleOfNetworksAreApart", peopleOfNetworksAreApart},

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cardea-iam/cardea/identity"
@@ -133,6 +134,45 @@ func namesAreFreed(c *folk) {
 	c.must(err)
 	if got.ID != i.ID {
 		c.Fatalf("found %s: expected %s", got.ID, i.ID)
+	}
+}
+
+func holders(c *folk) {
+	ann := c.join("ann@example.com")
+	list := func(i *identity.Identity) (got []string) {
+		c.Helper()
+		found, err := c.Holders(c.ctx, i)
+		c.must(err)
+		for _, h := range found {
+			if h.Identity != ann.ID {
+				c.Fatalf("%s %s is of %s", h.What, h.Value, h.Identity)
+			}
+			got = append(got, h.What+" "+h.Value)
+		}
+		return got
+	}
+	bob := c.person("bob@example.com")
+	bob.ExternalID = "x"
+	for want, i := range map[string]*identity.Identity{
+		"password ann@example.com,recovery ann@example.com,verification ann@example.com": c.person("ann@example.com"),
+		"": bob,
+	} {
+		if got := strings.Join(list(i), ","); got != want {
+			c.Errorf("%s: got %s, want %s", i.Traits, got, want)
+		}
+	}
+	if got := list(ann); len(got) != 0 { // her own
+		c.Errorf("got %v", got)
+	}
+	bob.Recovery[0].Value, bob.Verifiable = "ann@example.com", nil
+	if got := list(bob); len(got) != 1 || got[0] != "recovery ann@example.com" {
+		c.Errorf("got %v", got)
+	}
+	if found, err := c.other.Holders(c.ctx, c.person("ann@example.com")); err != nil || len(found) != 0 {
+		c.Errorf("in another network: %v, %v", found, err)
+	}
+	if got := list(&identity.Identity{ID: identity.NewID()}); len(got) != 0 {
+		c.Errorf("got %v", got)
 	}
 }
 
