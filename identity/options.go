@@ -48,7 +48,11 @@ type Options struct {
 	LoginLimit        Limit                   // per account and method; zero: 5 free, then 1 s doubling to 15 min
 	Disabled          map[CredentialType]bool // methods that are off
 	Code              CodeOptions
-	Client            func(*http.Request) string // the caller's address; nil: of the connection
+	// LoggedOut is told of the browser in which somebody has just logged out; nil: nobody
+	// wants to know.
+	LoggedOut func(w http.ResponseWriter, r *http.Request, identity string) error
+
+	Client func(*http.Request) string // the caller's address; nil: of the connection
 
 	// TellTaken lets a registration, and a change of an address, tell that somebody has it
 	// already, as Kratos does, and takes effect before the address is verified. Otherwise an

@@ -200,6 +200,11 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		if err := s.end(r, session, i); err != nil {
 			return err
 		}
+		if s.options.LoggedOut != nil {
+			if err := s.options.LoggedOut(w, r, i.ID); err != nil {
+				return err
+			}
+		}
 	}
 	s.setCookie(w, s.sessionCookie(), "", 0)
 	s.newCSRF(w)

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
@@ -181,5 +182,19 @@ func (p *Provider) endTokens(ctx context.Context, grants []Grant) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// EndLogin ends the login that a browser remembers, if it is the subject's, who has
+// logged out elsewhere: clients are told behind the browser's back.
+func (p *Provider) EndLogin(w http.ResponseWriter, r *http.Request, subject string) error {
+	l, err := p.loginOf(r)
+	if err != nil || l == nil || l.Subject != subject {
+		return err
+	}
+	if _, err := p.endLogin(r.Context(), l.ID); err != nil {
+		return err
+	}
+	p.forgetLogin(w)
 	return nil
 }

@@ -37,6 +37,12 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 			return err
 		}
 		o.Network = n.name
+		o.LoggedOut = func(w http.ResponseWriter, r *http.Request, identity string) error {
+			if n.oauth == nil {
+				return nil
+			}
+			return n.oauth.EndLogin(w, r, identity)
+		}
 		if n.people, err = identity.New(people, s.core.secrets, o); err != nil {
 			return err
 		}

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardea-iam/cardea/server"
 )
@@ -203,5 +205,31 @@ func TestClaimsByName(t *testing.T) {
 	}
 	if _, claims = poor.tokens(v.walk(poor.request(asked...), "").Get("code")); claims["email"] != nil {
 		t.Errorf("a client without the scope gets %v", claims)
+	}
+}
+
+// TestLogoutReachesClients: whoever logs out of the account itself is logged out of the
+// clients, too.
+func TestLogoutReachesClients(t *testing.T) {
+	told := make(chan string, 10)
+	site := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.FormValue("logout_token") }))
+	defer site.Close()
+	n := startWithModel(t, withIdentity, func(c *server.Config) { c.OAuth.DisallowPrivate = false })
+	c := n.rp(`,"backchannel_logout_uri":"` + site.URL + `/bye"`)
+	v := n.visitor(t, true)
+	if answer := v.walk(c.request("prompt", "create"), "ann@example.com"); answer.Get("code") == "" {
+		t.Fatalf("the client gets %v", answer)
+	}
+	v.get(v.get("/self-service/logout/browser").is(200).str("logout_url")).is(303)
+	select {
+	case token := <-told:
+		if strings.Count(token, ".") != 2 {
+			t.Errorf("the client is told %q", token)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the client hears of nothing")
+	}
+	if answer := v.walk(c.request("prompt", "none"), ""); answer.Get("error") != "login_required" {
+		t.Errorf("afterwards: %v", answer)
 	}
 }
