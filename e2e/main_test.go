@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,7 +59,7 @@ func readSources() error {
 			return err
 		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "data" || strings.HasPrefix(d.Name(), ".") && d.Name() != ".."):
 			return fs.SkipDir
-		case !d.IsDir() && (strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".sql") || strings.HasSuffix(path, ".ts")):
+		case !d.IsDir() && (slices.Contains([]string{".go", ".sql", ".ts", ".html", ".css", ".js", ".svg"}, filepath.Ext(path))):
 			_, err = os.ReadFile(path)
 		}
 		return err

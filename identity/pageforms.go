@@ -102,9 +102,10 @@ func (n pageNode) Image() template.URL {
 	return template.URL(n.Attributes.Src)
 }
 
-var groupTitles = map[string]string{
-	"profile": "Profile", "password": "Password", "totp": "Authenticator app", "lookup_secret": "Backup codes", "webauthn": "Security keys",
-	"passkey": "Passkeys", "oidc": "Linked accounts", "code": "One-time codes", "link": "Link",
+// groups are the sections of the settings, in their order.
+var groups = []struct{ name, title string }{
+	{"profile", "Profile"}, {"password", "Password"}, {"passkey", "Passkeys"}, {"oidc", "Linked accounts"}, {"totp", "Authenticator app"},
+	{"webauthn", "Security keys"}, {"lookup_secret", "Backup codes"}, {"code", "One-time codes"}, {"link", "Links"},
 }
 
 // pageForms makes a form for each group in the settings, where each is submitted by
@@ -126,7 +127,7 @@ func pageForms(k Kind, nodes []Node) []pageForm {
 		if !ok {
 			i = len(forms)
 			at[group] = i
-			forms = append(forms, pageForm{ID: "group-" + group, Title: groupTitles[group]})
+			forms = append(forms, pageForm{ID: "group-" + group})
 		}
 		forms[i].Nodes = append(forms[i].Nodes, one)
 	}
@@ -136,8 +137,25 @@ func pageForms(k Kind, nodes []Node) []pageForm {
 	}
 	if k != Settings && len(forms) > 0 {
 		focus(forms[0].Nodes)
+		return forms
+	}
+	slices.SortStableFunc(forms, func(a, b pageForm) int { return rank(a.ID) - rank(b.ID) })
+	for i := range forms {
+		if r := rank(forms[i].ID); r < len(groups) {
+			forms[i].Title = groups[r].title
+		}
 	}
 	return forms
+}
+
+// rank is where a section belongs; those of methods that are not known here are the last.
+func rank(id string) int {
+	for i, g := range groups {
+		if id == "group-"+g.name {
+			return i
+		}
+	}
+	return len(groups)
 }
 
 // arrange says how buttons look, and which of them need the fields.

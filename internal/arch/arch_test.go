@@ -69,8 +69,8 @@ var mayImport = map[string]rule{
 	"bench":          {ours: "engine opl store examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*", tests: "oauth internal/testdb internal/golden internal/secret"},
 	"examples":       {never: noDoors},
 	"examples/drive": {never: noDoors},
-	"e2e": {tests: "examples internal/testdb",
-		tools: "google.golang.org github.com/ory/keto/proto github.com/coreos/go-oidc/v3 github.com/zitadel/oidc/v3 golang.org/x/oauth2 github.com/go-jose/go-jose/v4"},
+	"e2e": {tests: "examples internal/testapt internal/testdb",
+		tools: "github.com/chromedp google.golang.org github.com/ory/keto/proto github.com/coreos/go-oidc/v3 github.com/zitadel/oidc/v3 golang.org/x/oauth2 github.com/go-jose/go-jose/v4"},
 	"e2e/cluster": {tests: "engine store internal/testdb", tools: "github.com/anishathalye/porcupine github.com/jackc/pgx/v5"},
 
 	"internal/arch":       {},
@@ -80,7 +80,8 @@ var mayImport = map[string]rule{
 	"internal/jsonfill":   {ours: "internal/errs", never: noDoors + " os"},
 	"internal/limit":      {never: noDoors + " os"},
 	"internal/localdb":    {ours: "internal/errs", theirs: "github.com/jackc/pgx/v5"},
-	"internal/testdb":     {ours: "internal/errs internal/localdb", theirs: "github.com/jackc/pgx/v5 github.com/gofrs/flock github.com/cockroachdb/cockroach-go/v2/testserver"},
+	"internal/testapt":    {ours: "internal/errs", theirs: "github.com/gofrs/flock"},
+	"internal/testdb":     {ours: "internal/errs internal/localdb internal/testapt", theirs: "github.com/jackc/pgx/v5 github.com/cockroachdb/cockroach-go/v2/testserver"},
 	"internal/testreport": {},
 }
 

@@ -3,26 +3,21 @@ package testdb
 import (
 	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/localdb"
+	"github.com/cardea-iam/cardea/internal/testapt"
 )
 
 const (
 	postgresEnv = "CARDEA_TEST_POSTGRES"
 	required    = "required"
 
-	// startTime bounds the start of a server, installTime its installation.
-	startTime   = 2 * time.Minute
-	installTime = 5 * time.Minute
+	// startTime bounds the start of a server.
+	startTime = 2 * time.Minute
 )
 
 // shared starts the server that the tests of this process share. It ends with
@@ -159,33 +154,8 @@ func startPostgres() (*localdb.Postgres, error) {
 
 // installPostgres is the one try of this process to install PostgreSQL.
 var installPostgres = sync.OnceValue(func() error {
-	const missing = "PostgreSQL is not on this machine; install it, or set " + postgresEnv
-	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Geteuid() != 0 {
-		return errs.New(errs.Unsupported, missing)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), installTime)
-	defer cancel()
-	// The processes of other packages' tests want the same at the same time.
-	lock := flock.New(filepath.Join(os.TempDir(), "cardea-install-postgres.lock"))
-	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
-		return err
-	}
-	defer lock.Unlock()
-	if _, err := localdb.PostgresBinaries(); err == nil {
-		return nil // another process was first
-	}
-	for _, args := range [][]string{{"update", "-qq"}, {"install", "-o", "DPkg::Lock::Timeout=120", "-y", "-qq", "--no-install-recommends", "postgresql"}} {
-		cmd := exec.CommandContext(ctx, apt, args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return errs.Wrap(errs.Unsupported, err, "%s (apt-get %s: %s)", missing, args[0], lastLine(string(out)))
-		}
-	}
-	return nil
+	return testapt.Install("PostgreSQL is not on this machine; install it, or set "+postgresEnv, func() bool {
+		_, err := localdb.PostgresBinaries()
+		return err == nil
+	}, "postgresql")
 })
-
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
-}
