@@ -61,6 +61,7 @@ type Importer interface {
 
 // A draft is what an administrator says about an identity.
 type draft struct {
+	ID             string                                      `json:"id,omitempty"` // of a new one that has been elsewhere
 	SchemaID       string                                      `json:"schema_id"`
 	State          State                                       `json:"state"`
 	Traits         json.RawMessage                             `json:"traits"`

@@ -124,6 +124,11 @@ func (s *Service) enter(r *http.Request, part []newcomer) []error {
 func (s *Service) drafted(ctx context.Context, d draft) (*Identity, error) {
 	now := s.now()
 	i := newIdentity("", nil, now)
+	if _, ok := parseUUID(d.ID); d.ID != "" && !ok {
+		return nil, errs.New(errs.Invalid, "id %.80q: expected a UUID", d.ID)
+	} else if ok {
+		i.ID = d.ID
+	}
 	if err := s.apply(ctx, d, i, now); err != nil {
 		return nil, err
 	}

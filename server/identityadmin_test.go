@@ -54,6 +54,10 @@ func TestAdminBatch(t *testing.T) {
 		t.Errorf("%d identities, want 2", len(got))
 	}
 
+	a.do("POST", "/admin/identities", draftOf("dora@example.com", "id", id(7))).is(201).has("id", id(7))
+	a.do("POST", "/admin/identities", draftOf("emil@example.com", "id", id(7))).is(409)
+	a.do("POST", "/admin/identities", draftOf("emil@example.com", "id", "7")).is(400)
+
 	many := make([]any, 201)
 	for n := range many {
 		many[n] = map[string]any{"create": draftOf(fmt.Sprint("p", n, "@example.com"), "credentials", withPassword("password", goodPassword))}

@@ -47,7 +47,7 @@ interrupted may simply be run again.`,
 			imp := &importer{
 				to:       cardeav1.NewTupleWriteServiceClient(conn),
 				skip:     skip,
-				progress: progress(a.stderr, verbose || isTerminal(a.stderr)),
+				progress: progress(a.stderr, verbose || isTerminal(a.stderr), count),
 			}
 			if err := imp.run(cmd.Context(), from); err != nil {
 				return err
@@ -154,8 +154,8 @@ func (i *importer) stopped(err error) error {
 }
 
 // progress returns a function that says on w how far an import came, at most
-// once a second.
-func progress(w io.Writer, show bool) func(int64) {
+// once a second; text says how much it is.
+func progress(w io.Writer, show bool, text func(int64) string) func(int64) {
 	start := time.Now()
 	last := start
 	return func(done int64) {
@@ -164,7 +164,7 @@ func progress(w io.Writer, show bool) func(int64) {
 			return
 		}
 		last = now
-		fmt.Fprintf(w, "%s, %.0f a second\n", count(done), float64(done)/now.Sub(start).Seconds())
+		fmt.Fprintf(w, "%s, %.0f a second\n", text(done), float64(done)/now.Sub(start).Seconds())
 	}
 }
 

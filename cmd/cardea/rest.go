@@ -164,6 +164,8 @@ func (r *restRemote) explain(resp *http.Response, text []byte) error {
 		Description string `json:"error_description"`
 	}
 	err := json.Unmarshal(text, &body)
+	var kratos struct{ Error kratosError }
+	isKratos := json.Unmarshal(text, &kratos) == nil && kratos.Error.Message != ""
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized && r.flag == "--write-remote" && r.headers.Get("Authorization") == "":
 		e.msg = fmt.Sprintf("the server at %s wants an API key: give it one in CARDEA_API_KEY", r.base.Host)
@@ -171,12 +173,27 @@ func (r *restRemote) explain(resp *http.Response, text []byte) error {
 		e.msg = fmt.Sprintf("the server at %s does not know the API key of CARDEA_API_KEY or --api-key", r.base.Host)
 	case err == nil && body.Description != "":
 		e.msg = body.Name + ": " + body.Description
+	case isKratos:
+		e.msg = kratos.Error.String()
 	case resp.StatusCode == http.StatusNotFound:
 		e.msg = fmt.Sprintf("the listener at %s has no OAuth2: is %s right, and are system secrets set?", r.base.Host, r.flag)
 	default:
 		e.msg = fmt.Sprintf("the server at %s answers %s", r.base.Host, resp.Status)
 	}
 	return e
+}
+
+// A kratosError is an error of the admin API of identities.
+type kratosError struct {
+	Message string `json:"message"`
+	Reason  string `json:"reason"`
+}
+
+func (e kratosError) String() string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return e.Message
 }
 
 // readFile reads a file, or stdin if its name is -.

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func serveIdentity(t *testing.T) {
+	t.Helper()
+	t.Setenv("CARDEA_IDENTITY_ENABLED", "true")
+	t.Setenv("CARDEA_IDENTITY_HASHERS_ARGON2_MEMORY", "64")
+	t.Setenv("CARDEA_IDENTITY_HASHERS_ARGON2_ITERATIONS", "1")
+	t.Setenv("CARDEA_IDENTITY_COURIER_FOLDER", t.TempDir())
+	serveHere(t)
+}
+
+func TestIdentityCommands(t *testing.T) {
+	serveIdentity(t)
+	var made, got map[string]any
+	code, out, errs := try(t, "a stone wall of 7 colours\n", "identity", "create", "--trait", "email=ann@example.com", "--trait", "name.first=Ann", "--external-id", "crm-1", "--password-stdin")
+	if code != exitYes || !strings.Contains(out, "password ann@example.com") || !strings.Contains(out, "not verified") {
+		t.Fatalf("created: %d, %q, %q", code, out, errs)
+	}
+	okJSON(t, &made, "identity", "get", "crm-1", "--external", "--include-credential", "password")
+	id := made["id"].(string)
+	if fmt.Sprint(made["traits"]) != "map[email:ann@example.com name:map[first:Ann]]" || !strings.Contains(fmt.Sprint(made["credentials"]), "$argon2id$") {
+		t.Errorf("got %v", made)
+	}
+	okJSON(t, &got, "identity", "patch", id, "--trait", "email=new@example.com", "--remove-trait", "name", "--state", "inactive")
+	if fmt.Sprint(got["traits"], got["state"]) != "map[email:new@example.com]inactive" {
+		t.Errorf("patched: %v", got)
+	}
+	file := filepath.Join(t.TempDir(), "x.json")
+	if err := os.WriteFile(file, []byte(`{"schema_id":"default","traits":{"email":"bob@example.com"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, "identity", "create", "--file", file)
+	if out := ok(t, "identity", "list"); strings.Count(out, "\n") != 3 || !strings.Contains(out, id) {
+		t.Errorf("listed: %q", out)
+	}
+	if out := ok(t, "identity", "list", "--identifier", "NEW@example.com"); strings.Count(out, "\n") != 2 {
+		t.Errorf("listed by identifier: %q", out)
+	}
+	code, out, errs = try(t, "", "identity", "list", "--page-size", "1")
+	next := regexp.MustCompile(`--page-token (\S+)`).FindStringSubmatch(errs)
+	if code != exitYes || next == nil {
+		t.Fatalf("a page: %d, %q, %q", code, out, errs)
+	}
+	if second := ok(t, "identity", "list", "--page-token", next[1]); strings.Count(second, "\n") != 2 || second == out {
+		t.Errorf("the next page: %q", second)
+	}
+
+	if out := ok(t, "recovery", "link", id, "--expires-in", "30m"); !regexp.MustCompile(`link +http://\S+/self-service/recovery\?flow=\S+token=`).MatchString(out) {
+		t.Errorf("recovery link: %q", out)
+	}
+	okJSON(t, &got, "recovery", "code", id)
+	if got["recovery_code"] == "" {
+		t.Errorf("recovery code: %v", got)
+	}
+	if out := ok(t, "audit", "list", "--identity", id); !strings.Contains(out, "admin.identity.changed") || !strings.Contains(out, "admin.recovery.link") {
+		t.Errorf("events: %q", out)
+	}
+	if out := ok(t, "identity", "delete", id); out != "deleted 1\n" {
+		t.Errorf("deleted: %q", out)
+	}
+}
+
+func TestIdentityImport(t *testing.T) {
+	serveIdentity(t)
+	var lines strings.Builder
+	for n := range 40 {
+		fmt.Fprintf(&lines, `{"schema_id":"default","traits":{"email":"p%d@example.com"},"credentials":{"password":{"config":{"password":"a stone wall of 7 colours"}}}}`+"\n", n)
+	}
+	code, out, errs := try(t, lines.String()+`[{"schema_id":"default","traits":{"email":"p0@example.com"}}]{"schema_id":"default","traits":{}}`, "identity", "import", "-v")
+	if code != exitNo || out != "created 40, refused 2\n" || !strings.Contains(errs, "-: identity 41: ") || !strings.Contains(errs, "-: identity 42: ") {
+		t.Fatalf("imported: %d, %q, %q", code, out, errs)
+	}
+	all := ok(t, "identity", "export", "--credential", "password")
+	if strings.Count(all, "\n") != 40 || strings.Count(all, "$argon2id$") != 40 {
+		t.Fatalf("exported: %q", all)
+	}
+	var ids []string
+	for line := range strings.Lines(all) {
+		var one struct {
+			ID string `json:"id"`
+		}
+		if err := json.Unmarshal([]byte(line), &one); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, one.ID)
+	}
+	ok(t, append([]string{"identity", "delete"}, ids...)...)
+	if out := ok(t, "identity", "export"); out != "" {
+		t.Fatalf("after all were deleted: %q", out)
+	}
+	file := filepath.Join(t.TempDir(), "people.jsonl")
+	if err := os.WriteFile(file, []byte(all), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := ok(t, "identity", "import", file); out != "created 40, refused 0\n" {
+		t.Errorf("imported again: %q", out)
+	}
+	if again := ok(t, "identity", "export", "--credential", "password"); strings.Count(again, "\n") != 40 || !strings.Contains(again, ids[0]) {
+		t.Errorf("exported again: %q", again)
+	}
+}
+
+func TestIdentityErrors(t *testing.T) {
+	serveIdentity(t)
+	none := "00000000-0000-4000-8000-000000000000"
+	for _, tt := range []struct{ args, stdin, want string }{
+		{"identity get " + none, "", "no such identity"},
+		{"identity get nobody --external", "", "no identity with the external id"},
+		{"identity create --trait email", "", "expected name=value"},
+		{"identity create --trait email=x", "", "traits do not fit"},
+		{"identity create --schema other --trait email=a@b.cd", "", "no such identity schema"},
+		{"identity create --file -", "[]", "no JSON object"},
+		{"identity patch " + none, "", "nothing to change"},
+		{"identity patch " + none + " --file -", "{}", "no JSON patch"},
+		{"identity patch " + none + " --state active", "", "no such identity"},
+		{"identity delete " + none, "", "0 deleted before it"},
+		{"identity import -", "{}{", "identity 2"},
+		{"identity import -", "7", "identity 1"},
+		{"identity import nowhere.jsonl", "", "nowhere.jsonl"},
+		{"identity export --credential totp", "", "expected password or oidc"},
+		{"session get " + none, "", "no session"},
+		{"session list --identity " + none, "", "no such identity"},
+		{"session revoke", "", "expected ids of sessions"},
+		{"session revoke " + none + " --all", "", "expected ids of sessions"},
+		{"recovery link " + none, "", "no such identity"},
+		{"recovery code " + none + " --expires-in 1000h", "", "at most 720h"},
+		{"audit list --page-size 0", "", "page_size"},
+		{"identity list -o xml", "", "expected one of text, json"},
+	} {
+		code, out, errs := try(t, tt.stdin, strings.Fields(tt.args)...)
+		if code != exitError || out != "" || !strings.Contains(errs, tt.want) {
+			t.Errorf("%s: %d, %q, %q; want 2 and %q", tt.args, code, out, errs, tt.want)
+		}
+	}
+	if out := ok(t, "session", "list"); strings.Count(out, "\n") != 1 {
+		t.Errorf("sessions: %q", out)
+	}
+	if out := ok(t, "session", "revoke", "--all"); out != "revoked 0\n" {
+		t.Errorf("revoked: %q", out)
+	}
+}
