@@ -1,5 +1,7 @@
 package identity
 
+import "fmt"
+
 // Labels of second factors and passkeys.
 var (
 	textLabelVerifyOTP = info(1070006, "Verify code")
@@ -15,6 +17,12 @@ var (
 	textLookupCodes    = info(1050010, "These are your back up recovery codes. Please keep them in a safe place!")
 	textConfirmLookup  = info(1050011, "Confirm backup recovery codes")
 	textDisableLookup  = info(1050016, "Disable this method")
+	textUseKey         = info(1010008, "Sign in with a hardware key")
+	textUsePasskey     = info(1010021, "Sign in with passkey")
+	textSignUpPasskey  = info(1040007, "Sign up with passkey")
+	textAddKey         = info(1050012, "Add security key")
+	textLabelKeyName   = info(1050013, "Name of the security key")
+	textAddPasskey     = info(1050019, "Add passkey")
 )
 
 // Mistakes with them.
@@ -24,4 +32,14 @@ var (
 	textUsedLookup  = mistake(4000012, "This backup recovery code has already been used.")
 	textNoLookup    = mistake(4000014, "You have no backup recovery codes set up.")
 	textWrongLookup = mistake(4000016, "The backup recovery code is not valid.")
+	textNoKey       = mistake(4000013, "You have no WebAuthn device set up.")
+	textNoKeyUser   = mistake(4000015, "This account does not exist or has no security key set up.")
+	textWrongKey    = mistake(4000043, "The provided web authn login is invalid, please try again.")
+	textLastFactor  = textGeneric("It cannot be removed: it is the only way into your account.")
 )
+
+// textRemoveKey is on the button that removes a key.
+func textRemoveKey(id int, what string, k key) Text {
+	return info(id, fmt.Sprintf("Remove %s %q", what, k.name())).with("display_name", k.name()).
+		with("added_at", k.AddedAt).with("added_at_unix", k.AddedAt.Unix())
+}

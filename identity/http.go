@@ -32,6 +32,7 @@ func PublicRoutes() []Route {
 		{"GET /schemas", (*Service).listSchemas},
 		{"GET /schemas/{id}", (*Service).getSchema},
 		{"GET /.well-known/change-password", (*Service).changePassword},
+		{"GET " + scriptPath, (*Service).webauthnScript},
 	}
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} { // proxies ask with the method of what they protect
 		routes = append(routes, Route{method + " /sessions/whoami", (*Service).whoami})

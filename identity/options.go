@@ -41,6 +41,10 @@ type Options struct {
 	PrivilegedAge time.Duration
 	SettingsAAL1  bool // settings may be changed before a second factor is given
 
+	WebAuthn KeyOptions // of security keys
+	Passkey  KeyOptions // of passkeys
+	Script   []byte     // of WebAuthn, for browsers; nil: pages have it from elsewhere
+
 	TOTPIssuer string // what an authenticator app shows; "": the host of BaseURL
 
 	PasswordMinLength int                     // 0: 8

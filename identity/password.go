@@ -244,7 +244,15 @@ func (s *Service) identifierNodes(st *Step) []Node {
 			return []Node{Hidden(groupDefault, "identifier", ids[0])}
 		}
 	}
-	return []Node{Input(groupDefault, "identifier", "text", s.identifierLabel(st.Schema)).Required().Autocomplete("username")}
+	return []Node{Input(groupDefault, "identifier", "text", s.identifierLabel(st.Schema)).Required().Autocomplete(s.usernameHint(st.Flow))}
+}
+
+// usernameHint lets browsers offer passkeys, too.
+func (s *Service) usernameHint(f *Flow) string {
+	if s.options.Disabled[Passkey] || f.API {
+		return "username"
+	}
+	return "username webauthn"
 }
 
 // identifierLabel is the title of the trait that is the identifier, if there is one.

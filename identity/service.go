@@ -24,6 +24,7 @@ type Service struct {
 	strategies []Strategy // in the order of their nodes
 	hooks      map[Kind][]Hook
 	hasher     *hasher
+	integrity  string         // of the script for WebAuthn
 	posted     chan struct{}  // a message was queued here
 	clients    *limit.Limiter // of messages
 }
@@ -50,6 +51,9 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 	s.hasher = newHasher(o.Hashing)
 	s.clients = limit.New(o.Courier.PerClient, time.Hour/time.Duration(o.Courier.PerClient), maxClients, o.Now)
 	s.add(&passwordStrategy{s: s}, &profileStrategy{s: s}, &codeStrategy{s: s}, &linkStrategy{s: s})
+	if err := s.addKeys(); err != nil {
+		return nil, err
+	}
 	s.add(&totpStrategy{s: s}, &lookupStrategy{s: s})
 	return s, nil
 }

@@ -127,7 +127,7 @@ func unique(nodes []Node) []Node {
 			k.name += " " + n.Attributes.ID
 			k.value = n.Attributes.Value
 		}
-		if seen[k] && n.Type == "input" {
+		if seen[k] && (n.Type == "input" || n.Type == "script") {
 			continue
 		}
 		seen[k] = true

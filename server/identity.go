@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
 	"net/url"
 
@@ -30,6 +31,9 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 		return err
 	}
 	o.Log = s.log
+	if o.Script, err = fs.ReadFile(s.core.pages.web.Static(), "webauthn.js"); err != nil {
+		return errs.Wrap(errs.Internal, err, "the script for WebAuthn is missing")
+	}
 	o.Pages, o.Client, o.LoginPage = s.core.pages, s.core.origin.of, o.BaseURL+loginPage
 	for _, n := range s.core.networks {
 		people, err := s.db.People(ctx, n.name)
