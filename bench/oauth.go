@@ -37,9 +37,7 @@ const oauthCallback = "https://client.invalid/callback"
 
 // NewOAuth registers clients at a server. callers is how many connections to keep.
 func NewOAuth(ctx context.Context, public, admin string, callers int) (*OAuth, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*callers, callers
-	o := &OAuth{public: public, admin: admin, http: &http.Client{Transport: transport}}
+	o := newOAuth(public, admin, callers)
 	for strategy, c := range map[string]*oauthClient{"opaque": &o.opaque, "jwt": &o.jwt} {
 		err := o.send(ctx, "POST", admin+"/admin/clients", map[string]any{
 			"redirect_uris": []string{oauthCallback}, "scope": "openid offline_access profile read", "response_types": []string{"code"},
@@ -50,6 +48,12 @@ func NewOAuth(ctx context.Context, public, admin string, callers int) (*OAuth, e
 		}
 	}
 	return o, nil
+}
+
+func newOAuth(public, admin string, callers int) *OAuth {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*callers, callers
+	return &OAuth{public: public, admin: admin, http: &http.Client{Transport: transport}}
 }
 
 // Close closes idle connections.
@@ -64,9 +68,6 @@ type OAuthOp struct {
 
 // Ops returns what is measured.
 func (o *OAuth) Ops() []OAuthOp {
-	always := func(do func(context.Context) error) func(context.Context) (func(context.Context) error, error) {
-		return func(context.Context) (func(context.Context) error, error) { return do, nil }
-	}
 	return []OAuthOp{
 		{OAuthCredentials, always(func(ctx context.Context) error { return o.credentials(ctx, o.opaque, "ory_at_") })},
 		{OAuthJWT, always(func(ctx context.Context) error { return o.credentials(ctx, o.jwt, "ey") })},
@@ -84,6 +85,11 @@ func (o *OAuth) Ops() []OAuthOp {
 		{OAuthDiscovery, always(func(ctx context.Context) error { return o.document(ctx, "openid-configuration", "issuer") })},
 		{OAuthJWKS, always(func(ctx context.Context) error { return o.document(ctx, "jwks.json", "keys") })},
 	}
+}
+
+// always is New of what needs no preparation.
+func always(do func(context.Context) error) func(context.Context) (func(context.Context) error, error) {
+	return func(context.Context) (func(context.Context) error, error) { return do, nil }
 }
 
 // Names of what is measured.

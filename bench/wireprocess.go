@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -29,6 +30,37 @@ type Process struct {
 // StartProcess starts a program and returns when it serves gRPC at addr, with how
 // long that took. What it says goes to the file log. The caller stops it.
 func StartProcess(ctx context.Context, log, addr string, args ...string) (p *Process, took time.Duration, err error) {
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer conn.Close()
+	return startProcess(ctx, log, func(ctx context.Context) error {
+		conn.ResetConnectBackoff() // which grows to minutes
+		answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
+		if err == nil && answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			err = fmt.Errorf("its health is %s", answer.GetStatus())
+		}
+		return err
+	}, args...)
+}
+
+// StartHTTP does the same with a program that answers a GET of url.
+func StartHTTP(ctx context.Context, log, url string, args ...string) (p *Process, took time.Duration, err error) {
+	return startProcess(ctx, log, func(ctx context.Context) error {
+		r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}, args...)
+}
+
+func startProcess(ctx context.Context, log string, ready func(context.Context) error, args ...string) (p *Process, took time.Duration, err error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, 0, err
@@ -42,7 +74,7 @@ func StartProcess(ctx context.Context, log, addr string, args ...string) (p *Pro
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
 	if p.proc, err = procfs.NewProc(p.cmd.Process.Pid); err == nil {
-		err = p.await(ctx, addr)
+		err = p.await(ctx, ready)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w; it said: %s", strings.Join(args[1:], " "), err, p.said())
@@ -54,21 +86,15 @@ func StartProcess(ctx context.Context, log, addr string, args ...string) (p *Pro
 // startTime bounds how long a server may take until it serves.
 const startTime = 10 * time.Minute
 
-// await returns when the server at addr answers that it serves.
-func (p *Process) await(ctx context.Context, addr string) error {
+// await returns when ready reports no error.
+func (p *Process) await(ctx context.Context, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		conn.ResetConnectBackoff() // which grows to minutes
-		answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
-		if answer.GetStatus() == healthpb.HealthCheckResponse_SERVING {
+		err := ready(ctx)
+		if err == nil {
 			return nil
 		}
 		select {

@@ -19,6 +19,7 @@ func (a *app) benchCommand() *cobra.Command {
 		a.benchConsistencyCommand(),
 		a.benchWriteCommand(),
 		a.benchLagCommand(),
+		a.benchOAuthCommand(),
 		a.benchWorkloadCommand(),
 		a.benchPlotCommand(),
 	)

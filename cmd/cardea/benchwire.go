@@ -259,6 +259,8 @@ type child struct {
 	read    *remote
 	write   *remote
 	started time.Duration
+
+	admin, public string // addresses of HTTP
 }
 
 // startChild starts this program as a server on loopback and connects to it.
@@ -273,7 +275,7 @@ func startChild(ctx context.Context, folder string, args ...string) (*child, err
 	}
 	args = append([]string{self}, append(args, "--read", addrs[0], "--write", addrs[1], "--public", addrs[2],
 		"--metrics", "", "--opl", "", "--log-level", "warn")...)
-	c := &child{}
+	c := &child{admin: addrs[1], public: addrs[2]}
 	if c.process, c.started, err = bench.StartProcess(ctx, filepath.Join(folder, "log"), addrs[0], args...); err != nil {
 		return nil, err
 	}
