@@ -198,7 +198,12 @@ func (k *codeState) sends() error {
 // codeStrategy is the method code: what is sent to an address shows that one reads it.
 type codeStrategy struct{ s *Service }
 
-var _ Strategy = (*codeStrategy)(nil)
+var (
+	_ Strategy     = (*codeStrategy)(nil)
+	_ Claimer      = (*codeStrategy)(nil)
+	_ FirstFactor  = (*codeStrategy)(nil)
+	_ SecondFactor = (*codeStrategy)(nil)
+)
 
 func (*codeStrategy) Method() string { return string(CodeAuth) }
 
@@ -211,6 +216,10 @@ func (c *codeStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 		return c.s.addressNodes(st, c.Method(), textLabelRecoveryCode)
 	case Verification:
 		return c.s.addressNodes(st, c.Method(), textLabelVerifyCode)
+	case Login:
+		return c.loginNodes(st)
+	case Registration:
+		return c.registrationNodes(st)
 	default:
 		return nil, nil
 	}
@@ -221,6 +230,11 @@ func (c *codeStrategy) takesPart(st *Step) bool {
 	switch f := st.Flow; f.Kind {
 	case Recovery, Verification:
 		return !c.s.options.flow(f.Kind).Link || f.Kept[c.Method()] != nil // an administrator's code
+	case Login:
+		o := c.s.options.Code
+		return c.s.mails() && (o.Passwordless && f.requestedAAL() == AAL1 || o.Second && f.requestedAAL() == AAL2)
+	case Registration:
+		return c.s.mails() && c.s.options.Code.Passwordless
 	default:
 		return false
 	}
@@ -233,9 +247,20 @@ func (c *codeStrategy) Submit(ctx context.Context, st *Step) (Outcome, error) {
 	switch st.Flow.Kind {
 	case Recovery:
 		return c.s.recover(ctx, st, c.Method())
+	case Login:
+		return c.login(ctx, st)
+	case Registration:
+		return c.register(ctx, st)
 	default:
 		return c.s.verify(ctx, st, c.Method())
 	}
+}
+
+// code is what the form has as a code, unless its button says to send another one.
+func (st *Step) code() (string, bool) {
+	code := st.Form.Text("code")
+	again := st.Form.Has("resend") || st.Form.html && st.Form.Has("email")
+	return code, code != "" && !again
 }
 
 // codeNode is where the code is entered.

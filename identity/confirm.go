@@ -131,29 +131,38 @@ func (s *Service) ask(ctx context.Context, st *Step, p *pending, i *Identity, to
 	return f, nil
 }
 
-// askEach sends a code or a link to each address. Who has an account with one already is
-// told so, and no code for it is good for anything.
+// askEach sends a code or a link for something pending to each address.
 func (s *Service) askEach(ctx context.Context, st *Step, p *pending, i *Identity, todo []VerifiableAddress) error {
+	e := s.errand(Verification, st.Flow.Active)
+	if p != nil && st.Flow.Active == string(CodeAuth) {
+		e.url = "" // what a stranger has begun shall not be completed by a click
+	}
+	return s.sendEach(ctx, st, e, i, todo, p != nil)
+}
+
+// sendEach sends to each address what e says, in the place of what the flow has sent
+// before. If i is new, who has an account with an address already is told so, and no
+// code for it is good for anything.
+//
+// A *FormError: something else that i would have is taken, which everybody may know, or
+// an address is, and that may be told.
+func (s *Service) sendEach(ctx context.Context, st *Step, e errand, i *Identity, to []VerifiableAddress, isNew bool) error {
 	taken := map[string]bool{}
-	if p != nil {
+	if isNew {
 		holders, err := s.store.Holders(ctx, i)
 		if err != nil {
 			return err
 		}
 		for _, h := range holders {
-			if !slices.ContainsFunc(todo, func(a VerifiableAddress) bool { return a.Value == h.Value }) {
+			if s.options.TellTaken || !slices.ContainsFunc(to, func(a VerifiableAddress) bool { return a.Value == h.Value }) {
 				return Wrong(textTaken)
 			}
 			taken[h.Value] = true
 		}
 	}
-	st.Also(DropCodes{Flow: st.Flow.ID, Purpose: s.errand(Verification, st.Flow.Active).purpose})
-	for _, a := range todo {
-		e := s.errand(Verification, st.Flow.Active)
+	st.Also(DropCodes{Flow: st.Flow.ID, Purpose: e.purpose})
+	for _, a := range to {
 		e.via, e.to, e.who, e.taken = a.Via, a.Value, i, taken[a.Value]
-		if p != nil && st.Flow.Active == string(CodeAuth) {
-			e.url = "" // what a stranger has begun shall not be completed by a click
-		}
 		ok, err := s.maySend(ctx, st, a.Via, a.Value)
 		if err == nil && ok {
 			err = s.sendMore(st, e)

@@ -240,7 +240,8 @@ func similar(password, identifier string) bool {
 // identifierNodes ask who wants to log in, unless that is known.
 func (s *Service) identifierNodes(st *Step) []Node {
 	if st.Flow.Refresh && st.Identity != nil {
-		if ids := st.Schema.read(st.Identity.Traits).identifiers[Password]; len(ids) > 0 {
+		u := st.Schema.read(st.Identity.Traits)
+		if ids := append(u.identifiers[Password], u.identifiers[CodeAuth]...); len(ids) > 0 {
 			return []Node{Hidden(groupDefault, "identifier", ids[0])}
 		}
 	}

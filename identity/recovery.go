@@ -38,13 +38,12 @@ func (s *Service) recover(ctx context.Context, st *Step, method string) (Outcome
 
 // proofText is the code, or the token of a link, that the form has.
 func proofText(st *Step, method string) (string, bool) {
-	name := "code"
-	if method == methodLink {
-		name = "token"
+	if method != methodLink {
+		return st.code()
 	}
-	text := st.Form.Text(name)
-	if text == "" && name == "token" {
-		text = st.Request.URL.Query().Get(name)
+	text := st.Form.Text("token")
+	if text == "" {
+		text = st.Request.URL.Query().Get("token")
 	}
 	return text, text != ""
 }
@@ -160,6 +159,10 @@ func (s *Service) verified(i *Identity, via, value string, now time.Time) bool {
 	i.Verifiable = slices.Clone(i.Verifiable)
 	a := &i.Verifiable[at]
 	a.Verified, a.Status, a.VerifiedAt, a.UpdatedAt = true, "completed", now, now
+	i.UpdatedAt = now
+	if i.Credentials != nil {
+		i.AvailableAAL = s.available(i)
+	}
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,6 +131,11 @@ func (s *Service) settle(i, before *Identity, now time.Time) {
 		u := schema.read(i.Traits)
 		i.Verifiable = mergeVerifiable(u.verifiable, i.Verifiable, now)
 		i.Recovery = mergeRecovery(u.recovery, i.Recovery, now)
+		if ids := u.identifiers[CodeAuth]; len(ids) > 0 && s.options.Code.Passwordless && i.Credentials != nil {
+			if old, ok := i.Credentials[CodeAuth]; !ok || !slices.Equal(old.Identifiers, ids) {
+				i.SetCredential(codeCredential(ids), now)
+			}
+		}
 		for t, c := range i.Credentials {
 			if ids, ok := u.identifiers[t]; ok {
 				c.Identifiers = ids
