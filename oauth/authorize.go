@@ -49,7 +49,8 @@ func (p *Provider) authorization(ctx context.Context, form url.Values) (*authori
 	if err != nil {
 		return a, err
 	}
-	if !redirectAllowed(a.client.RedirectURIs, a.RedirectURI) {
+	// A fragment that is empty is gone once the URI is parsed (RFC 6749, section 3.1.2).
+	if !redirectAllowed(a.client.RedirectURIs, a.RedirectURI) || strings.Contains(a.form.Get("redirect_uri"), "#") {
 		a.RedirectURI = nil
 		return a, fosite.ErrInvalidRequest.WithHint("The parameter \"redirect_uri\" is none that the client is registered with.")
 	}

@@ -36,8 +36,12 @@ func (p *Provider) newFosite() *fosite.Fosite {
 // anyAudience leaves the question to allowedTargets, which tells audiences from resources.
 func anyAudience([]string, []string) error { return nil }
 
-// scopeMatches reports whether a scope is among those that are allowed.
+// scopeMatches reports whether a scope is among those that are allowed. A wildcard does
+// not allow what is no scope at all (RFC 6749, section 3.3).
 func (p *Provider) scopeMatches(allowed []string, scope string) bool {
+	if !scopeForm.MatchString(scope) {
+		return false
+	}
 	if p.o.Strategies.Scope == "exact" {
 		return fosite.ExactScopeStrategy(allowed, scope)
 	}

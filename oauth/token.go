@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ory/fosite"
 )
@@ -104,6 +105,9 @@ func checkForm(form map[string][]string) error {
 		for _, v := range values {
 			if len(v) > maxParameter {
 				return fosite.ErrInvalidRequest.WithHintf("The parameter %.100q has more than %d bytes.", name, maxParameter)
+			}
+			if !utf8.ValidString(v) || strings.Contains(v, "\x00") {
+				return fosite.ErrInvalidRequest.WithHintf("The parameter %.100q is no text in UTF-8.", name)
 			}
 		}
 	}
