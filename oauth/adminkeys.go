@@ -66,12 +66,20 @@ func (p *Provider) setRows(ctx context.Context, set string) ([]Key, error) {
 
 func (p *Provider) replyKeys(w http.ResponseWriter, status int, rows []Key) error {
 	out := keySet{[]any{}}
+	var lost error
 	for _, row := range rows {
 		key, err := p.openKey(row)
+		if isKind(err, errs.NotFound) {
+			lost = err // it is in the list of all keys
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		out.Keys = append(out.Keys, disclosed(key))
+	}
+	if len(out.Keys) == 0 && lost != nil {
+		return errs.Wrap(errs.Internal, lost, "no key can be read: %v", lost)
 	}
 	return reply(w, status, out)
 }
@@ -79,8 +87,8 @@ func (p *Provider) replyKeys(w http.ResponseWriter, status int, rows []Key) erro
 // serveAllKeys is none of Hydra's: it lists the keys of all sets, with when they were
 // made and when they begin to sign.
 func (p *Provider) serveAllKeys(w http.ResponseWriter, r *http.Request) error {
-	if _, err := p.keys.get(r.Context(), false); err != nil {
-		return err
+	if _, err := p.keys.get(r.Context(), false); isKind(err, errs.Unavailable) {
+		return err // any other is about keys, which the list helps to repair
 	}
 	rows, err := p.store.Keys(r.Context(), "")
 	if err != nil {
@@ -91,15 +99,20 @@ func (p *Provider) serveAllKeys(w http.ResponseWriter, r *http.Request) error {
 		Created time.Time `json:"created_at"`
 		Active  time.Time `json:"active_at"`
 		Private bool      `json:"private"`
+		Lost    bool      `json:"lost,omitempty"` // with its system secret
 		Key     any       `json:"key"`
 	}
 	items := []item{}
 	for _, row := range rows {
 		key, err := p.openKey(row)
+		if isKind(err, errs.NotFound) {
+			items = append(items, item{Set: row.Set, Created: row.Created.UTC(), Active: row.Active.UTC(), Lost: true, Key: map[string]any{"kid": row.ID}})
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		items = append(items, item{row.Set, row.Created.UTC(), row.Active.UTC(), !key.IsPublic(), disclosed(key)})
+		items = append(items, item{row.Set, row.Created.UTC(), row.Active.UTC(), !key.IsPublic(), false, disclosed(key)})
 	}
 	return reply(w, http.StatusOK, map[string]any{"keys": items})
 }

@@ -96,10 +96,11 @@ func readPosition(text string) (g Grant, err error) {
 	return Grant{ID: id, Created: time.UnixMicro(created)}, nil
 }
 
-// consentRecord shows a grant. A client that is gone is none.
+// consentRecord shows a grant. A client that is gone is none, and what is lost with a
+// system secret is empty.
 func (p *Provider) consentRecord(r *http.Request, g Grant, clients map[string]*Client) (*ConsentRecord, error) {
 	f := &flow{}
-	if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
+	if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil && !isKind(err, errs.NotFound) {
 		return nil, err
 	}
 	c, err := known(clients, g.Client, func() (*Client, error) { return p.client(r.Context(), g.Client) })

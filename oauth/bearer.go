@@ -117,6 +117,8 @@ func (p *Provider) checkVoucher(claims jwt.Claims) error {
 		return errs.New(errs.Invalid, "jti has more than %d bytes", maxJTI)
 	case len(claims.Subject) > maxName:
 		return errs.New(errs.Invalid, "sub has more than %d bytes", maxName)
+	case hasControl.MatchString(claims.Subject):
+		return errs.New(errs.Invalid, "sub has control characters")
 	}
 	return nil
 }

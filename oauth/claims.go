@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/ory/fosite"
+
+	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // openIDClaims are the claims that a scope stands for (OpenID Connect Core, section
@@ -102,6 +104,9 @@ func (p *Provider) allowedBefore(g Grant, asked *ClaimsRequest) (bool, error) {
 	}
 	f := &flow{}
 	if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
+		if isKind(err, errs.NotFound) {
+			return false, nil // so people are asked again
+		}
 		return false, err
 	}
 	had := f.request().claims.names()

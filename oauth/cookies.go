@@ -104,6 +104,9 @@ func (p *Provider) loginOf(r *http.Request) (*session, error) {
 	}
 	s := &session{}
 	if err := p.unseal(sealLogin, l.ID, l.Data, s); err != nil {
+		if isKind(err, errs.NotFound) {
+			return nil, nil
+		}
 		return nil, err
 	}
 	return s, nil

@@ -134,6 +134,9 @@ func (g *deviceGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.A
 		return err
 	}
 	s, err := g.sessionOf(t)
+	if isKind(err, errs.NotFound) {
+		return errGrant
+	}
 	if err != nil {
 		return err
 	}
@@ -263,6 +266,9 @@ func (p *Provider) AcceptDevice(ctx context.Context, challenge, userCode string)
 		return "", err
 	}
 	s, err := p.sessionOf(t)
+	if isKind(err, errs.NotFound) {
+		return "", errUserCode
+	}
 	if err != nil {
 		return "", err
 	}
@@ -296,8 +302,10 @@ func (p *Provider) byUserCode(ctx context.Context, code string) (Token, error) {
 			return t, nil
 		}
 	}
-	return Token{}, errs.New(errs.Invalid, "user_code: the code is wrong, or has expired")
+	return Token{}, errUserCode
 }
+
+var errUserCode = errs.New(errs.Invalid, "user_code: the code is wrong, or has expired")
 
 func (p *Provider) serveAcceptDevice(w http.ResponseWriter, r *http.Request) error {
 	var body struct {

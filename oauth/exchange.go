@@ -207,6 +207,9 @@ func (p *Provider) grantedTo(ctx context.Context, client, login, subject string,
 		}
 		f := &flow{}
 		if err := p.unseal(sealGrant, g.ID, g.Data, f); err != nil {
+			if isKind(err, errs.NotFound) {
+				continue
+			}
 			return nil, err
 		}
 		if s := p.consented(c, f, grantExchange); s.Subject == subject {

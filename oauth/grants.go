@@ -87,6 +87,9 @@ func (p *Provider) owned(ctx context.Context, kind Kind, token string, c *Client
 		return Token{}, nil, errGrant
 	}
 	s, err := p.sessionOf(t)
+	if isKind(err, errs.NotFound) {
+		return Token{}, nil, errGrant
+	}
 	return t, s, err
 }
 

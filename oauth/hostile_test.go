@@ -1,8 +1,13 @@
 package oauth_test
 
 import (
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+
+	"github.com/cardea-iam/cardea/internal/secret"
+	"github.com/cardea-iam/cardea/oauth"
 )
 
 // TestNoText: parameters that are no text are refused at every door, before anything
@@ -69,5 +74,112 @@ func TestRedirectTricks(t *testing.T) {
 		if at.Path != "/login" {
 			t.Errorf("%q leads to %v", uri, at)
 		}
+	}
+}
+
+// TestSecretRemoved: what was encrypted with a system secret that is gone is as if it
+// had expired, and stands in nobody's way.
+func TestSecretRemoved(t *testing.T) {
+	const older, newer = "the secret of the tests", "a newer secret of the tests"
+	with := func(secrets ...string) func(*oauth.Options) {
+		return func(o *oauth.Options) {
+			var err error
+			if o.Secrets, err = secret.New(secrets...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w := start(t, with(older))
+	c := w.client(map[string]any{"grant_types": []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}})
+	code := w.browser().authorize(codeRequest(c), ann()).Get("code")
+	login := ann()
+	login.login["remember"], login.consent["remember"] = true, true
+	b := w.browser()
+	tokens := w.exchange(c, b.authorize(codeRequest(c), login).Get("code"))
+	device := w.must("POST", w.public+"/oauth2/device/auth", url.Values{}, basic(c))
+	pushed := w.must("POST", w.public+"/oauth2/par", codeRequest(c), basic(c))
+
+	both := startOn(t, w.store, with(newer, older))
+	both.must("POST", both.admin+"/admin/oauth2/reseal", nil)
+	n := startOn(t, w.store, with(newer))
+	for name, form := range map[string]url.Values{
+		"a code":          codeExchange(code),
+		"a refresh token": {"grant_type": {"refresh_token"}, "refresh_token": {tokens["refresh_token"].(string)}},
+	} {
+		if status, body := n.token(form, basic(c)); status != 400 || body["error"] != "invalid_grant" {
+			t.Errorf("%s: %d %v", name, status, body)
+		}
+	}
+	poll := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {device["device_code"].(string)}}
+	if status, body := n.token(poll, basic(c)); status != 400 {
+		t.Errorf("a device code: %d %v", status, body)
+	}
+	if in := n.must("POST", n.admin+"/admin/oauth2/introspect", url.Values{"token": {tokens["access_token"].(string)}}); in["active"] != false {
+		t.Errorf("introspection says %v", in)
+	}
+	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+tokens["access_token"].(string)) }
+	if resp, _ := n.send("GET", n.public+"/userinfo", nil, bearer); resp.StatusCode != 401 {
+		t.Errorf("userinfo: %d", resp.StatusCode)
+	}
+	if resp, body := n.send("POST", n.public+"/oauth2/revoke", url.Values{"token": {tokens["refresh_token"].(string)}}, basic(c)); resp.StatusCode != 200 {
+		t.Errorf("revocation: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := n.send("GET", n.admin+"/admin/oauth2/auth/sessions/consent?subject=ann", nil); resp.StatusCode != 200 || !strings.HasPrefix(string(body), "[{") {
+		t.Errorf("consents: %d %s", resp.StatusCode, body)
+	}
+	at := n.browser().open(n.public + "/oauth2/auth?" + url.Values{"client_id": {c["client_id"].(string)}, "request_uri": {pushed["request_uri"].(string)}}.Encode())
+	if at.Query().Get("error") != "invalid_request_uri" {
+		t.Errorf("a pushed request leads to %v", at)
+	}
+	old, err := url.Parse(w.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := url.Parse(n.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nb := n.browser()
+	nb.Jar.SetCookies(fresh, b.Jar.Cookies(old))
+	if answer := nb.authorize(codeRequest(c), ann()); answer.Get("code") == "" {
+		t.Errorf("a browser with a cookie of that time gets %v", answer)
+	}
+}
+
+// TestKeyLost: a key that is lost with its secret takes no other with it, and the list
+// of keys shows which to delete. With --dev a set that is all lost is made anew.
+func TestKeyLost(t *testing.T) {
+	const older, newer = "the secret of the tests", "a newer secret of the tests"
+	with := func(text string, dev bool) func(*oauth.Options) {
+		return func(o *oauth.Options) {
+			var err error
+			if o.Secrets, err = secret.New(text); err != nil {
+				t.Fatal(err)
+			}
+			o.Dev = dev
+		}
+	}
+	w := start(t, with(older, false))
+	w.client(nil)
+	w.must("GET", w.public+"/.well-known/jwks.json", nil)
+	n := startOn(t, w.store, with(newer, false))
+	if status, _ := n.call("GET", n.public+"/.well-known/jwks.json", nil); status != 500 {
+		t.Errorf("with no key that can be read the JWKS answers %d", status)
+	}
+	lost := 0
+	for _, k := range n.must("GET", n.admin+"/admin/keys", nil)["keys"].([]any) {
+		if k := k.(map[string]any); k["lost"] == true && k["key"].(map[string]any)["kid"] != "" {
+			lost++
+		}
+	}
+	if lost != 10 {
+		t.Errorf("%d keys are lost: expected 10", lost)
+	}
+	dev := startOn(t, w.store, with(newer, true))
+	if keys := dev.must("GET", dev.public+"/.well-known/jwks.json", nil)["keys"].([]any); len(keys) != 10 {
+		t.Errorf("with --dev there are %d keys", len(keys))
+	}
+	if keys := startOn(t, w.store, with(older, false)).must("GET", n.admin+"/admin/keys/hydra.openid.id-token", nil)["keys"].([]any); len(keys) != 4 {
+		t.Errorf("beside lost ones there are %d keys", len(keys))
 	}
 }

@@ -71,6 +71,9 @@ func (p *Provider) lookup(ctx context.Context, token string) (Token, *Session, e
 		}
 	}
 	s, err := p.sessionOf(t)
+	if isKind(err, errs.NotFound) {
+		return Token{}, nil, nil
+	}
 	return t, s, err
 }
 

@@ -65,6 +65,7 @@ type keyring struct {
 
 	mu    sync.Mutex
 	known *keys
+	lost  map[string]bool // ids of keys that cannot be read, and that the log has
 }
 
 // keys are the signing keys as they stood at a time. They do not change.
@@ -106,10 +107,10 @@ func (k *keyring) forget() {
 func (k *keyring) read(ctx context.Context) (*keys, error) {
 	known := &keys{read: k.p.o.Now(), sets: map[string][]signingKey{}}
 	for _, set := range publishedSets {
-		err := k.load(ctx, known, set)
+		n, err := k.load(ctx, known, set)
 		if missing := known.missing(set); err == nil && len(missing) > 0 {
-			if err = k.make(ctx, set, missing, len(known.sets[set]) == 0); err == nil {
-				err = k.load(ctx, known, set)
+			if err = k.make(ctx, set, missing, n == 0); err == nil {
+				_, err = k.load(ctx, known, set)
 			}
 		}
 		if err != nil {
@@ -119,21 +120,46 @@ func (k *keyring) read(ctx context.Context) (*keys, error) {
 	return known, known.publish(k.p)
 }
 
-// load reads a set.
-func (k *keyring) load(ctx context.Context, known *keys, set string) error {
+// load reads a set, and returns how many keys it has. One that is lost with its system
+// secret does not take the others with it. A set that is all lost is a mistake of the
+// operator, who can bring the secret back, so it is not replaced; with --dev, where
+// secrets may end with the process, it is.
+func (k *keyring) load(ctx context.Context, known *keys, set string) (int, error) {
 	rows, err := k.p.store.Keys(ctx, set)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	known.sets[set] = nil
+	var lost error
 	for _, row := range rows {
 		key, err := k.p.openKey(row)
+		if isKind(err, errs.NotFound) {
+			lost = err
+			k.complain(ctx, row, err)
+			continue
+		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		known.sets[set] = append(known.sets[set], signingKey{key, row.Active})
 	}
-	return nil
+	if lost != nil && len(known.sets[set]) == 0 && !k.p.o.Dev {
+		return 0, errs.Wrap(errs.Internal, lost, "no key of the set %s can be read: %v", set, lost)
+	}
+	return len(rows), nil
+}
+
+// complain logs once that a key is lost.
+func (k *keyring) complain(ctx context.Context, row Key, err error) {
+	name := row.Set + " " + row.ID
+	if k.lost[name] {
+		return
+	}
+	if k.lost == nil {
+		k.lost = map[string]bool{}
+	}
+	k.lost[name] = true
+	k.p.o.Log.ErrorContext(ctx, "a key is passed over", "set", row.Set, "kid", row.ID, "err", err)
 }
 
 // missing returns the algorithms that a set has no key to sign for: all, at the first
@@ -312,14 +338,15 @@ func (p *Provider) keyRow(set string, key jose.JSONWebKey, active time.Time) (Ke
 	}, nil
 }
 
+// openKey decrypts a key. NotFound: it is lost with its system secret.
 func (p *Provider) openKey(row Key) (jose.JSONWebKey, error) {
 	var key jose.JSONWebKey
 	text, err := p.o.Secrets.Open(sealKey, row.Set+"/"+row.ID, row.Data)
-	if err == nil {
-		err = key.UnmarshalJSON(text)
-	}
 	if err != nil {
-		return key, errs.Wrap(errs.Internal, err, "the key %s of the set %s cannot be read: is its system secret still among secrets.system?", row.ID, row.Set)
+		return key, errs.Wrap(errs.NotFound, err, "the key %s of the set %s cannot be read: is its system secret still among secrets.system?", row.ID, row.Set)
+	}
+	if err := key.UnmarshalJSON(text); err != nil {
+		return key, errs.Wrap(errs.Internal, err, "the key %s of the set %s cannot be read", row.ID, row.Set)
 	}
 	return key, nil
 }

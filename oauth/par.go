@@ -131,6 +131,9 @@ func (p *Provider) redeemPushed(ctx context.Context, c *Client, uri string) (url
 	}
 	var stored pushedRequest
 	if err := p.unseal(sealPushed, string(t.Hash[:]), t.Data, &stored); err != nil {
+		if isKind(err, errs.NotFound) {
+			err = errPushed
+		}
 		return nil, source{}, err
 	}
 	form, err := url.ParseQuery(stored.Query)

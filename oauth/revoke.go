@@ -37,13 +37,14 @@ func (p *Provider) revokeToken(ctx context.Context, c *Client, token string) err
 		return err
 	}
 	s, err := p.sessionOf(t)
-	if err != nil {
+	lost := isKind(err, errs.NotFound)
+	if err != nil && !lost {
 		return err
 	}
 	switch {
 	case t.Grant == "":
 		_, err = p.store.DeleteTokens(ctx, TokenQuery{Kind: t.Kind, Hash: t.Hash})
-	case s.Type == grantExchange:
+	case lost || s.Type == grantExchange:
 		// The grant is that of the token it was exchanged for, perhaps another
 		// client's.
 		_, err = p.store.DeleteTokens(ctx, TokenQuery{Client: c.ID, Grant: t.Grant})

@@ -74,12 +74,14 @@ func (p *Provider) seal(purpose, place string, value any) ([]byte, error) {
 }
 
 // unseal is the inverse of seal.
+//
+// NotFound: it is lost with the system secret that it was encrypted with.
 func (p *Provider) unseal(purpose, place string, sealed []byte, value any) error {
 	text, err := p.o.Secrets.Open(purpose, place, sealed)
-	if err == nil {
-		err = json.Unmarshal(text, value)
-	}
 	if err != nil {
+		return errs.Wrap(errs.NotFound, err, "what is stored of it is lost with its system secret: %s", purpose)
+	}
+	if err := json.Unmarshal(text, value); err != nil {
 		return errs.Wrap(errs.Internal, err, "what is stored of it cannot be read: %s", purpose)
 	}
 	return nil
@@ -97,7 +99,7 @@ func (p *Provider) newStored(kind Kind, hash Hash, s *Session, life time.Duratio
 	return t, err
 }
 
-// sessionOf reads what newStored stored.
+// sessionOf reads what newStored stored. NotFound: as for unseal.
 func (p *Provider) sessionOf(t Token) (*Session, error) {
 	s := &Session{}
 	return s, p.unseal(sealToken, string(t.Hash[:]), t.Data, s)

@@ -48,6 +48,7 @@ type keyItem struct {
 	Created time.Time `json:"created_at"`
 	Active  time.Time `json:"active_at"`
 	Private bool      `json:"private"`
+	Lost    bool      `json:"lost"`
 	Key     struct {
 		ID  string `json:"kid"`
 		Alg string `json:"alg"`
@@ -98,7 +99,10 @@ func (a *app) listKeysCommand() *cobra.Command {
 			fmt.Fprintln(table, "SET\tKEY\tALG\tUSE\tCREATED\tACTIVE")
 			for _, k := range items {
 				active := k.Active.Format(time.RFC3339)
-				if !k.Private {
+				switch {
+				case k.Lost:
+					active = "lost with its system secret"
+				case !k.Private:
 					active = "verifies only"
 				}
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Set, k.Key.ID, k.Key.Alg, k.Key.Use, k.Created.Format(time.RFC3339), active)
