@@ -35,6 +35,7 @@ var (
 	textNoKey       = mistake(4000013, "You have no WebAuthn device set up.")
 	textNoKeyUser   = mistake(4000015, "This account does not exist or has no security key set up.")
 	textWrongKey    = mistake(4000043, "The provided web authn login is invalid, please try again.")
+	textBreached    = mistake(4000034, "The password has been found in data breaches and must no longer be used.")
 	textLastFactor  = textGeneric("It cannot be removed: it is the only way into your account.")
 )
 

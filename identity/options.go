@@ -47,6 +47,7 @@ type Options struct {
 
 	TOTPIssuer string // what an authenticator app shows; "": the host of BaseURL
 
+	PasswordPolicy    PolicyOptions
 	PasswordMinLength int                     // 0: 8
 	Hashing           HashOptions             // of passwords
 	LoginLimit        Limit                   // per account and method; zero: 5 free, then 1 s doubling to 15 min
@@ -166,6 +167,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Code.Passwordless && o.Code.Second {
 		bad = append(bad, errors.New("codes are the only factor of a login, or the second one, not both"))
+	}
+	if err := o.PasswordPolicy.Validate(); err != nil {
+		bad = append(bad, err)
 	}
 	return errors.Join(bad...)
 }

@@ -3,9 +3,7 @@ package identity
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -151,7 +149,7 @@ func (p *passwordStrategy) put(ctx context.Context, i *Identity, password string
 func (p *passwordStrategy) register(ctx context.Context, st *Step) error {
 	password := st.Form.Text("password")
 	identifiers := st.Schema.read(st.Identity.Traits).identifiers[Password]
-	if err := p.policy(password, identifiers); err != nil {
+	if err := p.policy(ctx, password, identifiers); err != nil {
 		return err
 	}
 	if len(identifiers) == 0 {
@@ -167,7 +165,7 @@ func (p *passwordStrategy) register(ctx context.Context, st *Step) error {
 func (p *passwordStrategy) set(ctx context.Context, st *Step) error {
 	password := st.Form.Text("password")
 	identifiers := st.Schema.read(st.Identity.Traits).identifiers[Password]
-	if err := p.policy(password, identifiers); err != nil {
+	if err := p.policy(ctx, password, identifiers); err != nil {
 		return err
 	}
 	if len(identifiers) == 0 {
@@ -187,54 +185,6 @@ func (p *passwordStrategy) set(ctx context.Context, st *Step) error {
 	}
 	st.Also(RevokeSessions{Identity: st.Identity.ID, Except: st.Session.ID})
 	return nil
-}
-
-// policy says whether a password is good enough.
-func (p *passwordStrategy) policy(password string, identifiers []string) error {
-	n := utf8.RuneCountInString(password)
-	switch {
-	case password == "":
-		return WrongAt("password", textMissing("password"))
-	case n < p.s.options.PasswordMinLength:
-		return WrongAt("password", textShortPassword(p.s.options.PasswordMinLength, n))
-	case len(password) > maxPassword:
-		return WrongAt("password", textLongPassword(maxPassword, len(password)))
-	}
-	for _, id := range identifiers {
-		if similar(strings.ToLower(password), id) {
-			return WrongAt("password", textTooSimilar)
-		}
-	}
-	return nil
-}
-
-// maxCompared bounds the work of similar, in bytes.
-const maxCompared = 256
-
-// similar reports whether a password is an identifier with few changes, or mostly a
-// part of it.
-func similar(password, identifier string) bool {
-	a, b := password[:min(len(password), maxCompared)], identifier[:min(len(identifier), maxCompared)]
-	distance := make([]int, len(b)+1)
-	common := make([]int, len(b)+1)
-	longest := 0
-	for j := range distance {
-		distance[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal, run := distance[0], common[0]
-		distance[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost, length := 1, 0
-			if a[i-1] == b[j-1] {
-				cost, length = 0, run+1
-			}
-			diagonal, distance[j] = distance[j], min(distance[j]+1, distance[j-1]+1, diagonal+cost)
-			run, common[j] = common[j], length
-			longest = max(longest, length)
-		}
-	}
-	return distance[len(b)] < 5 || 2*longest > len(a)
 }
 
 // identifierNodes ask who wants to log in, unless that is known.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"github.com/cardea-iam/cardea/identity"
 )
 
@@ -12,6 +14,13 @@ type FactorConfig struct {
 
 	WebAuthn KeyConfig
 	Passkey  KeyConfig
+
+	Breaches      bool // a service is asked
+	BreachHost    string
+	MaxBreaches   int
+	IgnoreNetwork bool
+	BreachFile    string
+	Similarity    bool // passwords may not be like identifiers
 }
 
 // A KeyConfig is about one use of WebAuthn.
@@ -28,6 +37,18 @@ type KeyConfig struct {
 }
 
 var factorSettings = []setting{
+	{"identity.selfservice.methods.password.config.identifier_similarity_check_enabled", "", "true", "refuse passwords that are like an identifier",
+		func(c *Config) any { return &c.Identity.Factors.Similarity }, nil},
+	{"identity.selfservice.methods.password.config.haveibeenpwned_enabled", "", "false", "ask a service whether a new password is known from breaches; it learns 20 bits of a hash",
+		func(c *Config) any { return &c.Identity.Factors.Breaches }, nil},
+	{"identity.selfservice.methods.password.config.haveibeenpwned_host", "", "api.pwnedpasswords.com", "host or URL of that service",
+		func(c *Config) any { return &c.Identity.Factors.BreachHost }, nil},
+	{"identity.selfservice.methods.password.config.max_breaches", "", "0", "how often a password may be known to it",
+		func(c *Config) any { return &c.Identity.Factors.MaxBreaches }, isNotNegative},
+	{"identity.selfservice.methods.password.config.ignore_network_errors", "", "true", "take passwords while it does not answer",
+		func(c *Config) any { return &c.Identity.Factors.IgnoreNetwork }, nil},
+	{"identity.selfservice.methods.password.config.breached_passwords_file", "", "", "a filter of known passwords, which cardea passwords filter makes; empty: none",
+		func(c *Config) any { return &c.Identity.Factors.BreachFile }, nil},
 	{"identity.selfservice.methods.totp.enabled", "", "false", "let people add an authenticator app as second factor",
 		func(c *Config) any { return &c.Identity.Factors.TOTP }, nil},
 	{"identity.selfservice.methods.totp.config.issuer", "", "", "the name that authenticator apps show; empty: the host of the public URL",
@@ -66,6 +87,13 @@ var factorSettings = []setting{
 func (f FactorConfig) put(o *identity.Options) {
 	o.TOTPIssuer = f.TOTPIssuer
 	o.WebAuthn, o.Passkey = f.WebAuthn.options(), f.Passkey.options()
+	o.PasswordPolicy = identity.PolicyOptions{Similar: !f.Similarity, Breaches: f.MaxBreaches, Needed: !f.IgnoreNetwork, Filter: f.BreachFile}
+	if f.Breaches {
+		o.PasswordPolicy.Service = f.BreachHost
+		if !strings.Contains(f.BreachHost, "://") {
+			o.PasswordPolicy.Service = "https://" + f.BreachHost
+		}
+	}
 	for t, on := range map[identity.CredentialType]bool{
 		identity.TOTP: f.TOTP, identity.Lookup: f.Lookup, identity.WebAuthn: f.WebAuthn.Enabled, identity.Passkey: f.Passkey.Enabled,
 	} {

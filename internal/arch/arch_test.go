@@ -58,7 +58,7 @@ var mayImport = map[string]rule{
 	// Doors.
 	"server": {ours: "web engine identity oauth opl store internal/errs internal/jsonfill internal/limit internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
 		tests: "store/sqlite examples internal/golden internal/testdb"},
-	"cmd/cardea": {ours: "server engine opl store store/sqlite bench examples internal/errs internal/localdb proto/cardea/v1",
+	"cmd/cardea": {ours: "server engine identity opl store store/sqlite bench examples internal/errs internal/localdb proto/cardea/v1",
 		theirs: "github.com/spf13/cobra github.com/spf13/pflag github.com/go-jose/go-jose/v4 google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
 	"proto/cardea/v1":                         {theirs: "google.golang.org"},
 	"proto/ory/keto/opl/v1alpha1":             {theirs: "google.golang.org"},
