@@ -338,30 +338,43 @@ func (v *tab) accessible(name string) {
 	}
 }
 
-// code finds a code in the newest mail to an address.
-func code(t *testing.T, folder, address string) string {
-	t.Helper()
+// A postbox is the folder in which --dev leaves mail.
+type postbox struct {
+	*testing.T
+	folder string
+	read   map[string]bool // by file
+}
+
+// code waits for mail to an address that has not been read, and returns the code in it.
+func (p *postbox) code(address string) string {
+	p.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		files, err := filepath.Glob(filepath.Join(folder, "*"))
+		files, err := filepath.Glob(filepath.Join(p.folder, "*.eml"))
 		if err != nil {
-			t.Fatal(err)
+			p.Fatal(err)
 		}
-		for i := len(files) - 1; i >= 0; i-- {
-			text, err := os.ReadFile(files[i])
+		for _, file := range files {
+			text, err := os.ReadFile(file)
 			if err != nil {
-				t.Fatal(err)
+				p.Fatal(err)
 			}
-			found := regexp.MustCompile(`(?m)^\s*(\d{6})\s*$`).FindSubmatch(text)
-			if found != nil && strings.Contains(string(text), address) {
+			if p.read[file] || !strings.Contains(string(text), "<"+address+">") {
+				continue
+			}
+			p.read[file] = true
+			if found := codeInMail.FindSubmatch(text); found != nil {
 				return string(found[1])
 			}
+			p.Logf("no code is in %s", text)
 		}
 	}
-	t.Fatalf("no mail with a code came to %s", address)
+	p.Fatalf("no mail with a code came to %s", address)
 	return ""
 }
+
+var codeInMail = regexp.MustCompile(`(?m)^\s+(\d{6})\s*$`)
 
 // copyFiles copies files from one folder to another.
 func copyFiles(t *testing.T, from, to string, names ...string) {

@@ -19,7 +19,8 @@ type core struct {
 	secrets  *secret.Keyring // nil: OAuth2 and identity are off
 	public   net.Listener    // nil: closed
 	pages    *pages
-	dev      bool // pages tell developers more
+	dev      bool   // pages tell developers more
+	mailbox  string // where messages are written; "": they are sent
 	origin   *origin
 	opl      opl.Options
 	limits   Limits

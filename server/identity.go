@@ -30,7 +30,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 	if o.Courier, err = s.config.courierOptions(s.log); err != nil {
 		return err
 	}
-	o.Log = s.log
+	o.Log, s.core.mailbox = s.log, folderOf(o.Courier.Carrier)
 	if o.Script, err = fs.ReadFile(s.core.pages.web.Static(), "webauthn.js"); err != nil {
 		return errs.Wrap(errs.Internal, err, "the script for WebAuthn is missing")
 	}

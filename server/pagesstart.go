@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"path/filepath"
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -55,10 +56,26 @@ func (n *network) ownActions(r *http.Request) []startAction {
 	return actions
 }
 
+// folderOf is the folder in which messages are written, "" if they are sent.
+func folderOf(carrier identity.Carrier) string {
+	both, _ := carrier.(split)
+	folder, ok := both.mail.(*folderCarrier)
+	if !ok {
+		return ""
+	}
+	if path, err := filepath.Abs(folder.path); err == nil {
+		return path
+	}
+	return folder.path
+}
+
 const documents = "https://github.com/cardea-iam/cardea/tree/main/docs"
 
 func (c *core) devFacts() []devFact {
 	facts := []devFact{{"Documentation", documents, "docs/ of the source"}}
+	if c.mailbox != "" {
+		facts = append(facts, devFact{"Mail to people is written to", "", c.mailbox})
+	}
 	if c.guard.usual.oauth != nil {
 		facts = append(facts,
 			devFact{"OpenID Connect discovery", c.pages.base + "/.well-known/openid-configuration", c.pages.base + "/.well-known/openid-configuration"},
