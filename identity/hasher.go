@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -79,7 +78,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 }
 
 func (h *hasher) with(ctx context.Context, p hashParams, password string, salt []byte) (string, error) {
-	sum, err := h.key(ctx, p, password, salt, hashSize)
+	var sum []byte
+	err := h.turn(ctx, p.memory, func() { sum = p.key(password, salt, hashSize) })
 	if err != nil {
 		return "", err
 	}
@@ -88,16 +88,21 @@ func (h *hasher) with(ctx context.Context, p hashParams, password string, salt [
 		b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
 }
 
-// key waits for memory and hashes.
-func (h *hasher) key(ctx context.Context, p hashParams, password string, salt []byte, size uint32) ([]byte, error) {
+func (p hashParams) key(password string, salt []byte, size int) []byte {
+	return argon2.IDKey([]byte(password), salt, p.iterations, p.memory, p.threads, uint32(size))
+}
+
+// turn waits for memory, in KiB, and hashes.
+func (h *hasher) turn(ctx context.Context, memory uint32, hash func()) error {
 	waiting, cancel := context.WithTimeout(ctx, h.options.MaxWait)
 	defer cancel()
-	need := min(int64(p.memory), h.total) // one that is larger than all has it alone
+	need := min(int64(memory), h.total) // one that is larger than all has it alone
 	if err := h.memory.Acquire(waiting, need); err != nil {
-		return nil, errs.Wrap(errs.Unavailable, err, "too many passwords are being checked at this moment: try again in a few seconds")
+		return errs.Wrap(errs.Unavailable, err, "too many passwords are being checked at this moment: try again in a few seconds")
 	}
 	defer h.memory.Release(need)
-	return argon2.IDKey([]byte(password), salt, p.iterations, p.memory, p.threads, size), nil
+	hash()
+	return nil
 }
 
 // verify reports whether hash is of the password, and whether it should be replaced
@@ -106,15 +111,30 @@ func (h *hasher) key(ctx context.Context, p hashParams, password string, salt []
 // Unsupported: the hash has a form that is not known. Unavailable: as for hash.
 func (h *hasher) verify(ctx context.Context, hash, password string) (ok, old bool, err error) {
 	h.tune.Do(h.measure)
+	if !strings.HasPrefix(hash, "$argon2id$") {
+		ok, err = h.verifyImported(ctx, hash, password)
+		return ok, true, err
+	}
 	p, salt, sum, err := parseHash(hash)
 	if err != nil {
 		return false, false, err
 	}
-	got, err := h.key(ctx, p, password, salt, uint32(len(sum)))
+	err = h.turn(ctx, p.memory, func() { ok = same(p.key(password, salt, len(sum)), sum) })
+	return ok, p != h.params, err
+}
+
+// verifyImported checks a hash of another system. Most cost less than ours, so a wrong
+// password costs one of ours as well: else the time would tell that there is an account.
+func (h *hasher) verifyImported(ctx context.Context, hash, password string) (ok bool, err error) {
+	imported, err := parseImported(hash)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
-	return subtle.ConstantTimeCompare(got, sum) == 1, p != h.params, nil
+	err = h.turn(ctx, max(imported.memory, minHashMemory), func() { ok = imported.matches([]byte(password)) })
+	if err == nil && !ok {
+		err = h.waste(ctx, password)
+	}
+	return ok, err
 }
 
 // waste takes as long as verify, for an account that does not exist.
@@ -159,7 +179,7 @@ func (h *hasher) cost(memory uint32) time.Duration {
 
 // parseHash reads a PHC string of argon2id.
 func parseHash(text string) (p hashParams, salt, sum []byte, err error) {
-	unknown := errs.New(errs.Unsupported, "the hash of a password has a form that this server does not know")
+	unknown := errUnknownHash()
 	parts := strings.Split(text, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v="+strconv.Itoa(argon2.Version) {
 		return p, nil, nil, unknown
@@ -167,8 +187,9 @@ func parseHash(text string) (p hashParams, salt, sum []byte, err error) {
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.memory, &p.iterations, &p.threads); err != nil {
 		return p, nil, nil, unknown
 	}
-	if p.memory > maxHashMemory || p.iterations > maxIterations || p.iterations < 1 || p.threads < 1 || p.threads > 16 {
-		return p, nil, nil, errs.New(errs.Unsupported, "the hash of a password costs too much: at most 1 GiB, %d passes and 16 lanes are allowed", maxIterations)
+	if p.memory > maxHashMemory || p.iterations > maxIterations || p.iterations < 1 || p.threads < 1 || p.threads > 16 ||
+		p.memory*p.iterations > maxArgonPasses {
+		return p, nil, nil, errCostlyHash()
 	}
 	if salt, err = base64.RawStdEncoding.DecodeString(parts[4]); err != nil || len(salt) < 8 {
 		return p, nil, nil, unknown

@@ -254,9 +254,13 @@ func (p *passwordStrategy) Import(ctx context.Context, i *Identity, config json.
 	var given struct {
 		Password string `json:"password"`
 		Hash     string `json:"hashed_password"`
+		Hook     bool   `json:"use_password_migration_hook"`
 	}
 	if err := json.Unmarshal(config, &given); err != nil {
 		return errs.New(errs.Invalid, "credentials.password.config: expected password or hashed_password")
+	}
+	if given.Hook {
+		return errs.New(errs.Unsupported, "credentials.password.config.use_password_migration_hook: this server has no such hook")
 	}
 	if given.Hash == "" && given.Password == "" || len(given.Password) > maxPassword {
 		return errs.New(errs.Invalid, "credentials.password.config: expected a password of at most %d bytes, or hashed_password", maxPassword)
@@ -264,8 +268,8 @@ func (p *passwordStrategy) Import(ctx context.Context, i *Identity, config json.
 	if given.Password != "" {
 		return p.put(ctx, i, given.Password, &Step{Schema: schema, Now: now})
 	}
-	if _, _, _, err := parseHash(given.Hash); err != nil {
-		return err
+	if err := checkHash(given.Hash); err != nil {
+		return errs.New(errs.Invalid, "credentials.password.config.hashed_password: %v", err)
 	}
 	stored, err := json.Marshal(passwordConfig{given.Hash})
 	if err != nil {

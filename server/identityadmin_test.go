@@ -190,3 +190,33 @@ func TestAuditLog(t *testing.T) {
 	a.do("DELETE", "/admin/audit/events", nil).is(405)
 	n.visitor(t, false).get("/admin/audit/events").is(404)
 }
+
+// TestImportedPassword logs in with a password whose hash is of another system, which
+// replaces it by one of ours.
+func TestImportedPassword(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	const hash = "$5$saltstring$Cv9ECf8nQG6rIc0Ba.YsCnhEjMYmbsoZSnYpGQ9kdmA"
+	at := "/admin/identities/" + a.do("POST", "/admin/identities", draftOf("ann@example.com", "credentials", withPassword("hashed_password", hash))).is(201).str("id")
+	stored := func() string {
+		return a.get(at + "?include_credential=password").is(200).str("credentials.password.config.hashed_password")
+	}
+	login := func(password string) *said {
+		v := n.visitor(t, false)
+		flow := v.get("/self-service/login/api").is(200)
+		return v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "identifier": "ann@example.com", "password": password})
+	}
+	login("another password").is(400).says(4000006)
+	if got := stored(); got != hash {
+		t.Errorf("after a wrong password: %s", got)
+	}
+	login(goodPassword).is(200)
+	if got := stored(); !strings.HasPrefix(got, "$argon2id$") {
+		t.Errorf("after a login: %s", got)
+	}
+	login(goodPassword).is(200)
+	for _, bad := range []string{"plain", "$2b$31$abcdefghijklmnopqrstuuHgorO0p1Ds6WjZxc7o3RvlQQtyXsxce"} {
+		a.do("POST", "/admin/identities", draftOf("bob@example.com", "credentials", withPassword("hashed_password", bad))).is(400)
+	}
+	a.do("POST", "/admin/identities", draftOf("bob@example.com", "credentials", map[string]any{"password": map[string]any{"config": map[string]any{"use_password_migration_hook": true}}})).is(501)
+}
