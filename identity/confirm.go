@@ -208,7 +208,34 @@ func (s *Service) introduce(ctx context.Context, st *Step) error {
 	}
 	url := withQuery(s.options.flow(Verification).UI, "flow", next.ID)
 	st.Flow.Continue = append(st.Flow.Continue, showVerification(next, url, st.unproven[0]))
+	if s.options.flow(st.Flow.Kind).ShowVerification && !st.Flow.API {
+		st.Location = url
+	}
 	return nil
+}
+
+// needsVerified is a hook of logins: who has addresses must have verified one. A message
+// to those that are not goes out, and the client is led to where the code is entered.
+func (s *Service) needsVerified(ctx context.Context, st *Step) error {
+	i := st.Identity
+	if len(i.Verifiable) == 0 || slices.ContainsFunc(i.Verifiable, func(a VerifiableAddress) bool { return a.Verified }) {
+		return nil
+	}
+	todo := s.unverified(i)
+	if len(todo) == 0 || !s.offers(Verification) {
+		return Wrong(textNotVerified)
+	}
+	of := &Step{Flow: st.Flow, Form: st.Form, Request: st.Request, Now: st.Now}
+	next, err := s.ask(ctx, of, nil, i, todo)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Write(ctx, of.ops...); err != nil {
+		return err
+	}
+	s.wake()
+	url := withQuery(s.options.flow(Verification).UI, "flow", next.ID)
+	return errNotVerified(url, showVerification(next, url, todo[0]))
 }
 
 // verification is a flow of the client of st in which a message was sent to a.

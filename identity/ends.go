@@ -91,6 +91,9 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 	}
 	body := loggedIn{Identity: s.identityBody(i), Continue: f.Continue}
 	a := &answer{location: s.after(f)}
+	if st.Location != "" {
+		a.location = st.Location
+	}
 	if !s.options.flow(Registration).NoLogin {
 		session, token := s.login(st)
 		body.Session = s.sessionBody(session, i)
@@ -98,7 +101,7 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 			body.Token = token
 			body.Continue = append(body.Continue, Continue{Action: "set_ory_session_token", Token: token})
 		} else {
-			a.location, a.cookie, a.life, a.newBrowser = s.after(f), token, session.ExpiresAt.Sub(st.Now), true
+			a.cookie, a.life, a.newBrowser = token, session.ExpiresAt.Sub(st.Now), true
 		}
 	}
 	if f.API {
@@ -149,6 +152,9 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 		if f.ReturnTo != "" {
 			a.location = f.ReturnTo
 			shown.Continue = append(shown.Continue, Continue{Action: "redirect_browser_to", RedirectTo: f.ReturnTo})
+		}
+		if st.Location != "" {
+			a.location = st.Location
 		}
 	}
 	f.Continue = nil // a token is not stored

@@ -82,6 +82,14 @@ type FlowOptions struct {
 	Lifespan time.Duration // 0: 1 h
 	ReturnTo string        // after it; "": Options.ReturnTo
 	NoLogin  bool          // registration does not log in
+	TwoSteps bool          // registration asks for traits first, and then for a credential
+
+	// NeedsVerified lets nobody log in who has addresses, and none that is verified.
+	NeedsVerified bool
+
+	// ShowVerification sends browsers to the verification of new addresses, not to where
+	// they go else; of registration and settings.
+	ShowVerification bool
 
 	// Of recovery and verification.
 	Link          bool // a link is sent, not a code

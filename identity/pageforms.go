@@ -168,7 +168,7 @@ func arrange(nodes []pageNode) {
 		}
 		n.First = group == ""
 		n.Other = group != "" && group != n.Group
-		n.Skips = n.Attributes.Type == "submit" && !n.First && n.Group != string(Password) && n.Group != groupProfile
+		n.Skips = n.Attributes.Type == "submit" && !n.First && n.Group != string(Password) && (n.Group != groupProfile || n.Attributes.Name == "screen")
 		group = n.Group
 	}
 }

@@ -41,6 +41,7 @@ const (
 	idCSRF           = "security_csrf_violation"
 	idOtherIdentity  = "security_identity_mismatch"
 	idReturnTo       = "self_service_flow_return_to_forbidden"
+	idNotVerified    = "session_verified_address_required"
 	idExpired        = "self_service_flow_expired"
 	idReplaced       = "self_service_flow_replaced"
 	idLocationChange = "browser_location_change_required"
@@ -49,6 +50,10 @@ const (
 
 func errLoggedIn() error {
 	return &Problem{Kind: errs.Invalid, ID: idLoggedIn, Message: "A valid session was detected and thus login is not possible. Did you forget to set `?refresh=true`?"}
+}
+
+func errNotVerified(url string, next Continue) error {
+	return &Problem{Kind: errs.Denied, ID: idNotVerified, Message: textNotVerified.Text, RedirectTo: url, Details: map[string]any{"continue_with": []Continue{next}}}
 }
 
 func errNoSession() error {

@@ -10,12 +10,19 @@ import (
 // profileStrategy is the method profile: traits in the settings.
 type profileStrategy struct{ s *Service }
 
-var _ Strategy = (*profileStrategy)(nil)
+var (
+	_ Strategy = (*profileStrategy)(nil)
+	_ Claimer  = (*profileStrategy)(nil)
+)
 
 func (*profileStrategy) Method() string { return "profile" }
 
 func (p *profileStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
-	if st.Flow.Kind != Settings {
+	switch st.Flow.Kind {
+	case Settings:
+	case Registration:
+		return p.stepNodes(st), nil
+	default:
 		return nil, nil
 	}
 	nodes := st.Schema.nodes(groupProfile)
@@ -29,8 +36,11 @@ func (p *profileStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 }
 
 func (p *profileStrategy) Submit(_ context.Context, st *Step) (Outcome, error) {
+	if st.Flow.Kind == Registration {
+		return p.turn(st)
+	}
 	if st.Flow.Kind != Settings {
-		return Done, Wrong(textNoSettingsMethod)
+		return Done, Wrong(noStrategy(st.Flow.Kind))
 	}
 	traits, err := p.merge(st)
 	if err != nil {

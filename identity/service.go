@@ -50,6 +50,9 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		return nil, errs.New(errs.Invalid, "identity: there is no schema %q, which is the default", o.DefaultSchema)
 	}
 	s.hasher = newHasher(o.Hashing)
+	if s.options.flow(Login).NeedsVerified {
+		s.hooks[Login] = append(s.hooks[Login], s.needsVerified)
+	}
 	s.clients = limit.New(o.Courier.PerClient, time.Hour/time.Duration(o.Courier.PerClient), maxClients, o.Now)
 	s.add(&passwordStrategy{s: s}, &profileStrategy{s: s}, &codeStrategy{s: s}, &linkStrategy{s: s})
 	if err := s.addKeys(); err != nil {

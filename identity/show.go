@@ -92,9 +92,13 @@ func (s *Service) nodes(ctx context.Context, st *Step, secret []byte) ([]Node, e
 	}
 	nodes := []Node{Hidden(groupDefault, "csrf_token", token).Required()}
 	if f.Kind == Registration && f.State == Choose {
-		nodes = append(nodes, st.Schema.nodes(groupDefault)...)
+		nodes = append(nodes, s.traitNodes(st)...)
 	}
+	first := s.firstStep(st)
 	for _, one := range s.strategies {
+		if first && !inFirstStep(one) {
+			continue
+		}
 		more, err := one.Nodes(ctx, st)
 		if err != nil {
 			return nil, err

@@ -44,6 +44,8 @@ var (
 	textLoginCodeSent     = info(1010014, "A code was sent to the address you provided. If you didn't receive it, please check the spelling of the address and try again.")
 	textSendLoginCode     = info(1010015, "Send sign in code")
 	textSignUpCodeSent    = info(1040005, "A code has been sent to the address(es) you provided. If you have not received a message, check the spelling of the address and retry the registration.")
+	textBack              = info(1040008, "Back")
+	textChooseCredential  = info(1040009, "Please choose a credential to authenticate yourself with.")
 	textSendSignUpCode    = info(1040006, "Send sign up code")
 	textRecoveryLinkSent  = info(1060002, "An email containing a recovery link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
 	textRecoveryCodeSent  = info(1060003, "An email containing a recovery code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
@@ -73,6 +75,7 @@ func labelOf(title, name string) Text {
 var (
 	textWrongCredentials = mistake(4000006, "The provided credentials are invalid, check for spelling mistakes in your password or username, email address, or phone number.")
 	textTaken            = mistake(4000007, "An account with the same identifier (email, phone, username, ...) exists already.")
+	textNotVerified      = mistake(4000010, "Account not active yet. Did you forget to verify your email address?")
 	textNoIdentifier     = mistake(4000009, "Could not find any login identifiers. Did you forget to set them? This could also be caused by a server misconfiguration.")
 	textTooSimilar       = mistake(4000031, "The password can not be used because it is too similar to the identifier.")
 	textSamePassword     = mistake(4000039, "The new password must be different from the old password.")

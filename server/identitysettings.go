@@ -65,7 +65,10 @@ type IdentityFlow struct {
 	UI       string
 	Lifespan time.Duration
 	ReturnTo string
-	Session  bool // after a registration
+	Session  bool   // after a registration
+	Style    string // of a registration
+	Verified bool   // of a login: whether an address must be
+	Show     bool   // browsers go to the verification of new addresses
 
 	// Of recovery and verification.
 	Use    string // code or link
@@ -100,6 +103,14 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Registration.Lifespan }, isPositive},
 	{"identity.selfservice.flows.registration.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
 		func(c *Config) any { return &c.Identity.Registration.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.flows.registration.style", "", "unified", "unified: all in one form; profile_first: a form for who one is, and then one for how one logs in",
+		func(c *Config) any { return &c.Identity.Registration.Style }, oneOf("unified", "profile_first")},
+	{"identity.selfservice.flows.registration.after.show_verification_ui", "", "false", "send browsers to where they verify their address, as always when accounts wait for that",
+		func(c *Config) any { return &c.Identity.Registration.Show }, nil},
+	{"identity.selfservice.flows.settings.after.show_verification_ui", "", "false", "the same after a change of an address",
+		func(c *Config) any { return &c.Identity.Settings.Show }, nil},
+	{"identity.selfservice.flows.login.after.require_verified_address", "", "false", "let nobody log in who has addresses, and none that is verified",
+		func(c *Config) any { return &c.Identity.Login.Verified }, nil},
 	{"identity.selfservice.flows.registration.after.session", "", "true", "log in who has registered",
 		func(c *Config) any { return &c.Identity.Registration.Session }, nil},
 	{"identity.selfservice.flows.settings.ui_url", "", "", "where browsers see the form; empty: a page of this server",
@@ -182,9 +193,10 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	o := identity.Options{
 		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: i.AllowedReturns, ErrorUI: i.ErrorUI,
 		Flows: map[identity.Kind]identity.FlowOptions{
-			identity.Login:        {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo},
-			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session},
-			identity.Settings:     {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan},
+			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, NeedsVerified: i.Login.Verified},
+			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session,
+				TwoSteps: i.Registration.Style == "profile_first", ShowVerification: i.Registration.Show},
+			identity.Settings: {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan, ShowVerification: i.Settings.Show},
 			identity.Recovery: {Disabled: !i.Recovery.Enabled, UI: i.Recovery.UI, Lifespan: i.Recovery.Lifespan,
 				Link: i.Recovery.Use == "link", NotifyUnknown: i.Recovery.Notify, KeepSessions: !i.Recovery.Revoke},
 			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan, ReturnTo: i.Verification.ReturnTo,
