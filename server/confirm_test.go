@@ -116,7 +116,6 @@ func TestConfirmedRegistrationInBrowser(t *testing.T) {
 	}
 
 	// Somebody else's browser may know the flow and the code, and is not logged in.
-	flow = n.visitor(t, true).get("/self-service/registration/browser", asProgram...)
 	w := n.visitor(t, true)
 	flow = w.get("/self-service/registration/browser", asProgram...).is(200)
 	begun := w.do("POST", flow.str("ui.action"), map[string]any{"csrf_token": flow.csrf(), "method": "password", "password": goodPassword, "traits": map[string]any{"email": "bob@example.com"}}).

@@ -215,11 +215,11 @@ func TestIdentityOnPostgreSQL(t *testing.T) {
 		c.DSN, c.Dev = testdb.Postgres(t), true
 	})
 	nativeJourney(t, n)
-	n, box := startWithMail(t, atOnce, func(c *server.Config) {
+	n, _ = startWithMail(t, atOnce, func(c *server.Config) {
 		c.DSN, c.Dev = testdb.Postgres(t), true
 	})
 	browserJourney(t, n)
-	n, box = startWithMail(t, func(c *server.Config) {
+	n, box := startWithMail(t, func(c *server.Config) {
 		c.DSN, c.Dev = testdb.Postgres(t), true
 	})
 	confirmedRegistration(t, n, box)
