@@ -20,9 +20,9 @@ var oauthTrips = map[string]int64{
 	bench.OAuthCredentials:      2,
 	bench.OAuthJWT:              2,
 	bench.OAuthIntrospect:       1,
-	bench.OAuthIntrospectClient: 2,
-	bench.OAuthRefresh:          3,
-	bench.OAuthLogin:            12,
+	bench.OAuthIntrospectClient: 1,
+	bench.OAuthRefresh:          2,
+	bench.OAuthLogin:            8,
 	bench.OAuthDiscovery:        0,
 	bench.OAuthJWKS:             0,
 }
@@ -54,7 +54,7 @@ func TestOAuthTrips(t *testing.T) {
 }
 
 // oauthOn is a provider on the database of dsn, with nothing else beside it.
-func oauthOn(t *testing.T, dsn string) *bench.OAuth {
+func oauthOn(t testing.TB, dsn string) *bench.OAuth {
 	t.Helper()
 	db, err := store.Open(t.Context(), dsn, store.Options{Migrate: true, MaxConns: 1})
 	if err != nil {

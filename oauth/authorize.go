@@ -41,9 +41,10 @@ type authorization struct {
 }
 
 // authorization reads and checks a request. Even with an error it returns what is
-// needed to tell the client of it, if that may be told.
-func (p *Provider) authorization(ctx context.Context, form url.Values) (*authorization, error) {
-	requested, err := p.authorizeRequest(ctx, mergeTargets(form))
+// needed to tell the client of it, if that may be told. The client is read unless it is
+// the one that was found.
+func (p *Provider) authorization(ctx context.Context, form url.Values, found *Client) (*authorization, error) {
+	requested, err := p.authorizeRequest(ctx, mergeTargets(form), found)
 	a := &authorization{AuthorizeRequest: requested, form: requested.GetRequestForm()}
 	a.client, _ = requested.GetClient().(*Client)
 	if err != nil {
@@ -164,7 +165,7 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, p.outside(r.Context(), r.Form), err)
 	}
-	a, err := p.authorization(r.Context(), form)
+	a, err := p.authorization(r.Context(), form, nil)
 	if err == nil {
 		err = a.checkSource(from)
 	}
@@ -228,14 +229,14 @@ func (p *Provider) mustAsk(ctx context.Context, a *authorization, f *flow) error
 
 // afterLogin goes on from the login page to the consent page.
 func (p *Provider) afterLogin(w http.ResponseWriter, r *http.Request) error {
-	f, a, err := p.resume(w, r, loginVerifier, r.Form.Get("login_verifier"))
+	f, a, grants, err := p.resume(w, r, loginVerifier, r.Form.Get("login_verifier"))
 	if err != nil {
 		return p.refuse(w, r, a, err)
 	}
 	if err := p.checkLogin(r.Context(), a, f.Login); err != nil {
 		return p.refuse(w, r, a, err)
 	}
-	known, err := p.remembered(r.Context(), a, f)
+	known, err := p.remembered(a, grants)
 	if err != nil {
 		return p.refuse(w, r, a, err)
 	}
@@ -250,8 +251,9 @@ func (p *Provider) afterLogin(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, r, p.page(p.o.URLs.Consent, "consent"), url.Values{"consent_challenge": {challenge}})
 }
 
-// resume reads a verifier, and the request that it is for.
-func (p *Provider) resume(w http.ResponseWriter, r *http.Request, purpose, verifier string) (*flow, *authorization, error) {
+// resume reads a verifier, and the request that it is for, with what its subject has
+// allowed the client before, if that is still to be asked.
+func (p *Provider) resume(w http.ResponseWriter, r *http.Request, purpose, verifier string) (*flow, *authorization, []Grant, error) {
 	f, err := p.open(purpose, verifier)
 	if err == nil && f.Device != "" {
 		err = errs.New(errs.NotFound, "the verifier is that of a device")
@@ -260,14 +262,22 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request, purpose, verif
 		err = p.guarded(r, f)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	a, err := p.authorization(r.Context(), f.form())
+	what := Look{Client: f.Client}
+	if f.Login != nil && f.Consent == nil {
+		what.Grants = GrantQuery{Subject: f.Login.session.Subject, Client: f.Client, Remembered: p.o.Now()}
+	}
+	c, seen, err := p.look(r.Context(), what)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	a, err := p.authorization(r.Context(), f.form(), c)
 	if err == nil && f.Refusal != nil {
 		p.forgetFlow(w, f)
 		err = f.Refusal.err()
 	}
-	return f, a, err
+	return f, a, seen.Grants, err
 }
 
 // checkLogin checks what the login page found out against what the client asked for.
@@ -292,13 +302,9 @@ func (p *Provider) checkLogin(ctx context.Context, a *authorization, l *login) e
 
 // remembered reports whether the subject has allowed the client before all that it
 // asks for now: a public client could be anybody unless its address is known.
-func (p *Provider) remembered(ctx context.Context, a *authorization, f *flow) (bool, error) {
+func (p *Provider) remembered(a *authorization, grants []Grant) (bool, error) {
 	if a.asksFor("consent") || a.client.IsPublic() && a.RedirectURI.Scheme != "https" && !isLoopback(a.RedirectURI.Hostname()) {
 		return false, nil
-	}
-	grants, err := p.store.Grants(ctx, GrantQuery{Subject: f.Login.session.Subject, Client: f.Client, Remembered: p.o.Now()})
-	if err != nil {
-		return false, err
 	}
 	for _, g := range grants {
 		if slices.ContainsFunc(a.GetRequestedScopes(), func(s string) bool { return !p.scopeMatches(g.Scopes, s) }) ||
@@ -314,7 +320,7 @@ func (p *Provider) remembered(ctx context.Context, a *authorization, f *flow) (b
 
 // afterConsent ends the flow at the client, with a code or tokens.
 func (p *Provider) afterConsent(w http.ResponseWriter, r *http.Request) error {
-	f, a, err := p.resume(w, r, consentVerifier, r.Form.Get("consent_verifier"))
+	f, a, _, err := p.resume(w, r, consentVerifier, r.Form.Get("consent_verifier"))
 	if err != nil {
 		return p.refuse(w, r, a, err)
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -69,10 +71,10 @@ func (p *Provider) sealFlow(purpose string, f any) (string, error) {
 		return "", errs.Wrap(errs.Internal, err, "the request cannot be encoded")
 	}
 	var small bytes.Buffer
-	w, err := flate.NewWriter(&small, flate.BestCompression)
-	if err == nil {
-		_, err = w.Write(text)
-	}
+	w := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(w)
+	w.Reset(&small)
+	_, err = w.Write(text)
 	if err == nil {
 		err = w.Close()
 	}
@@ -80,6 +82,27 @@ func (p *Provider) sealFlow(purpose string, f any) (string, error) {
 		return "", errs.Wrap(errs.Internal, err, "the request cannot be compressed")
 	}
 	return base64.RawURLEncoding.EncodeToString(p.o.Secrets.Seal(purpose, "", small.Bytes())), nil
+}
+
+// deflaters and inflaters are kept, since each takes far longer to make than to use.
+var (
+	deflaters = sync.Pool{New: func() any {
+		w, err := flate.NewWriter(io.Discard, flate.BestCompression)
+		if err != nil { // the level is known
+			panic(err)
+		}
+		return w
+	}}
+	inflaters = sync.Pool{New: func() any { return flate.NewReader(http.NoBody) }}
+)
+
+func inflate(small []byte) ([]byte, error) {
+	r := inflaters.Get().(io.Reader)
+	defer inflaters.Put(r)
+	if err := r.(flate.Resetter).Reset(bytes.NewReader(small), nil); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxFlow))
 }
 
 // maxFlow bounds what a flow unpacks to, in bytes.
@@ -94,7 +117,7 @@ func (p *Provider) openFlow(purpose, sealed string, f any) error {
 		raw, err = p.o.Secrets.Open(purpose, "", raw)
 	}
 	if err == nil {
-		raw, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(raw)), maxFlow))
+		raw, err = inflate(raw)
 	}
 	if err == nil {
 		err = json.Unmarshal(raw, f)

@@ -29,35 +29,33 @@ func (p *Provider) authenticated(r *http.Request) (*Client, error) {
 	if err := readForm(r); err != nil {
 		return nil, err
 	}
-	c, err := p.authenticate(r.Context(), r, r.PostForm)
-	if err != nil {
-		return nil, err
-	}
-	return c.(*Client), nil
+	c, _, err := p.authenticate(r.Context(), r, r.PostForm, Look{})
+	return c, err
 }
 
 // authenticate finds out which client a request comes from, by the one method that
-// it is registered with (RFC 6749, section 2.3). It is fosite's strategy.
-func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+// it is registered with (RFC 6749, section 2.3), and returns what else is to be seen.
+func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values, also Look) (*Client, Seen, error) {
 	k, err := credentialsOf(r, form)
 	if err != nil {
-		return nil, err
+		return nil, Seen{}, err
 	}
-	c, err := p.client(ctx, k.id)
-	if isKind(err, errs.NotFound) {
-		nobody.knows(p, k.secret) // takes as long as for somebody
-		return nil, errClient
-	}
+	also.Client = k.id
+	c, seen, err := p.look(ctx, also)
 	if err != nil {
-		return nil, err
+		return nil, Seen{}, err
+	}
+	if c == nil {
+		nobody.knows(p, k.secret) // takes as long as for somebody
+		return nil, Seen{}, errClient
 	}
 	if !slices.Contains(k.methods, c.authMethod()) {
-		return nil, errClient.WithHintf("The client is registered with the authentication method %q, and the request uses %q.", c.authMethod(), k.methods[0])
+		return nil, Seen{}, errClient.WithHintf("The client is registered with the authentication method %q, and the request uses %q.", c.authMethod(), k.methods[0])
 	}
 	if err := p.prove(ctx, r, c, k); err != nil {
-		return nil, err
+		return nil, Seen{}, err
 	}
-	return c, nil
+	return c, seen, nil
 }
 
 // prove checks what the method of a client asks for.

@@ -12,13 +12,12 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// newFosite returns what reads requests. Of its handlers it has ours only, of its
+// fositeConfig is how requests are read. Of its handlers it has ours only, of its
 // strategies those for scopes and audiences.
-func (p *Provider) newFosite() *fosite.Fosite {
-	return fosite.NewOAuth2Provider(clientManager{p}, &fosite.Config{
+func (p *Provider) fositeConfig() *fosite.Config {
+	return &fosite.Config{
 		ScopeStrategy:                p.scopeMatches,
 		AudienceMatchingStrategy:     anyAudience,
-		ClientAuthenticationStrategy: p.authenticate,
 		AccessTokenIssuer:            p.issuer(),
 		SendDebugMessagesToClients:   p.o.Dev,
 		ResponseModeHandlerExtension: ourModes{},
@@ -30,7 +29,46 @@ func (p *Provider) newFosite() *fosite.Fosite {
 			&bearerGrant{grantHandler{p, grantBearer}},
 			&tokenExchange{grantHandler{p, grantExchange}},
 		},
-	})
+	}
+}
+
+// A tokenConfig is the configuration of one request at the token endpoint: its client is
+// authenticated by a look at what it wants to exchange, too.
+type tokenConfig struct {
+	*fosite.Config
+	authenticate fosite.ClientAuthenticationStrategy
+}
+
+// GetClientAuthenticationStrategy implements fosite.Configurator.
+func (c tokenConfig) GetClientAuthenticationStrategy(context.Context) fosite.ClientAuthenticationStrategy {
+	return c.authenticate
+}
+
+// accessRequest reads a request at the token endpoint, and lets the handler of its grant
+// fill in x.
+func (p *Provider) accessRequest(ctx context.Context, r *http.Request, x *exchange) error {
+	f := fosite.Fosite{Store: clientManager{p: p}, Config: tokenConfig{p.fosite, func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+		c, seen, err := p.authenticate(ctx, r, form, presented(form))
+		if err != nil {
+			return nil, err
+		}
+		x.presented = seen.Token
+		return c, nil
+	}}}
+	_, err := f.NewAccessRequest(ctx, r, x)
+	return err
+}
+
+// presented is the token that a request wants to exchange.
+func presented(form url.Values) Look {
+	switch form.Get("grant_type") {
+	case grantCode:
+		return Look{Kind: Code, Hash: hashOf(form.Get("code"))}
+	case grantRefresh:
+		return Look{Kind: Refresh, Hash: hashOf(form.Get("refresh_token"))}
+	default:
+		return Look{}
+	}
 }
 
 // anyAudience leaves the question to allowedTargets, which tells audiences from resources.
@@ -50,16 +88,22 @@ func (p *Provider) scopeMatches(allowed []string, scope string) bool {
 
 // A clientManager is fosite.Storage: the way in which fosite finds clients. That
 // client assertions are used once is seen to in assertion.go.
-type clientManager struct{ p *Provider }
+type clientManager struct {
+	p     *Provider
+	found *Client // was read before; nil: none
+}
 
 // GetClient implements fosite.ClientManager.
 func (m clientManager) GetClient(ctx context.Context, id string) (fosite.Client, error) {
-	c, err := m.p.client(ctx, id)
-	if isKind(err, errs.NotFound) {
-		return nil, fosite.ErrNotFound
+	if m.found != nil && m.found.ID == id {
+		return m.found, nil
 	}
+	c, _, err := m.p.look(ctx, Look{Client: id})
 	if err != nil {
 		return nil, err
+	}
+	if c == nil {
+		return nil, fosite.ErrNotFound
 	}
 	return c, nil
 }
@@ -105,10 +149,12 @@ func (h grantHandler) begin(r fosite.AccessRequester) (*exchange, error) {
 	return x, nil
 }
 
-// authorizeRequest reads and checks a request whose parameters are form.
-func (p *Provider) authorizeRequest(ctx context.Context, form url.Values) (*fosite.AuthorizeRequest, error) {
+// authorizeRequest reads and checks a request whose parameters are form. The client is
+// read unless it is the one that was found.
+func (p *Provider) authorizeRequest(ctx context.Context, form url.Values, found *Client) (*fosite.AuthorizeRequest, error) {
 	r := (&http.Request{Method: http.MethodGet, URL: &url.URL{}, Form: form, PostForm: url.Values{}}).WithContext(ctx)
-	requested, err := p.fosite.NewAuthorizeRequest(ctx, r)
+	f := fosite.Fosite{Store: clientManager{p, found}, Config: p.fosite}
+	requested, err := f.NewAuthorizeRequest(ctx, r)
 	if errors.Is(err, fosite.ErrInvalidState) {
 		err = nil // its last check, that of the length of state, which is the client's business
 	}

@@ -26,7 +26,7 @@ func (g *codeGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acc
 	if form.Get("code") == "" {
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"code\" is missing.")
 	}
-	t, s, err := g.owned(ctx, Code, form.Get("code"), x.client)
+	t, s, err := g.owned(ctx, x)
 	if err != nil {
 		return err
 	}
@@ -62,21 +62,15 @@ func verifyPKCE(challenge, verifier string) error {
 	return nil
 }
 
-// owned returns a token that a client presents as its own. A used one revokes its
-// grant (rule O2), unless it may be used again for a while.
-func (p *Provider) owned(ctx context.Context, kind Kind, token string, c *Client) (Token, *Session, error) {
-	t, err := p.store.Token(ctx, kind, hashOf(token))
-	if isKind(err, errs.NotFound) {
+// owned returns the token that a client presents as its own. A used one revokes its
+// grant (rule O2), unless it may be used again for a while. Whether it is still as it was
+// read is for Redeem to say.
+func (p *Provider) owned(ctx context.Context, x *exchange) (Token, *Session, error) {
+	if x.presented == nil || x.presented.Client != x.client.ID {
 		return Token{}, nil, errGrant
 	}
-	if err != nil {
-		return Token{}, nil, err
-	}
-	if t.Client != c.ID {
-		return Token{}, nil, errGrant
-	}
-	now := p.o.Now()
-	graced := kind == Refresh && !t.Used.IsZero() && now.Before(t.Used.Add(p.o.Grants.Grace))
+	t, now := *x.presented, p.o.Now()
+	graced := t.Kind == Refresh && !t.Used.IsZero() && now.Before(t.Used.Add(p.o.Grants.Grace))
 	if !t.Used.IsZero() && !t.Revoked && !graced {
 		if err := p.revoke(ctx, t.Grant); err != nil {
 			return Token{}, nil, err
@@ -107,11 +101,10 @@ func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	if err != nil {
 		return err
 	}
-	token := r.GetRequestForm().Get("refresh_token")
-	if token == "" {
+	if r.GetRequestForm().Get("refresh_token") == "" {
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"refresh_token\" is missing.")
 	}
-	t, s, err := g.owned(ctx, Refresh, token, x.client)
+	t, s, err := g.owned(ctx, x)
 	if err != nil {
 		return err
 	}

@@ -54,11 +54,19 @@ func (p *Provider) Introspect(ctx context.Context, token string) (*Introspection
 // lookup finds a live access or refresh token. The session is nil if there is none.
 func (p *Provider) lookup(ctx context.Context, token string) (Token, *Session, error) {
 	t, err := p.store.Token(ctx, kindOf(token), hashOf(token))
-	if isKind(err, errs.NotFound) || err == nil && !t.Live(p.o.Now()) {
+	if isKind(err, errs.NotFound) {
 		return Token{}, nil, nil
 	}
 	if err != nil {
 		return Token{}, nil, err
+	}
+	return p.opened(ctx, token, t)
+}
+
+// opened is lookup of a token that was read.
+func (p *Provider) opened(ctx context.Context, token string, t Token) (Token, *Session, error) {
+	if !t.Live(p.o.Now()) {
+		return Token{}, nil, nil
 	}
 	if t.Kind == Access && !strings.HasPrefix(token, accessPrefix) {
 		// A JWT dies with its key, too.
@@ -138,18 +146,25 @@ var errNoToken = fosite.ErrInvalidRequest.WithHint("The parameter \"token\" is m
 // serveIntrospect is the endpoint of RFC 7662 for clients that prove who they are. Of
 // a token that is neither theirs nor for them they learn nothing.
 func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) error {
-	c, err := p.authenticated(r)
+	if err := readForm(r); err != nil {
+		return err
+	}
+	token := r.PostForm.Get("token")
+	c, seen, err := p.authenticate(r.Context(), r, r.PostForm, Look{Kind: kindOf(token), Hash: hashOf(token)})
 	if err != nil {
 		return err
 	}
 	if c.IsPublic() {
 		return fosite.ErrInvalidClient.WithHint("A client without authentication may not introspect tokens.")
 	}
-	token := r.PostForm.Get("token")
 	if token == "" {
 		return errNoToken
 	}
-	t, s, err := p.lookup(r.Context(), token)
+	var t Token
+	var s *Session
+	if seen.Token != nil {
+		t, s, err = p.opened(r.Context(), token, *seen.Token)
+	}
 	if err != nil {
 		return err
 	}

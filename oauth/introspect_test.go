@@ -253,6 +253,11 @@ func (c *counter) Grant(ctx context.Context, id string) (oauth.Grant, error) {
 	return c.Store.Grant(ctx, id)
 }
 
+func (c *counter) Look(ctx context.Context, l oauth.Look) (oauth.Seen, error) {
+	c.calls.Add(1)
+	return c.Store.Look(ctx, l)
+}
+
 // TestIntrospectTrips: an operator's question is one round trip.
 func TestIntrospectTrips(t *testing.T) {
 	count := &counter{Store: start(t).store}

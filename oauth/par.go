@@ -46,7 +46,7 @@ func (p *Provider) servePushed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a, err := p.authorization(r.Context(), form)
+	a, err := p.authorization(r.Context(), form, c)
 	if err == nil {
 		err = a.checkSource(from)
 	}

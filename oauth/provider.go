@@ -17,7 +17,7 @@ import (
 type Provider struct {
 	o      Options
 	store  Store
-	fosite *fosite.Fosite
+	fosite *fosite.Config
 	keys   *keyring
 	own    endpoints
 	wake   chan struct{} // there are messages to send
@@ -26,6 +26,7 @@ type Provider struct {
 
 	proven     *provenSecrets
 	clientKeys *fetchedKeys
+	clients    *knownClients
 	private    *http.Client // goes to private addresses, too
 }
 
@@ -37,9 +38,9 @@ func New(s Store, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), claimScopes: scopesByClaim(o.ScopeClaims), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), private: outbound(true)}
+	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), claimScopes: scopesByClaim(o.ScopeClaims), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), clients: newKnownClients(), private: outbound(true)}
 	p.keys = &keyring{p: p}
-	p.fosite = p.newFosite()
+	p.fosite = p.fositeConfig()
 	return p, nil
 }
 

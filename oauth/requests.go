@@ -125,26 +125,19 @@ func (e *refusal) err() error {
 	return &out
 }
 
-// pending reads a challenge and its request.
+// pending reads a challenge and its client, and whether the flow has ended with a grant.
 //
-// NotFound: it is none. Unauthenticated: it has expired. errAnswered: the flow has
-// ended.
-func (p *Provider) pending(ctx context.Context, purpose, challenge string) (*flow, *Client, error) {
-	f, err := p.open(purpose, challenge)
-	if err != nil {
-		return nil, nil, err
+// NotFound: it is none, or there is no such client any more. Unauthenticated: it has
+// expired.
+func (p *Provider) pending(ctx context.Context, purpose, challenge string) (f *flow, c *Client, done bool, err error) {
+	if f, err = p.open(purpose, challenge); err != nil {
+		return nil, nil, false, err
 	}
-	c, err := p.client(ctx, f.Client)
-	return f, c, err
-}
-
-// answered reports whether the flow has ended with a grant.
-func (p *Provider) answered(ctx context.Context, f *flow) (bool, error) {
-	_, err := p.store.Grant(ctx, f.ID)
-	if isKind(err, errs.NotFound) {
-		return false, nil
+	c, seen, err := p.look(ctx, Look{Client: f.Client, Grants: GrantQuery{ID: f.ID}})
+	if err == nil && c == nil {
+		err = errs.New(errs.NotFound, "there is no client %.80q", f.Client)
 	}
-	return err == nil, err
+	return f, c, len(seen.Grants) > 0, err
 }
 
 // requestURL is where a flow began.
@@ -180,7 +173,7 @@ func (p *Provider) context(ctx context.Context, f *flow, c *Client) OIDCContext 
 //
 // NotFound: it is no challenge. Unauthenticated: it has expired.
 func (p *Provider) LoginRequest(ctx context.Context, challenge string) (*LoginRequest, error) {
-	f, c, err := p.pending(ctx, loginChallenge, challenge)
+	f, c, _, err := p.pending(ctx, loginChallenge, challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +245,7 @@ func (p *Provider) loggedIn(f *flow, a AcceptLogin) session {
 //
 // NotFound, Unauthenticated: as for LoginRequest.
 func (p *Provider) ConsentRequest(ctx context.Context, challenge string) (*ConsentRequest, error) {
-	f, c, err := p.pending(ctx, consentChallenge, challenge)
+	f, c, _, err := p.pending(ctx, consentChallenge, challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -400,14 +393,11 @@ func (p *Provider) gone(w http.ResponseWriter, f *flow) error {
 
 func (p *Provider) serveLoginRequest(w http.ResponseWriter, r *http.Request) error {
 	challenge := challengeOf(r, "login_challenge")
-	f, c, err := p.pending(r.Context(), loginChallenge, challenge)
+	f, c, done, err := p.pending(r.Context(), loginChallenge, challenge)
 	if err != nil {
 		return err
 	}
-	if done, err := p.answered(r.Context(), f); err != nil || done {
-		if err != nil {
-			return err
-		}
+	if done {
 		return p.gone(w, f)
 	}
 	return reply(w, http.StatusOK, p.loginRequest(r.Context(), challenge, f, c))
@@ -431,14 +421,11 @@ func (p *Provider) serveRejectLogin(w http.ResponseWriter, r *http.Request) erro
 
 func (p *Provider) serveConsentRequest(w http.ResponseWriter, r *http.Request) error {
 	challenge := challengeOf(r, "consent_challenge")
-	f, c, err := p.pending(r.Context(), consentChallenge, challenge)
+	f, c, done, err := p.pending(r.Context(), consentChallenge, challenge)
 	if err != nil {
 		return err
 	}
-	if done, err := p.answered(r.Context(), f); err != nil || done {
-		if err != nil {
-			return err
-		}
+	if done {
 		return p.gone(w, f)
 	}
 	return reply(w, http.StatusOK, p.consentRequest(r.Context(), challenge, f, c))

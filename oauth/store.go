@@ -24,11 +24,31 @@ type Store interface {
 	Issuers
 	Deliveries
 
+	// Look reads several things in one round trip. What is not there is not an error.
+	Look(ctx context.Context, l Look) (Seen, error)
+
 	// Purge deletes at most limit rows of each kind that have served their time at now,
 	// and returns how many went; 0: there is nothing left to do. A used token stays
 	// while its grant has one that is neither used nor expired, so that its second use
 	// is noticed. What was revoked or ended stays for a day.
 	Purge(ctx context.Context, now time.Time, limit int) (int64, error)
+}
+
+// A Look says what to read. Empty fields look for nothing.
+type Look struct {
+	Client string
+	Mark   string // of the client as it is known: if it is still that one, its Data are not read
+	Kind   Kind   // of the token with a hash
+	Hash   Hash
+	Grants GrantQuery
+}
+
+// Seen is what was found.
+type Seen struct {
+	Client *ClientRow // nil: there is none
+	Mark   string     // of the client: another one after each change, also if it was deleted and made anew
+	Token  *Token     // nil: there is none
+	Grants []Grant    // in the order of Grants.Grants
 }
 
 // Clients keeps the applications that are registered.

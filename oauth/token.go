@@ -30,7 +30,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	x := &exchange{}
-	if _, err := p.fosite.NewAccessRequest(ctx, r, x); err != nil {
+	if err := p.accessRequest(ctx, r, x); err != nil {
 		return err
 	}
 	if err := p.bind(r, x, proof); err != nil {

@@ -110,16 +110,21 @@ func (s *Store) selected(q oauth.GrantQuery) *filter {
 	return f
 }
 
+// grantPage returns the query of a page of the grants that f selects.
+func grantPage(f *filter, q oauth.GrantQuery) string {
+	if q.After.ID != "" {
+		f.and("(created, id) < (", f.arg(micros(q.After.Created)), ", ", f.arg(q.After.ID), ")")
+	}
+	return "SELECT " + grantColumns + " FROM oauth_grant WHERE " + f.page("created DESC, id DESC", q.Limit)
+}
+
 // Grants implements oauth.Store.
 func (s *Store) Grants(ctx context.Context, q oauth.GrantQuery) (gs []oauth.Grant, err error) {
 	f := s.selected(q)
 	if f == nil {
 		return nil, nil
 	}
-	if q.After.ID != "" {
-		f.and("(created, id) < (", f.arg(micros(q.After.Created)), ", ", f.arg(q.After.ID), ")")
-	}
-	text := "SELECT " + grantColumns + " FROM oauth_grant WHERE " + f.page("created DESC, id DESC", q.Limit)
+	text := grantPage(f, q)
 	err = s.run.Read(ctx, "list grants", func(sc *script.Script) {
 		gs = nil
 		sc.Ask(func(scan script.Scan) error {

@@ -74,6 +74,10 @@ func prepareGrants(t *testing.T, s oauth.Store, n byte) {
 }
 
 var grantsCalls = []grantsCall{
+	{"Look", 1, func(ctx context.Context, s oauth.Store, n byte) (any, error) {
+		id := fmt.Sprint("c", n)
+		return s.Look(ctx, oauth.Look{Client: id, Kind: oauth.Code, Grants: oauth.GrantQuery{Client: id}})
+	}, false},
 	{"Client", 1, func(ctx context.Context, s oauth.Store, n byte) (any, error) {
 		return s.Client(ctx, fmt.Sprint("c", n))
 	}, false},

@@ -62,6 +62,8 @@ var grantsSuite = []struct {
 	{"IssuerAsItWasPut", issuerAsItWasPut, false},
 	{"ListIssuers", listIssuers, true},
 	{"DeliveriesAreLent", deliveriesAreLent, true},
+	{"LookSeesAll", lookSeesAll, true},
+	{"LookKnowsClients", lookKnowsClients, true},
 	{"TextsThatNobodyStores", textsThatNobodyStores, false},
 	{"GrantsOfNetworksAreApart", grantsOfNetworksAreApart, false},
 
