@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/ory/fosite"
 
@@ -82,13 +83,24 @@ func status(e *fosite.RFC6749Error) int {
 }
 
 // describe is what a client may read: why its request is wrong, and nothing about
-// what is inside.
+// what is inside. RFC 6749, section 5.2, allows visible ASCII without quotation marks and
+// backslashes.
 func describe(e *fosite.RFC6749Error) string {
 	text := e.DescriptionField
 	if e.HintField != "" {
 		text += " " + e.HintField
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func noStore(h http.Header) {
