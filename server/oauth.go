@@ -281,7 +281,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	}
 	c := s.config.OAuth
 	o := oauth.Options{
-		Issuer: issuer, Secrets: s.core.secrets, Dev: s.config.Dev, URLs: c.URLs, TTL: c.TTL,
+		Issuer: issuer, Secrets: s.core.secretsOf(n), Dev: s.config.Dev, URLs: c.URLs, TTL: c.TTL,
 		Strategies: c.Strategies, Subjects: c.Subjects, Register: c.Register, Grants: c.Grants, AccessClaims: c.Access, Hooks: c.Hooks, Log: s.log,
 	}
 	if o.Certificates, err = c.Certificates.read(); err != nil {

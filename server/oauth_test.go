@@ -84,3 +84,46 @@ func TestDiscoveryWithIdentity(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 }
+
+// TestNetworksOfOAuth: a key of one network can neither read nor answer what belongs to
+// another.
+func TestNetworksOfOAuth(t *testing.T) {
+	ours, k := key("ours", "default", "write")
+	theirs, k2 := key("theirs", "tenant", "write")
+	n := start(t, func(c *server.Config) {
+		c.Networks, c.Auth.Keys = []string{"default", "tenant"}, []server.Key{k, k2}
+	})
+	as := func(secret string) string { return "Authorization: Bearer " + secret }
+	got := n.do("POST", n.write, "/admin/clients", `{"redirect_uris":["https://app.test/"],"scope":"openid"}`, as(ours))
+	var c struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &c); err != nil || got.status != http.StatusCreated {
+		t.Fatalf("%d %s: %v", got.status, got.body, err)
+	}
+	resp, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Get(
+		"http://" + n.public + "/oauth2/auth?" + url.Values{
+			"client_id": {c.ID}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {"https://app.test/"},
+			"code_challenge": {strings.Repeat("a", 43)}, "code_challenge_method": {"S256"},
+		}.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	at, err := resp.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept := "/admin/oauth2/auth/requests/login/accept?" + at.RawQuery
+	if at.Query().Get("login_challenge") == "" {
+		t.Fatalf("the request leads to %v", at)
+	}
+	for secret, want := range map[string]int{ours: 200, theirs: 404, "x": 401} {
+		if got := n.do("PUT", n.write, accept, `{"subject":"ann"}`, as(secret)); got.status != want {
+			t.Errorf("who may accept a login: %d %s: expected %d", got.status, got.body, want)
+		}
+	}
+	if got := n.do("GET", n.write, "/admin/clients/"+c.ID, "", as(theirs)); got.status != 404 {
+		t.Errorf("a client of another network: %d %s", got.status, got.body)
+	}
+}

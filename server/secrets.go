@@ -52,6 +52,16 @@ func (c Config) keyring(log *slog.Logger) (*secret.Keyring, error) {
 	}
 }
 
+// secretsOf returns the system secrets as oauth has them in a network: who may answer
+// the challenges of one network cannot answer those of another. Package identity sees
+// to that itself.
+func (c *core) secretsOf(n *network) *secret.Keyring {
+	if n.name == usualNetwork {
+		return c.secrets
+	}
+	return c.secrets.In(n.name)
+}
+
 // besideFile reads the secrets of a file, which it makes if there is none.
 func besideFile(path string) (*secret.Keyring, error) {
 	text, err := os.ReadFile(path)

@@ -31,6 +31,7 @@ const idSize = 4
 // A Keyring holds the system secrets. It may be used from many goroutines at once.
 type Keyring struct {
 	secrets []string
+	realm   string
 
 	mu   sync.Mutex
 	keys map[string][]key // by purpose, in the order of secrets
@@ -56,6 +57,12 @@ func New(secrets ...string) (*Keyring, error) {
 		}
 	}
 	return &Keyring{secrets: secrets, keys: map[string][]key{}}, nil
+}
+
+// In returns a keyring of the same secrets whose keys are others: what is sealed in one
+// realm is nothing in another, nor outside of all.
+func (k *Keyring) In(realm string) *Keyring {
+	return &Keyring{secrets: k.secrets, realm: k.realm + realm + "\x00", keys: map[string][]key{}}
 }
 
 // Random returns a new system secret.
@@ -131,7 +138,7 @@ func (k *Keyring) of(purpose string) []key {
 	keys, ok := k.keys[purpose]
 	if !ok {
 		for _, s := range k.secrets {
-			keys = append(keys, derive(s, purpose))
+			keys = append(keys, derive(s, k.realm+purpose))
 		}
 		k.keys[purpose] = keys
 	}

@@ -98,3 +98,24 @@ func TestNewest(t *testing.T) {
 		}
 	}
 }
+
+// TestIn: realms have nothing in common, and each is the same whenever it is made.
+func TestIn(t *testing.T) {
+	k, err := secret.New("a secret of the tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rings := []*secret.Keyring{k, k.In("a"), k.In("b"), k.In("a").In("b"), k.In("ab")}
+	for i, from := range rings {
+		sealed, mac := from.Seal("p", "", []byte("text")), from.MAC("p", []byte("text"))
+		for j, to := range rings {
+			_, err := to.Open("p", "", sealed)
+			if opens := err == nil; opens != (i == j) || to.Verify("p", []byte("text"), mac) != (i == j) {
+				t.Errorf("what realm %d sealed opens in realm %d: %t", i, j, opens)
+			}
+		}
+	}
+	if _, err := k.In("a").Open("p", "", rings[1].Seal("p", "", nil)); err != nil {
+		t.Error(err)
+	}
+}
