@@ -81,7 +81,7 @@ type Opening struct {
 	LoginChallenge string `json:",omitempty"` // of OAuth2
 	Organization   string `json:",omitempty"`
 	Schema         string `json:",omitempty"`
-	ExchangeCode   string `json:",omitempty"` // native apps wait with it for a session
+	Exchange       string `json:",omitempty"` // of native apps that wait for a session: see tokenexchange.go
 	Via            string `json:",omitempty"`
 	AfterVerified  string `json:",omitempty"` // after_verification_return_to
 

@@ -34,6 +34,7 @@ func PublicRoutes() []Route {
 		{"GET /.well-known/change-password", (*Service).changePassword},
 		{"GET " + scriptPath, (*Service).webauthnScript},
 	}
+	routes = append(routes, oidcRoutes()...)
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} { // proxies ask with the method of what they protect
 		routes = append(routes, Route{method + " /sessions/whoami", (*Service).whoami})
 	}

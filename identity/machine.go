@@ -97,6 +97,9 @@ func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 		Refresh: q.Get("refresh") == "true", LoginChallenge: q.Get("login_challenge"), Organization: q.Get("organization"),
 		Schema: q.Get("identity_schema"), Via: q.Get("via"), AfterVerified: q.Get("after_verification_return_to"),
 	}
+	if api && q.Get("return_session_token_exchange_code") == "true" && (k == Login || k == Registration) {
+		o.Exchange = exchangeSelf
+	}
 	switch aal := AAL(q.Get("aal")); aal {
 	case "", AAL1:
 	case AAL2:
@@ -373,7 +376,15 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		f.Active = one.Method()
 	}
 	f.Values = s.remembered(st)
-	a, err := s.decide(ctx, st)
+	return s.advance(w, st, s.decide)
+}
+
+// advance takes a flow as far as decide says, and writes it. decide may have put another
+// flow in its place.
+func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.Context, *Step) (*answer, error)) (*answer, error) {
+	ctx := st.Request.Context()
+	a, err := decide(ctx, st)
+	f := st.Flow
 	var wrong *FormError
 	if errors.As(err, &wrong) {
 		return s.again(ctx, st, err, true)
@@ -395,9 +406,9 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.Write(ctx, append(st.ops, op)...); err != nil {
+	if err := s.store.Write(ctx, append(append(st.ops, st.always...), op)...); err != nil {
 		if isTaken(err) {
-			f.State = first(k)
+			f.State = first(f.Kind)
 			return s.again(ctx, st, Wrong(textTaken), true)
 		}
 		if errs.KindOf(err) == errs.Refused { // another request has used the code: look again
@@ -427,13 +438,15 @@ func (s *Service) genuine(st *Step) error {
 // the form goes on.
 func (s *Service) decide(ctx context.Context, st *Step) (*answer, error) {
 	k := st.Flow.Kind
+	one := s.strategy(st.Form)
 	if k == Registration {
 		st.Identity = newIdentity(st.Schema.ID, st.Form.traits(st.Schema), st.Now)
-		if err := st.Schema.validate(st.Identity.Traits); err != nil {
-			return nil, err
+		if source, ok := one.(TraitSource); !ok || !source.FindsTraits() {
+			if err := st.Schema.validate(st.Identity.Traits); err != nil {
+				return nil, err
+			}
 		}
 	}
-	one := s.strategy(st.Form)
 	if one == nil {
 		return nil, Wrong(noStrategy(k))
 	}
@@ -445,6 +458,13 @@ func (s *Service) decide(ctx context.Context, st *Step) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.conclude(ctx, st, before, outcome)
+}
+
+// conclude makes an outcome into an answer. before is the identity of the settings as it
+// was.
+func (s *Service) conclude(ctx context.Context, st *Step, before *Identity, outcome Outcome) (*answer, error) {
+	k := st.Flow.Kind
 	switch outcome {
 	case Again:
 		return nil, nil
@@ -517,7 +537,7 @@ func (s *Service) again(ctx context.Context, st *Step, wrong error, store bool) 
 		if err != nil {
 			return nil, err
 		}
-		if err := s.store.Write(ctx, op); err != nil {
+		if err := s.store.Write(ctx, append(st.always, op)...); err != nil {
 			return nil, err
 		}
 	}

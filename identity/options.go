@@ -64,6 +64,8 @@ type Options struct {
 	// account is made, and an address is changed, when a message to it was answered.
 	TellTaken bool
 
+	OIDC OIDCOptions // logins at other providers
+
 	Courier CourierOptions // how messages to people go out
 
 	Log *slog.Logger     // nil: none
@@ -129,6 +131,7 @@ func (o *Options) defaults() {
 		o.LoginLimit = Limit{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Forget: time.Hour}
 	}
 	o.Courier.defaults()
+	o.OIDC.complete(o.BaseURL)
 	if o.Code.Lifespan <= 0 {
 		o.Code.Lifespan = time.Hour
 	}
@@ -169,6 +172,9 @@ func (o *Options) Validate() error {
 		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme == "") {
 			bad = append(bad, fmt.Errorf("URL %q: expected one with a scheme", text))
 		}
+	}
+	if err := o.OIDC.validate(); err != nil {
+		bad = append(bad, err)
 	}
 	if o.PasswordMinLength != 0 && o.PasswordMinLength < 6 {
 		bad = append(bad, fmt.Errorf("the shortest password has %d characters: expected at least 6", o.PasswordMinLength))

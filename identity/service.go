@@ -59,6 +59,7 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		return nil, err
 	}
 	s.add(&totpStrategy{s: s}, &lookupStrategy{s: s})
+	s.addOIDC()
 	return s, nil
 }
 

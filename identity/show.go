@@ -55,7 +55,7 @@ func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow
 		out.Identity = s.identityBody(st.Identity)
 	}
 	if f.Kind == Login || f.Kind == Registration {
-		out.LoginChallenge, out.ExchangeCode, out.Schema = f.LoginChallenge, f.ExchangeCode, f.Schema
+		out.LoginChallenge, out.ExchangeCode, out.Schema = f.LoginChallenge, s.initCode(f), f.Schema
 	}
 	nodes, err := s.nodes(ctx, st, secret)
 	if err != nil {

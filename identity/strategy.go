@@ -38,6 +38,12 @@ type SecondFactor interface {
 	Second(i *Identity) bool
 }
 
+// A TraitSource is a Strategy that finds the traits of a new identity itself, and sees to
+// it that they are valid.
+type TraitSource interface {
+	FindsTraits() bool
+}
+
 // An Outcome is what became of a submission that did not fail.
 type Outcome int
 
@@ -77,6 +83,7 @@ type Step struct {
 	sensitive bool                // the settings that changed are ways into the account
 	unproven  []VerifiableAddress // addresses that are new with the step, and not verified
 	ops       []Op
+	always    []Op // written even if the form is wrong
 	then      []func()
 }
 

@@ -33,6 +33,7 @@ type IdentityConfig struct {
 	SettingsAAL    string
 
 	Factors FactorConfig
+	OIDC    OIDCConfig
 
 	Code         bool
 	Passwordless bool
@@ -212,6 +213,9 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 		},
 	}
 	i.Factors.put(&o)
+	if err := i.OIDC.put(&o, c.Dev); err != nil {
+		return o, err
+	}
 	for _, schema := range i.Schemas {
 		text, err := schema.text()
 		if err != nil {

@@ -1,0 +1,91 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// maxUpstream bounds what is read from a provider, in bytes.
+const maxUpstream = 1 << 20
+
+// outbound returns a client that follows no redirects, and connects to no private, local
+// or link-local address unless that is allowed, whatever a name leads to.
+func outbound(private bool) *http.Client {
+	d := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		if private {
+			return nil
+		}
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		if ip := at.Addr().Unmap(); !ip.IsGlobalUnicast() || ip.IsPrivate() {
+			return fmt.Errorf("%s is not a public address", ip)
+		}
+		return nil
+	}}
+	return &http.Client{
+		Timeout:       10 * time.Second,
+		Transport:     &http.Transport{DialContext: d.DialContext, TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// fetch reads a JSON document, as who has the token if there is one.
+//
+// Unavailable: it cannot be had.
+func (u *upstream) fetch(ctx context.Context, at, token string, into any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return errs.Wrap(errs.Unavailable, err, "%.200q is no URL", at)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return u.do(r, into)
+}
+
+// do sends a request, whose answer must be 200 and JSON. Errors have nothing of the
+// query or the body, which may be secret.
+func (u *upstream) do(r *http.Request, into any) error {
+	where := r.URL.Host + r.URL.Path
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", "cardea")
+	resp, err := u.http.Do(r)
+	if err != nil {
+		if inner, ok := err.(*url.Error); ok { // which has the URL
+			err = inner.Err
+		}
+		return errs.Wrap(errs.Unavailable, err, "%.200s does not answer", where)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxUpstream+1))
+	if err == nil && len(text) > maxUpstream {
+		err = fmt.Errorf("more than %d bytes", maxUpstream)
+	}
+	if err != nil {
+		return errs.Wrap(errs.Unavailable, err, "%.200s cannot be read", where)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var said struct{ Error string }
+		_ = json.Unmarshal(text, &said)
+		return errs.New(errs.Unavailable, "%.200s answers %d %.60q", where, resp.StatusCode, said.Error)
+	}
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		return errs.New(errs.Unavailable, "%.200s answers with something that is not the JSON expected", where)
+	}
+	return nil
+}
