@@ -122,6 +122,9 @@ func pageForms(k Kind, nodes []Node) []pageForm {
 		} else if group == groupDefault {
 			common = append(common, one)
 			continue
+		} else if last := len(forms) - 1; node.Type == "script" && last >= 0 { // it makes no section
+			forms[last].Nodes = append(forms[last].Nodes, one)
+			continue
 		}
 		i, ok := at[group]
 		if !ok {
