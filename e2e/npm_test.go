@@ -95,3 +95,15 @@ func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
 }
+
+// TestKratosNPM runs Kratos's npm client, unchanged.
+func TestKratosNPM(t *testing.T) {
+	dir := npmClient(t, "kratos-client")
+	data := t.TempDir()
+	config := filepath.Join(data, "cardea.yaml")
+	if err := os.WriteFile(config, []byte("identity: {security: {account_enumeration: {mitigate: false}}}\n"), 0o600); err != nil { // as in Kratos
+		t.Fatal(err)
+	}
+	s := start(t, data, "--dev", "--config", config)
+	runNPM(t, dir, 37, s.address("public"), s.Write)
+}
