@@ -35,7 +35,7 @@ type CourierOptions struct {
 	// sent, and nobody is told.
 	Limit Limit
 
-	// PerClient is how many messages one client causes in an hour; 0: 30.
+	// PerClient is how many messages one client causes in an hour; 0: 100.
 	PerClient int
 
 	// Plain shows codes to administrators, and keeps them when they were sent.
@@ -56,7 +56,7 @@ func (o *CourierOptions) defaults() {
 		o.Limit = Limit{Free: 10, Delay: time.Minute, MaxDelay: 10 * time.Minute, Forget: 2 * time.Hour}
 	}
 	if o.PerClient <= 0 {
-		o.PerClient = 30
+		o.PerClient = 100
 	}
 }
 

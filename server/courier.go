@@ -21,7 +21,7 @@ import (
 // Invalid: the settings have mistakes, or a template cannot be parsed.
 func (c Config) courierOptions(log *slog.Logger) (identity.CourierOptions, error) {
 	at := c.Identity.Courier
-	o := identity.CourierOptions{Retries: at.Retries, Batch: at.PullCount, Poll: at.PullWait, Plain: c.Dev}
+	o := identity.CourierOptions{Retries: at.Retries, Batch: at.PullCount, Poll: at.PullWait, PerClient: at.PerClient, Plain: c.Dev}
 	var own fs.FS
 	if at.Templates != "" {
 		own = os.DirFS(strings.TrimPrefix(at.Templates, "file://"))

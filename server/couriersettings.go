@@ -22,6 +22,7 @@ type CourierConfig struct {
 	HTTP      requestConfig
 	Channels  channelConfigs
 	Retries   int
+	PerClient int // messages in an hour
 	PullCount int
 	PullWait  time.Duration
 	Templates string
@@ -53,6 +54,8 @@ var courierSettings = []setting{
 		func(c *Config) any { return &c.Identity.Courier.Channels }, nil},
 	{"identity.courier.message_retries", "", "5", "how often a message is tried again before it is abandoned: after 30 s, and then after twice the time",
 		func(c *Config) any { return &c.Identity.Courier.Retries }, isPositive},
+	{"identity.courier.max_per_client", "", "100", "messages that one client, by its address, causes in an hour; beyond that none are sent, and it is told nothing of that",
+		func(c *Config) any { return &c.Identity.Courier.PerClient }, isPositive},
 	{"identity.courier.worker.pull_count", "", "10", "messages that a node sends at the same time",
 		func(c *Config) any { return &c.Identity.Courier.PullCount }, isPositive},
 	{"identity.courier.worker.pull_wait", "", "1s", "how often a node looks for messages that others have left",

@@ -308,3 +308,19 @@ func TestMessageBudget(t *testing.T) {
 		t.Errorf("the code is shown: %s", list.text)
 	}
 }
+
+// TestMessageBudgetOfClient has one client ask for the addresses of many.
+func TestMessageBudgetOfClient(t *testing.T) {
+	n, box := startWithMail(t, func(c *server.Config) { c.Identity.Courier.PerClient, c.Identity.Recovery.Notify = 3, true })
+	for _, who := range []string{"a", "b", "c", "d"} {
+		v := n.visitor(t, false)
+		flow := v.get("/self-service/recovery/api").is(200)
+		v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "email": who + "@example.com"}).is(200).says(1060003)
+	}
+	for _, who := range []string{"a", "b", "c"} {
+		box.take(who + "@example.com")
+	}
+	if got := n.admin(t).get("/admin/courier/messages").is(200).text; strings.Contains(got, "d@example.com") || strings.Count(got, `"recipient"`) != 3 {
+		t.Errorf("messages %s", got)
+	}
+}
