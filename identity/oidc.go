@@ -263,7 +263,7 @@ func (o *oidcStrategy) submitToken(ctx context.Context, st *Step, u *upstream) (
 	}
 	nonce := st.Form.Text("id_token_nonce")
 	if nonce == "" {
-		return Done, WrongAt("id_token_nonce", textMissing("id_token_nonce"))
+		return Done, Wrong(textMissing("id_token_nonce"))
 	}
 	claims, err := u.idToken(ctx, st.Form.Text("id_token"), nonce, append([]string{u.ClientID}, u.Audiences...))
 	if err != nil {

@@ -19,6 +19,7 @@ type social struct {
 	*testing.T
 	idp, rp *node
 	at      *visitor // a browser that is logged in at idp
+	config  []identity.Provider
 }
 
 // startSocial starts both, with somebody at idp whose address is verified or not.
@@ -34,18 +35,26 @@ func startSocial(t *testing.T, email string, verified bool, edit ...func(*server
 		c.Identity.OIDC.DisallowPrivate = false
 		c.Identity.AllowedReturns = []string{"app://done"}
 	}}, edit...)...)
+	s.config = []identity.Provider{provider}
+	s.client()
+	s.at = s.person(email, verified)
+	return s
+}
+
+// client makes rp a client of idp, or changes where that sends browsers back to.
+func (s *social) client() {
+	s.Helper()
 	body, err := json.Marshal(map[string]any{
-		"client_id": "rp", "client_secret": provider.ClientSecret, "skip_consent": true, "scope": "openid email profile", "grant_types": []string{"authorization_code"},
+		"client_id": "rp", "client_secret": s.config[0].ClientSecret, "skip_consent": true, "scope": "openid email profile", "grant_types": []string{"authorization_code"},
 		"redirect_uris": []string{"http://" + s.rp.public + "/self-service/methods/oidc/callback/house", "http://" + s.rp.public + "/self-service/methods/oidc/callback"},
 	})
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
+	s.idp.do("DELETE", s.idp.write, "/admin/clients/rp", "")
 	if got := s.idp.do("POST", s.idp.write, "/admin/clients", string(body)); got.status != http.StatusCreated {
-		t.Fatalf("%d %s", got.status, got.body)
+		s.Fatalf("%d %s", got.status, got.body)
 	}
-	s.at = s.person(email, verified)
-	return s
 }
 
 // person makes somebody at idp, and returns their browser.
