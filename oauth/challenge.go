@@ -87,8 +87,8 @@ func (p *Provider) sealFlow(purpose string, f any) (string, error) {
 // deflaters and inflaters are kept, since each takes far longer to make than to use.
 var (
 	deflaters = sync.Pool{New: func() any {
-		w, err := flate.NewWriter(io.Discard, flate.BestCompression)
-		if err != nil { // the level is known
+		w, err := flate.NewWriter(io.Discard, flate.BestSpeed) // others clear large tables each time
+		if err != nil {                                        // the level is known
 			panic(err)
 		}
 		return w

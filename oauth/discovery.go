@@ -39,7 +39,12 @@ func (d document) serve(w http.ResponseWriter, r *http.Request, life time.Durati
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(life.Seconds())))
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("ETag", d.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.text))
+	if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" || r.Header.Get("Range") != "" {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.text))
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(d.text)))
+	_, _ = w.Write(d.text) // a HEAD gets the headers only
 }
 
 // Metadata is what clients may know of the provider: RFC 8414, section 2, and OpenID

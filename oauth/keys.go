@@ -348,5 +348,8 @@ func (p *Provider) openKey(row Key) (jose.JSONWebKey, error) {
 	if err := key.UnmarshalJSON(text); err != nil {
 		return key, errs.Wrap(errs.Internal, err, "the key %s of the set %s cannot be read", row.ID, row.Set)
 	}
+	if pair, ok := key.Key.(*rsa.PrivateKey); ok {
+		pair.Precompute() // else each signature does
+	}
 	return key, nil
 }

@@ -34,6 +34,7 @@ type network struct {
 	engine *engine.Engine
 	feed   *engine.Feed
 	oauth  *oauth.Provider // nil: off
+	admin  []oauth.Route   // of oauth
 	claims claimMaker
 	people *identity.Service // nil: no identities are kept
 	pages  *pages            // nil: nothing is public

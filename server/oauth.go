@@ -309,6 +309,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	if err != nil {
 		return errs.Wrap(errs.KindOf(err), err, "oauth: %v", err)
 	}
+	n.admin = n.oauth.Admin()
 	return nil
 }
 
@@ -342,9 +343,9 @@ func (c *core) adminOAuth(rs *routes) {
 	if c.guard.usual.oauth == nil {
 		return
 	}
-	for i, route := range c.guard.usual.oauth.Admin() {
+	for i, route := range c.guard.usual.admin {
 		rs.handle(route.Pattern, oauth.Fail, func(w http.ResponseWriter, r *http.Request) error {
-			return networkOf(r.Context()).oauth.Admin()[i].Serve(w, r)
+			return networkOf(r.Context()).admin[i].Serve(w, r)
 		})
 	}
 }
