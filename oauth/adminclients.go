@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -160,6 +161,8 @@ func decodeMetadata(text []byte, into any) error {
 	err := json.Unmarshal(text, into)
 	var kind *json.UnmarshalTypeError
 	switch {
+	case err == nil && string(bytes.TrimSpace(text)) == "null", errors.As(err, &kind) && kind.Field == "":
+		return errMetadata.WithHint("The body is no JSON object.").WithWrap(err)
 	case err == nil:
 		return nil
 	case errors.As(err, &kind) && kind.Field != "":

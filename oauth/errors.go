@@ -20,9 +20,14 @@ var errUsed = fosite.ErrInvalidGrant.WithHint("It was used before, so everything
 func rfcError(err error) *fosite.RFC6749Error {
 	var rfc *fosite.RFC6749Error
 	var known *errs.Error
+	var large *http.MaxBytesError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &large):
+		e := fosite.ErrInvalidRequest.WithHintf("The body has more than %d bytes.", large.Limit).WithWrap(err)
+		e.CodeField = http.StatusRequestEntityTooLarge
+		return e
 	case errors.As(err, &known) && known.Kind == errs.Unavailable:
 		return fosite.ErrTemporarilyUnavailable.WithWrap(err)
 	case errors.As(err, &rfc) && !errors.As(err, &known):

@@ -183,3 +183,35 @@ func TestKeyLost(t *testing.T) {
 		t.Errorf("beside lost ones there are %d keys", len(keys))
 	}
 }
+
+// TestNoClient: none of these bodies is a client, and what they are is said without a
+// word about what is inside.
+func TestNoClient(t *testing.T) {
+	w := start(t, func(o *oauth.Options) { o.Register.Enabled = true })
+	id := w.client(nil)["client_id"].(string)
+	named := func(name string) any {
+		return map[string]any{"client_name": name, "redirect_uris": []string{callback}}
+	}
+	for _, body := range []any{nil, []int{1}, "text", 5, named("a\u202eb"), named("a\u0085b")} {
+		for _, at := range []string{"POST " + w.admin + "/admin/clients", "PUT " + w.admin + "/admin/clients/" + id, "POST " + w.public + "/oauth2/register"} {
+			method, address, _ := strings.Cut(at, " ")
+			resp, text := w.send(method, address, &body) // of nil it makes null
+			if resp.StatusCode != 400 || !strings.Contains(string(text), `"invalid_client_metadata"`) || strings.Contains(string(text), "oauth.") {
+				t.Errorf("%s with %v: %d %s", at, body, resp.StatusCode, text)
+			}
+		}
+	}
+}
+
+// TestOddSubjects: a login page learns of its mistake itself, not the client.
+func TestOddSubjects(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	for subject, want := range map[string]int{"": 400, "a\x00b": 400, strings.Repeat("a", 513): 400, "\u00e4 <b>": 200} {
+		at := w.browser().open(w.public + "/oauth2/auth?" + codeRequest(c).Encode())
+		address := w.admin + "/admin/oauth2/auth/requests/login/accept?" + at.RawQuery
+		if status, body := w.call("PUT", address, map[string]any{"subject": subject}); status != want {
+			t.Errorf("the subject %.20q: %d %v: expected %d", subject, status, body, want)
+		}
+	}
+}

@@ -201,8 +201,8 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if a.Subject == "" {
-		return "", errs.New(errs.Invalid, "subject: expected who has logged in")
+	if a.Subject == "" || len(a.Subject) > maxName || strings.Contains(a.Subject, "\x00") {
+		return "", errs.New(errs.Invalid, "subject: expected who has logged in, with at most %d bytes without NUL", maxName)
 	}
 	if a.Replace && f.Previous != nil {
 		f.Earlier, f.Previous = f.Previous, nil

@@ -138,8 +138,9 @@ func (p *Provider) validate(ctx context.Context, c, old *Client) error {
 	return p.checkSector(ctx, c, old)
 }
 
-// hasControl matches what cannot be in a line of text.
-var hasControl = regexp.MustCompile(`[\x00-\x1f\x7f]`)
+// hasControl matches what cannot be in a line of text. What turns the direction of text
+// round would show people another name than the one that is there.
+var hasControl = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]`)
 
 // text checks a field of one line.
 func (v *verdict) text(field, value string, longest int) {
