@@ -206,6 +206,13 @@ func (s *Service) introduce(ctx context.Context, st *Step) error {
 	if err != nil {
 		return err
 	}
+	addresses := slices.Clone(st.Identity.Verifiable)
+	for n, a := range addresses {
+		if !a.Verified && slices.ContainsFunc(st.unproven, func(b VerifiableAddress) bool { return a.ID == b.ID }) {
+			addresses[n].Status = sent
+		}
+	}
+	st.Identity.Verifiable = addresses
 	url := withQuery(s.options.flow(Verification).UI, "flow", next.ID)
 	st.Flow.Continue = append(st.Flow.Continue, showVerification(next, url, st.unproven[0]))
 	if s.options.flow(st.Flow.Kind).ShowVerification && !st.Flow.API {

@@ -167,7 +167,8 @@ func TestAddressChange(t *testing.T) {
 func TestRegistrationAtOnce(t *testing.T) {
 	n, box := startWithMail(t, atOnce)
 	v := n.visitor(t, false)
-	done := v.registerNative("ann@example.com").has("continue_with.0.action", "show_verification_ui").has("continue_with.1.action", "set_ory_session_token")
+	done := v.registerNative("ann@example.com").has("continue_with.0.action", "show_verification_ui").has("continue_with.1.action", "set_ory_session_token").
+		has("identity.verifiable_addresses.0.status", "sent")
 	l := box.take("ann@example.com")
 	if !strings.Contains(l.link, "code="+l.code) {
 		t.Errorf("letter %+v", l)
