@@ -93,6 +93,8 @@ type FlowOptions struct {
 	// they go else; of registration and settings.
 	ShowVerification bool
 
+	Hooks FlowHooks // when it came to its end
+
 	// Of recovery and verification.
 	Link          bool // a link is sent, not a code
 	NotifyUnknown bool // tell who is not known that somebody asked

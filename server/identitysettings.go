@@ -52,6 +52,8 @@ type IdentityConfig struct {
 	HashDuration      time.Duration
 	HashDedicated     int64 // bytes
 
+	PrivateURLs []string // of web hooks that may be at private addresses
+
 	SessionLifespan time.Duration
 	CookieName      string
 	CookieDomain    string
@@ -66,7 +68,8 @@ type IdentityFlow struct {
 	UI       string
 	Lifespan time.Duration
 	ReturnTo string
-	Session  bool   // after a registration
+	Session  bool // after a registration
+	Hooks    hookConfigs
 	Style    string // of a registration
 	Verified bool   // of a login: whether an address must be
 	Show     bool   // browsers go to the verification of new addresses
@@ -146,6 +149,16 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Verification.Notify }, nil},
 	{"identity.selfservice.flows.verification.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
 		func(c *Config) any { return &c.Identity.Verification.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.flows.login.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
+		func(c *Config) any { return &c.Identity.Login.Hooks }, nil},
+	{"identity.selfservice.flows.registration.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
+		func(c *Config) any { return &c.Identity.Registration.Hooks }, nil},
+	{"identity.selfservice.flows.settings.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
+		func(c *Config) any { return &c.Identity.Settings.Hooks }, nil},
+	{"identity.selfservice.flows.recovery.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
+		func(c *Config) any { return &c.Identity.Recovery.Hooks }, nil},
+	{"identity.selfservice.flows.verification.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
+		func(c *Config) any { return &c.Identity.Verification.Hooks }, nil},
 	{"identity.selfservice.methods.code.enabled", "", "true", "codes that are sent: for recovery and verification, and for what the next two allow",
 		func(c *Config) any { return &c.Identity.Code }, nil},
 	{"identity.selfservice.methods.code.passwordless_enabled", "", "false", "let people register and log in by a code alone",
@@ -174,6 +187,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.HashDedicated }, isPositive},
 	{"identity.security.account_enumeration.mitigate", "", "true", "where messages can be sent, let nobody find out who has an account: an account is made, and an address is changed, when the code in a message was entered; false: at once, as Kratos does it",
 		func(c *Config) any { return &c.Identity.Mitigate }, nil},
+	{"identity.clients.http.private_ip_exception_urls", "", "", "the URLs of web hooks that may be at private addresses all the same, with commas between",
+		func(c *Config) any { return &c.Identity.PrivateURLs }, nil},
 	{"identity.session.lifespan", "", "24h", "how long a session lasts",
 		func(c *Config) any { return &c.Identity.SessionLifespan }, isPositive},
 	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
@@ -194,10 +209,10 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	o := identity.Options{
 		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: i.AllowedReturns, ErrorUI: i.ErrorUI,
 		Flows: map[identity.Kind]identity.FlowOptions{
-			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, NeedsVerified: i.Login.Verified},
+			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, NeedsVerified: i.Login.Verified || i.Login.Hooks.asks("require_verified_address")},
 			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session,
-				TwoSteps: i.Registration.Style == "profile_first", ShowVerification: i.Registration.Show},
-			identity.Settings: {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan, ShowVerification: i.Settings.Show},
+				TwoSteps: i.Registration.Style == "profile_first", ShowVerification: i.Registration.Show || i.Registration.Hooks.asks("show_verification_ui")},
+			identity.Settings: {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan, ShowVerification: i.Settings.Show || i.Settings.Hooks.asks("show_verification_ui")},
 			identity.Recovery: {Disabled: !i.Recovery.Enabled, UI: i.Recovery.UI, Lifespan: i.Recovery.Lifespan,
 				Link: i.Recovery.Use == "link", NotifyUnknown: i.Recovery.Notify, KeepSessions: !i.Recovery.Revoke},
 			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan, ReturnTo: i.Verification.ReturnTo,
@@ -215,6 +230,15 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	i.Factors.put(&o)
 	if err := i.OIDC.put(&o, c.Dev); err != nil {
 		return o, err
+	}
+	for k, all := range map[identity.Kind]hookConfigs{identity.Login: i.Login.Hooks, identity.Registration: i.Registration.Hooks,
+		identity.Settings: i.Settings.Hooks, identity.Recovery: i.Recovery.Hooks, identity.Verification: i.Verification.Hooks} {
+		var err error
+		f := o.Flows[k]
+		if f.Hooks, err = c.hooks("identity.selfservice.flows."+string(k)+".after.hooks", all); err != nil {
+			return o, err
+		}
+		o.Flows[k] = f
 	}
 	for _, schema := range i.Schemas {
 		text, err := schema.text()

@@ -27,7 +27,7 @@ var oidcSettings = []setting{
 		func(c *Config) any { return &c.Identity.OIDC.Providers }, nil},
 	{"identity.selfservice.methods.oidc.config.base_redirect_uri", "", "", "the URL to which providers send browsers back, without the path; empty: the public URL",
 		func(c *Config) any { return &c.Identity.OIDC.RedirectBase }, isURLOrEmpty},
-	{"identity.clients.http.disallow_private_ip_ranges", "", "true", "whether providers may not be at private addresses, nor speak plain HTTP; with --dev they may",
+	{"identity.clients.http.disallow_private_ip_ranges", "", "true", "whether providers may not be at private addresses, nor speak plain HTTP, and web hooks not be at private addresses; with --dev they may",
 		func(c *Config) any { return &c.Identity.OIDC.DisallowPrivate }, nil},
 }
 
