@@ -97,6 +97,9 @@ func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 		Refresh: q.Get("refresh") == "true", LoginChallenge: q.Get("login_challenge"), Organization: q.Get("organization"),
 		Schema: q.Get("identity_schema"), Via: q.Get("via"), AfterVerified: q.Get("after_verification_return_to"),
 	}
+	if s.organization(o.Organization) == nil {
+		o.Organization = ""
+	}
 	if api && q.Get("return_session_token_exchange_code") == "true" && (k == Login || k == Registration) {
 		o.Exchange = exchangeSelf
 	}
@@ -438,6 +441,13 @@ func (s *Service) genuine(st *Step) error {
 // the form goes on.
 func (s *Service) decide(ctx context.Context, st *Step) (*answer, error) {
 	k := st.Flow.Kind
+	if org := s.claimed(st); org != nil {
+		outcome, err := s.route(ctx, st, org)
+		if err != nil {
+			return nil, err
+		}
+		return s.conclude(ctx, st, st.Identity, outcome)
+	}
 	one := s.strategy(st.Form)
 	if k == Registration {
 		st.Identity = newIdentity(st.Schema.ID, st.Form.traits(st.Schema), st.Now)

@@ -63,6 +63,10 @@ func (s *Service) addOIDC() {
 		}
 		o.upstreams = append(o.upstreams, &upstream{Provider: p, http: client, redirect: redirect, now: s.now})
 	}
+	if len(s.options.OIDC.Organizations) > 0 {
+		s.add(&identifierFirst{s})
+		s.hooks[Login], s.hooks[Recovery] = append(s.hooks[Login], s.onlySSO), append(s.hooks[Recovery], s.onlySSO)
+	}
 	s.add(o)
 	s.hooks[Login] = append(s.hooks[Login], o.link)
 }

@@ -13,6 +13,9 @@ import (
 // Who has no account here registers, and who has one logs in, whatever they began with.
 func (o *oidcStrategy) arrive(ctx context.Context, st *Step, u *upstream, who *account) (Outcome, error) {
 	f := st.Flow
+	if err := o.member(u, who); err != nil {
+		return Done, err
+	}
 	if f.Kind == Settings {
 		own := st.own()
 		if err := o.connect(st, own, u, who); err != nil {
@@ -55,6 +58,10 @@ func (o *oidcStrategy) newcomer(ctx context.Context, st *Step, u *upstream, who 
 	}
 	if kept.Link != "" || f.Refresh && st.Identity != nil {
 		return Done, Wrong(textNoAccountThere)
+	}
+	if org := o.s.organizationOf(o.provenEmail(who)); org != nil && org.ID != u.Organization {
+		f.Organization = org.ID
+		return Done, Wrong(textOnlySSO)
 	}
 	if done, err := o.autoLink(ctx, st, u, who); done || err != nil {
 		return Done, err

@@ -27,6 +27,8 @@ func textLogInToLink(have, label string) Text {
 var (
 	textNoAccountThere = textGeneric("This account at the provider is not linked to yours.")
 	textOtherAccount   = textGeneric("You signed in to another account than the one that was to be linked.")
+	textOnlySSO        = textGeneric("Your organization wants you to sign in by its own provider.")
+	textNotMember      = textGeneric("Your account has no address of the organization that it is to belong to.")
 	textNotLinked      = textGeneric("There is no such linked account.")
 	textManyAccounts   = textGeneric("Too many accounts are linked.")
 )

@@ -12,6 +12,8 @@ import (
 type OIDCOptions struct {
 	Providers []Provider
 
+	Organizations []Organization
+
 	// RedirectBase is where providers send browsers back to; "": Options.BaseURL.
 	RedirectBase string
 
@@ -198,5 +200,6 @@ func (o OIDCOptions) validate() error {
 		}
 		seen[p.ID] = true
 	}
+	bad = append(bad, o.validateOrganizations())
 	return errors.Join(bad...)
 }

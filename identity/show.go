@@ -96,6 +96,9 @@ func (s *Service) nodes(ctx context.Context, st *Step, secret []byte) ([]Node, e
 	}
 	first := s.firstStep(st)
 	for _, one := range s.strategies {
+		if f.Organization != "" && (f.Kind == Login || f.Kind == Registration) && f.requestedAAL() == AAL1 && one.Method() != string(OIDC) {
+			continue
+		}
 		if first && !inFirstStep(one) {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 type OIDCConfig struct {
 	Enabled         bool
 	Providers       identityProviders
+	Organizations   identityOrganizations
 	RedirectBase    string
 	DisallowPrivate bool
 }
@@ -25,6 +26,8 @@ var oidcSettings = []setting{
 		func(c *Config) any { return &c.Identity.OIDC.Enabled }, nil},
 	{"identity.selfservice.methods.oidc.config.providers", "", "", "the providers, a list of id, provider (generic, google, github, gitlab, microsoft, apple, discord, slack, linkedin, facebook), client_id, client_secret, issuer_url, scope, mapper and more: see docs/identity.md",
 		func(c *Config) any { return &c.Identity.OIDC.Providers }, nil},
+	{"identity.selfservice.methods.b2b.config.organizations", "", "", "organizations, a list of id (a UUID), label and domains: people with addresses of those log in at the providers that have the id as organization_id, and in no other way",
+		func(c *Config) any { return &c.Identity.OIDC.Organizations }, nil},
 	{"identity.selfservice.methods.oidc.config.base_redirect_uri", "", "", "the URL to which providers send browsers back, without the path; empty: the public URL",
 		func(c *Config) any { return &c.Identity.OIDC.RedirectBase }, isURLOrEmpty},
 	{"identity.clients.http.disallow_private_ip_ranges", "", "true", "whether providers may not be at private addresses, nor speak plain HTTP, and web hooks not be at private addresses; with --dev they may",
@@ -36,7 +39,7 @@ var oidcSettings = []setting{
 // Invalid: a mapper cannot be read.
 func (c OIDCConfig) put(o *identity.Options, dev bool) error {
 	o.Disabled[identity.OIDC] = !c.Enabled
-	o.OIDC = identity.OIDCOptions{RedirectBase: c.RedirectBase, Private: dev || !c.DisallowPrivate}
+	o.OIDC = identity.OIDCOptions{Organizations: c.Organizations, RedirectBase: c.RedirectBase, Private: dev || !c.DisallowPrivate}
 	for _, p := range c.Providers {
 		if p.MapperURL != "" {
 			text, err := readMapper(p.ID, p.MapperURL)
@@ -79,6 +82,13 @@ type identityProviders []identity.Provider
 // parse implements parser: a list, or a text that is one in JSON.
 func (p *identityProviders) parse(raw any) error {
 	return parseList(raw, (*[]identity.Provider)(p), "providers")
+}
+
+type identityOrganizations []identity.Organization
+
+// parse implements parser: a list, or a text that is one in JSON.
+func (o *identityOrganizations) parse(raw any) error {
+	return parseList(raw, (*[]identity.Organization)(o), "organizations")
 }
 
 // parseList reads a list of objects whose names must be known, or a text that is one in
