@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
 	"github.com/cardea-iam/cardea/internal/testapt"
@@ -107,6 +108,7 @@ type tab struct {
 	*browser
 	ctx  context.Context
 	base string // of the server
+	key  webauthn.AuthenticatorID
 
 	mu       sync.Mutex
 	problems []string // from the console: scripts that fail, and what the policy forbids

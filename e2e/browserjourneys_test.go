@@ -18,6 +18,8 @@ func TestBrowser(t *testing.T) {
 	j := journeys{b, s, "http://localhost:" + port, &postbox{t, filepath.Join(dir, "mail"), map[string]bool{}}}
 	t.Run("account", j.account)
 	t.Run("recovery", j.recovery)
+	t.Run("second factor", j.secondFactor)
+	t.Run("passkey", j.passkey)
 	t.Run("consent", j.consent)
 	t.Run("device", j.device)
 }

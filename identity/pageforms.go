@@ -21,7 +21,7 @@ type pageNode struct {
 	ID    string // of the element
 	Skips bool   // a button that does not need the fields of other methods
 	First bool   // the button that most people want
-	Other bool   // a button of another method than the one above
+	Other bool   // the first node of another method than the button above
 	Focus bool
 }
 
@@ -51,18 +51,22 @@ func (n pageNode) Value() string {
 	}
 }
 
+// removes reports whether the node is a button that takes something away.
+func (n pageNode) removes() bool {
+	name := n.Attributes.Name
+	return strings.HasSuffix(name, "unlink") || strings.HasSuffix(name, "_remove") || strings.HasSuffix(name, "_disable")
+}
+
 // Look is the class of a button.
 func (n pageNode) Look() string {
-	name := n.Attributes.Name
-	for _, end := range []string{"unlink", "_remove", "_disable"} {
-		if strings.HasSuffix(name, end) {
-			return "second danger"
-		}
-	}
-	if n.First {
+	switch {
+	case n.removes():
+		return "second danger"
+	case n.First:
 		return "first"
+	default:
+		return "second"
 	}
-	return "second"
 }
 
 // InputMode makes phones show digits for codes.
@@ -138,12 +142,15 @@ func pageForms(k Kind, nodes []Node) []pageForm {
 		forms[i].Nodes = append(slices.Clone(common), forms[i].Nodes...)
 		arrange(forms[i].Nodes)
 	}
-	if k != Settings && len(forms) > 0 {
-		focus(forms[0].Nodes)
+	if k != Settings {
+		for i := range forms {
+			focus(forms[i].Nodes, true)
+		}
 		return forms
 	}
 	slices.SortStableFunc(forms, func(a, b pageForm) int { return rank(a.ID) - rank(b.ID) })
 	for i := range forms {
+		focus(forms[i].Nodes, false)
 		if r := rank(forms[i].ID); r < len(groups) {
 			forms[i].Title = groups[r].title
 		}
@@ -163,21 +170,38 @@ func rank(id string) int {
 
 // arrange says how buttons look, and which of them need the fields.
 func arrange(nodes []pageNode) {
-	group := "" // of the last button
+	methods := map[string]bool{} // that have a button
 	for i := range nodes {
 		n := &nodes[i]
-		if !n.IsButton() {
+		if n.IsButton() {
+			n.First = len(methods) == 0 && !n.removes()
+			n.Skips = n.Attributes.Type == "submit" && !n.First && n.Group != string(Password) && (n.Group != groupProfile || n.Attributes.Name == "screen")
+		}
+		if n.IsButton() && !n.removes() {
+			methods[n.Group] = true
+		}
+	}
+	last := "" // method whose button was passed
+	for i := range nodes {
+		n := &nodes[i]
+		if n.Attributes.Type == "hidden" || n.Type == "script" {
 			continue
 		}
-		n.First = group == ""
-		n.Other = group != "" && group != n.Group
-		n.Skips = n.Attributes.Type == "submit" && !n.First && n.Group != string(Password) && (n.Group != groupProfile || n.Attributes.Name == "screen")
-		group = n.Group
+		n.Other = last != "" && n.Group != last && n.Group != groupDefault
+		// Whoever takes one method leaves the fields of the others empty.
+		n.Attributes.Required = n.Attributes.Required && (n.Group == groupDefault || len(methods) < 2)
+		if n.Other {
+			last = ""
+		}
+		if n.IsButton() {
+			last = n.Group
+		}
 	}
 }
 
-// focus chooses the field to begin with: the first that is wrong, or else empty.
-func focus(nodes []pageNode) {
+// focus chooses the field to begin with: the first that is wrong, or else empty if the
+// form is all that the page is for.
+func focus(nodes []pageNode, alone bool) {
 	empty := -1
 	for i, n := range nodes {
 		if n.Type != "input" || n.IsButton() || n.Attributes.Type == "hidden" || n.Attributes.Type == "checkbox" {
@@ -191,7 +215,7 @@ func focus(nodes []pageNode) {
 			empty = i
 		}
 	}
-	if empty >= 0 {
+	if alone && empty >= 0 {
 		nodes[empty].Focus = true
 	}
 }

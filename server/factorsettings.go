@@ -1,6 +1,8 @@
 package server
 
 import (
+	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/cardea-iam/cardea/identity"
@@ -49,13 +51,13 @@ var factorSettings = []setting{
 		func(c *Config) any { return &c.Identity.Factors.IgnoreNetwork }, nil},
 	{"identity.selfservice.methods.password.config.breached_passwords_file", "", "", "a filter of known passwords, which cardea passwords filter makes; empty: none",
 		func(c *Config) any { return &c.Identity.Factors.BreachFile }, nil},
-	{"identity.selfservice.methods.totp.enabled", "", "false", "let people add an authenticator app as second factor",
+	{"identity.selfservice.methods.totp.enabled", "", "false", "let people add an authenticator app as second factor; always with --dev",
 		func(c *Config) any { return &c.Identity.Factors.TOTP }, nil},
 	{"identity.selfservice.methods.totp.config.issuer", "", "", "the name that authenticator apps show; empty: the host of the public URL",
 		func(c *Config) any { return &c.Identity.Factors.TOTPIssuer }, nil},
-	{"identity.selfservice.methods.lookup_secret.enabled", "", "false", "let people have backup codes as second factor",
+	{"identity.selfservice.methods.lookup_secret.enabled", "", "false", "let people have backup codes as second factor; always with --dev",
 		func(c *Config) any { return &c.Identity.Factors.Lookup }, nil},
-	{"identity.selfservice.methods.webauthn.enabled", "", "false", "let people add security keys as second factor",
+	{"identity.selfservice.methods.webauthn.enabled", "", "false", "let people add security keys as second factor; always with --dev, where the public URL has a name and no IP address",
 		func(c *Config) any { return &c.Identity.Factors.WebAuthn.Enabled }, nil},
 	{"identity.selfservice.methods.webauthn.config.rp.id", "", "", "the domain that security keys are for; empty: the host of the public URL, which is no IP address then",
 		func(c *Config) any { return &c.Identity.Factors.WebAuthn.ID }, nil},
@@ -65,7 +67,7 @@ var factorSettings = []setting{
 		func(c *Config) any { return &c.Identity.Factors.WebAuthn.Origins }, areURLs},
 	{"identity.selfservice.methods.webauthn.config.clones", "", "refuse", "what becomes of a key whose counter went back, as those of copies do: refuse or allow",
 		func(c *Config) any { return &c.Identity.Factors.WebAuthn.Clones }, oneOf("refuse", "allow")},
-	{"identity.selfservice.methods.passkey.enabled", "", "false", "let people register and log in by passkeys",
+	{"identity.selfservice.methods.passkey.enabled", "", "false", "let people register and log in by passkeys; always with --dev, where the public URL has a name and no IP address",
 		func(c *Config) any { return &c.Identity.Factors.Passkey.Enabled }, nil},
 	{"identity.selfservice.methods.passkey.config.rp.id", "", "", "the domain that passkeys are for; empty: the host of the public URL, which is no IP address then",
 		func(c *Config) any { return &c.Identity.Factors.Passkey.ID }, nil},
@@ -104,4 +106,13 @@ func (f FactorConfig) put(o *identity.Options) {
 func (k KeyConfig) options() identity.KeyOptions {
 	return identity.KeyOptions{ID: k.ID, Name: k.Name, Origins: k.Origins, Clones: k.Clones == "allow",
 		Attachment: k.Attachment, ResidentKey: k.ResidentKey, UserVerification: k.UserVerification}
+}
+
+// forDev turns on what people may want to try.
+func (f FactorConfig) forDev(base *url.URL) FactorConfig {
+	f.TOTP, f.Lookup = true, true
+	if _, err := netip.ParseAddr(base.Hostname()); err != nil {
+		f.WebAuthn.Enabled, f.Passkey.Enabled = true, true
+	}
+	return f
 }

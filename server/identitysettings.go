@@ -227,6 +227,9 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 			Memory: uint32(i.HashMemory), Iterations: uint32(i.HashIterations), Budget: i.HashDuration, MaxMemory: i.HashDedicated,
 		},
 	}
+	if c.Dev {
+		i.Factors = i.Factors.forDev(base)
+	}
 	i.Factors.put(&o)
 	if err := i.OIDC.put(&o, c.Dev); err != nil {
 		return o, err
