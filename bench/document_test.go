@@ -11,11 +11,16 @@ import (
 	"github.com/cardea-iam/cardea/internal/golden"
 )
 
-// TestDocument: the tables of docs/performance.md are those of the saved results, which
-// stand between <!-- NAME --> and <!-- end -->. go test ./bench -run Document -update
-// writes them.
+// TestDocument: the tables of measurements are those of the saved results, which stand
+// between <!-- NAME --> and <!-- end -->. go test ./bench -run Document -update writes
+// them.
 func TestDocument(t *testing.T) {
-	const path = "../docs/performance.md"
+	for _, path := range []string{"../docs/performance.md", "../docs/oauth.md"} {
+		checkTables(t, path)
+	}
+}
+
+func checkTables(t *testing.T, path string) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

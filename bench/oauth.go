@@ -227,7 +227,7 @@ func (o *OAuth) accept(ctx context.Context, kind, challenge string) (string, err
 	if err := o.send(ctx, "GET", at+query, nil, &asked); err != nil {
 		return "", err
 	}
-	answer := map[string]any{"subject": "ann"}
+	answer := map[string]any{"subject": rand.Text()} // people log in a few times, and not thousands
 	if kind == "consent" {
 		answer = map[string]any{"grant_scope": asked.Scopes, "session": map[string]any{"id_token": map[string]any{"name": "Ann"}}}
 	}
