@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,8 @@ func TestSameWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	for _, route := range append(identity.PublicRoutes(), identity.AdminRoutes()...) {
+	routes := slices.DeleteFunc(identity.AdminRoutes(), func(r identity.Route) bool { return r.Pattern != "POST /admin/identities" })
+	for _, route := range append(identity.PublicRoutes(), routes...) {
 		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.Handle(s, w, r); err != nil {
 				t.Errorf("%s: %v", route.Pattern, err)
