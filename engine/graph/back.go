@@ -8,8 +8,9 @@ func (s *Snapshot) Backlinks(object uint32, yield func(as, relation uint32, obje
 	if c == nil {
 		return
 	}
-	for j := c.first[object&chunkMask]; j < c.first[object&chunkMask+1]; j++ {
-		if !yield(c.near(c.kinds[j]), c.far(c.kinds[j]), c.list(j)) {
+	e := c.entry(object)
+	for j := range e.slots() {
+		if !yield(c.near(e.kind(j)), c.far(e.kind(j)), c.list(e, j)) {
 			return
 		}
 	}

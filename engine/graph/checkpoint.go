@@ -15,7 +15,7 @@ import (
 // reading it is copying, and entering the names in new hash tables. It ends with a
 // CRC-32C of all that comes before. What reads it trusts nothing: a number out of
 // its range is an error, whatever the checksum says.
-const checkpointMagic = "cardea graph 1\n\x00"
+const checkpointMagic = "cardea graph 2\n\x00"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -100,9 +100,7 @@ func (w *encoder) vector(v *vector) {
 	for i, c := range v.all {
 		w.number(i + 1)
 		w.numbers(c.first[:])
-		w.numbers(c.kinds)
-		w.numbers(c.ends)
-		w.list(c.members)
+		w.numbers(c.words)
 		w.number(uint32(len(c.bigs)))
 		for _, big := range c.bigs {
 			w.number(uint32(len(big.pieces)))
@@ -256,14 +254,11 @@ func (r *decoder) vector(s *Snapshot, v *vector, back bool) {
 
 func (r *decoder) chunk(c *chunk) {
 	copy(c.first[:], r.numbers(len(c.first), 0))
-	slots := c.first[chunkLen]
-	if c.first[0] != 0 || !ascending(c.first[:]) || slots > 1<<24 {
+	if c.first[0] != 0 || !ascending(c.first[:]) {
 		r.err = errDamaged
 		return
 	}
-	c.kinds = r.numbers(int(slots), 0)
-	c.ends = r.numbers(int(slots), 0)
-	c.members = r.list(r.objects)
+	c.words = r.numbers(int(c.first[chunkLen]), 0)
 	for range r.number() {
 		if r.err != nil {
 			return
@@ -280,32 +275,48 @@ func (r *decoder) chunk(c *chunk) {
 		}
 		c.bigs = append(c.bigs, big)
 	}
-	r.slots(c)
+	if r.err == nil && !r.sound(c) {
+		r.err = errDamaged
+	}
 }
 
-// slots checks that those of c lead to where there is something.
-func (r *decoder) slots(c *chunk) {
-	if r.err != nil {
-		return
-	}
-	if len(c.ends) > 0 && (!ascending(c.ends) || int(c.ends[len(c.ends)-1]) != len(c.members)) {
-		r.err = errDamaged
-		return
-	}
-	for j, k := range c.kinds {
-		if k&^bigFlag >= r.kindCount {
-			r.err = errDamaged
-			return
+// sound checks that the entries of c lead to where there is something.
+func (r *decoder) sound(c *chunk) bool {
+	for i := range uint32(chunkLen) {
+		e := c.entry(i)
+		if len(e) == 0 {
+			continue
 		}
-		start := uint32(0)
-		if j > 0 {
-			start = c.ends[j-1]
+		if len(e) < 2 || e[1] < 2 || e[1]%2 != 0 || int(e[1]) > len(e) {
+			return false
 		}
-		if k&bigFlag != 0 && (c.ends[j] != start+1 || int(c.members[start]) >= len(c.bigs)) {
-			r.err = errDamaged
-			return
+		at := e[1]
+		for j := range e.slots() {
+			if e.kind(j) >= r.kindCount || e[2*j+1] < at || int(e[2*j+1]) > len(e) {
+				return false
+			}
+			at = e[2*j+1]
+		}
+		for j := range e.slots() {
+			if !r.soundList(c, e, j) {
+				return false
+			}
 		}
 	}
+	return true
+}
+
+func (r *decoder) soundList(c *chunk, e entry, j uint32) bool {
+	members := e.members(j)
+	if e.big(j) {
+		return len(members) == 1 && int(members[0]) < len(c.bigs)
+	}
+	for _, object := range members {
+		if object >= r.objects {
+			return false
+		}
+	}
+	return true
 }
 
 func ascending(list []uint32) bool {

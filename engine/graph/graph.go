@@ -22,6 +22,7 @@ func (r Ref) hash() uint64 { return mix(uint64(r)) }
 // relation that they have, sorted by it; the zero Set has none.
 type Set struct {
 	c      *chunk
+	object uint32
 	lo, hi uint32
 }
 
@@ -30,28 +31,36 @@ func (s Set) Slots() int { return int(s.hi - s.lo) }
 
 // Slot returns slot i: a relation and the objects that stand in it with that.
 func (s Set) Slot(i int) (relation uint32, objects List) {
-	j := s.lo + uint32(i)
-	return s.c.far(s.c.kinds[j]), s.c.list(j)
+	e, j := s.c.entry(s.object), s.lo+uint32(i)
+	return s.c.far(e.kind(j)), s.c.list(e, j)
 }
 
 // Direct returns the subjects without a relation: plain ids, and objects.
 func (s Set) Direct() List {
-	if s.c == nil || s.c.far(s.c.kinds[s.lo]) != 0 {
+	if s.c == nil {
 		return List{}
 	}
-	return s.c.list(s.lo)
+	e := s.c.entry(s.object)
+	if s.c.far(e.kind(s.lo)) != 0 {
+		return List{}
+	}
+	return s.c.list(e, s.lo)
 }
 
 // HasSets reports whether there are subjects with a relation.
 func (s Set) HasSets() bool {
-	return s.hi-s.lo > 1 || s.c != nil && s.c.far(s.c.kinds[s.lo]) != 0
+	return s.hi-s.lo > 1 || s.c != nil && s.c.far(s.c.entry(s.object).kind(s.lo)) != 0
 }
 
 // Contains reports whether the subject is one of the set as it stands.
 func (s Set) Contains(subject Ref) bool {
+	if s.c == nil {
+		return false
+	}
+	e := s.c.entry(s.object)
 	for j := s.lo; j < s.hi; j++ {
-		if s.c.far(s.c.kinds[j]) == subject.Relation() {
-			return s.c.list(j).Has(subject.Object())
+		if s.c.far(e.kind(j)) == subject.Relation() {
+			return s.c.list(e, j).Has(subject.Object())
 		}
 	}
 	return false
@@ -168,8 +177,9 @@ func (v *vector) find(r Ref) Set {
 func (s *Snapshot) All(yield func(Ref, Set) bool) {
 	for n, c := range s.forward.all {
 		for local := range uint32(chunkLen) {
-			for lo := c.first[local]; lo < c.first[local+1]; {
-				relation := c.near(c.kinds[lo])
+			e := c.entry(local)
+			for lo := uint32(0); lo < e.slots(); {
+				relation := c.near(e.kind(lo))
 				set := c.find(local, relation)
 				if !yield(MakeRef(n<<chunkBits|local, relation), set) {
 					return
@@ -203,9 +213,9 @@ func (s *Snapshot) HasBare() bool { return s.bare > 0 }
 
 // A Star is all that is stored of one object: a slot for each pair of relations.
 type Star struct {
-	c      *chunk
-	kinds  []kind
-	lo, hi uint32
+	c     *chunk
+	kinds []kind
+	entry entry
 }
 
 // Star returns all that is stored of an object, with the subjects of each relation,
@@ -215,21 +225,17 @@ func (s *Snapshot) Star(object uint32) Star {
 	if c == nil {
 		return Star{}
 	}
-	lo, hi := c.first[object&chunkMask], c.first[object&chunkMask+1]
-	if lo == hi {
-		return Star{}
-	}
-	return Star{c, *c.table.list.Load(), lo, hi}
+	return Star{c, *c.table.list.Load(), c.entry(object)}
 }
 
 // Slots returns the number of slots.
-func (s Star) Slots() int { return int(s.hi - s.lo) }
+func (s Star) Slots() int { return int(s.entry.slots()) }
 
 // Kind returns the relation of slot i, and that of the subjects in it.
 func (s Star) Kind(i int) (relation, subject uint32) {
-	k := s.kinds[s.c.kinds[s.lo+uint32(i)]&^bigFlag]
+	k := s.kinds[s.entry.kind(uint32(i))]
 	return k.relation, k.subject
 }
 
 // List returns the subjects of slot i.
-func (s Star) List(i int) List { return s.c.list(s.lo + uint32(i)) }
+func (s Star) List(i int) List { return s.c.list(s.entry, uint32(i)) }

@@ -124,8 +124,11 @@ func TestSnapshots(t *testing.T) {
 				}
 				back := 0
 				for _, c := range v.s.reverse.all {
-					for j := range c.kinds {
-						back += c.list(uint32(j)).Len()
+					for local := range uint32(chunkLen) {
+						e := c.entry(local)
+						for j := range e.slots() {
+							back += c.list(e, j).Len()
+						}
 					}
 				}
 				if back != len(got) {
