@@ -48,8 +48,6 @@ func AdminRoutes() []Route {
 		{"GET /admin/courier/messages", (*Service).adminMessages},
 		{"GET /admin/courier/messages/{id}", (*Service).adminMessage},
 		{"GET /admin/audit/events", (*Service).adminEvents},
-		{"GET /schemas", (*Service).listSchemas},
-		{"GET /schemas/{id}", (*Service).getSchema},
 	}
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -38,4 +39,22 @@ func (s *Service) adminEvents(w http.ResponseWriter, r *http.Request) error {
 		bodies = append(bodies, eventBody{e.ID, e.At, e.Type, e.Identity, e.Session, e.Client, e.Detail})
 	}
 	return reply(w, http.StatusOK, bodies)
+}
+
+// failure adds to the audit log that a proof was wrong. What is only missing in a form is
+// none.
+func (s *Service) failure(st *Step, wrong *FormError) {
+	f := st.Flow
+	if f.Kind != Login && f.Kind != Recovery && f.Kind != Verification || len(wrong.Texts) == 0 {
+		return
+	}
+	ids := []int{}
+	for _, t := range wrong.Texts {
+		ids = append(ids, t.ID)
+	}
+	ops := st.ops
+	st.ops = nil
+	st.Event(string(f.Kind)+".failed", cmp.Or(st.Identity, st.about), s.options.Client(st.Request), map[string]any{"method": f.Active, "messages": ids})
+	st.always = append(st.always, st.ops...)
+	st.ops = ops
 }

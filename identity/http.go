@@ -19,6 +19,14 @@ type Route struct {
 	Handle  func(s *Service, w http.ResponseWriter, r *http.Request) error
 }
 
+// SchemaRoutes are for both, people and administrators.
+func SchemaRoutes() []Route {
+	return []Route{
+		{"GET /schemas", (*Service).listSchemas},
+		{"GET /schemas/{id}", (*Service).getSchema},
+	}
+}
+
 // PublicRoutes are what people and applications may reach without a key.
 func PublicRoutes() []Route {
 	routes := []Route{
@@ -29,11 +37,10 @@ func PublicRoutes() []Route {
 		{"GET /self-service/logout", (*Service).logout},
 		{"DELETE /self-service/logout/api", (*Service).logoutNative},
 		{"GET /self-service/errors", (*Service).flowError},
-		{"GET /schemas", (*Service).listSchemas},
-		{"GET /schemas/{id}", (*Service).getSchema},
 		{"GET /.well-known/change-password", (*Service).changePassword},
 		{"GET " + scriptPath, (*Service).webauthnScript},
 	}
+	routes = append(routes, SchemaRoutes()...)
 	routes = append(routes, oidcRoutes()...)
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} { // proxies ask with the method of what they protect
 		routes = append(routes, Route{method + " /sessions/whoami", (*Service).whoami})

@@ -390,6 +390,7 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 	f := st.Flow
 	var wrong *FormError
 	if errors.As(err, &wrong) {
+		s.failure(st, wrong)
 		return s.again(ctx, st, err, true)
 	}
 	var over *restartError

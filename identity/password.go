@@ -114,6 +114,7 @@ func (p *passwordStrategy) check(ctx context.Context, st *Step, i *Identity, pas
 		return err
 	}
 	if !ok {
+		st.about = i
 		return Wrong(textWrongCredentials)
 	}
 	if old {

@@ -83,7 +83,8 @@ type Step struct {
 	sensitive bool                // the settings that changed are ways into the account
 	unproven  []VerifiableAddress // addresses that are new with the step, and not verified
 	ops       []Op
-	always    []Op // written even if the form is wrong
+	always    []Op      // written even if the form is wrong
+	about     *Identity // who somebody tried to be, for the audit log
 	then      []func()
 }
 

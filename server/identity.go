@@ -73,7 +73,7 @@ func (c *core) identityRoutes(rs *routes) {
 
 // identityAdminRoutes are Kratos's admin API.
 func (c *core) identityAdminRoutes(rs *routes) {
-	for _, route := range identity.AdminRoutes() {
+	for _, route := range append(identity.AdminRoutes(), identity.SchemaRoutes()...) {
 		rs.handle(route.Pattern, failKeto, func(w http.ResponseWriter, r *http.Request) error {
 			people, err := c.peopleOf(networkOf(r.Context()))
 			if err != nil {

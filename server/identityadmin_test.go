@@ -187,6 +187,17 @@ func TestAuditLog(t *testing.T) {
 	if got := types("/admin/audit/events?page_size=2"); !slices.Equal(got, append([]string{"admin.identity.created"}, of...)) {
 		t.Errorf("events of all: %q", got)
 	}
+	v.token = ""
+	login := v.get("/self-service/login/api").is(200)
+	for _, identifier := range []string{"new@example.com", "nobody@example.com", ""} {
+		v.do("POST", login.str("ui.action"), map[string]any{"method": "password", "identifier": identifier, "password": "a wrong one"}).is(400)
+	}
+	if got := types("/admin/audit/events?identity_id=" + who); !slices.Equal(got, append([]string{"login.failed"}, of...)) {
+		t.Errorf("events after wrong passwords: %q", got)
+	}
+	if got := types("/admin/audit/events"); len(got) != 5 || got[0] != "login.failed" || got[1] != "login.failed" {
+		t.Errorf("events of all: %q", got)
+	}
 	a.do("DELETE", "/admin/audit/events", nil).is(405)
 	n.visitor(t, false).get("/admin/audit/events").is(404)
 }
