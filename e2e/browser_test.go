@@ -259,15 +259,6 @@ func (v *tab) sees(texts ...string) *tab {
 	}
 }
 
-// lacks asserts that the page does not have a text.
-func (v *tab) lacks(text string) *tab {
-	v.Helper()
-	if page := v.text(); strings.Contains(page, text) {
-		v.Fatalf("%q is on\n%s", text, page)
-	}
-	return v
-}
-
 // focused asserts which field a person types into.
 func (v *tab) focused(name string) *tab {
 	v.Helper()

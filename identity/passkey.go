@@ -224,7 +224,7 @@ func (p *passkeyStrategy) login(ctx context.Context, st *Step) error {
 	if err != nil {
 		return Wrong(textWrongKey)
 	}
-	i := st.Identity
+	var i *Identity
 	known := p.again(st)
 	if known {
 		i = st.own()
