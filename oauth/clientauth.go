@@ -153,3 +153,8 @@ func (c *Client) knows(p *Provider, secret string) bool {
 // nobody stands for clients that are not known. That somebody is one can be learned at
 // the authorization endpoint, so that its secret is of the cheap kind.
 var nobody = &Client{secrets: []storedSecret{{Hash: make([]byte, 32)}}}
+
+// Authenticates reports whether a request claims to show which client it comes from.
+func Authenticates(r *http.Request) bool {
+	return r.Header.Get("Authorization") != "" || r.ParseForm() == nil && (r.PostForm.Get("client_secret") != "" || r.PostForm.Get("client_assertion") != "")
+}

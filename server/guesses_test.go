@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
 )
 
 func TestOrigin(t *testing.T) {
@@ -78,5 +80,35 @@ func TestRations(t *testing.T) {
 	}
 	if err := call(); errs.KindOf(err) != errs.Exhausted {
 		t.Errorf("one more: %v", err)
+	}
+}
+
+// TestRationsOfStrangers: clients that authenticate are not rationed.
+func TestRationsOfStrangers(t *testing.T) {
+	o := newOrigin(nil)
+	h := o.limited(oauth.Route{Pattern: "POST /oauth2/par", Serve: func(http.ResponseWriter, *http.Request) error { return nil }})
+	call := func(header, body string) error {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if header != "" {
+			r.Header.Set("Authorization", header)
+		}
+		return h(httptest.NewRecorder(), r)
+	}
+	for range 2 * strangers {
+		for _, c := range []struct{ header, body string }{{"Basic YTpi", ""}, {"", "client_id=a&client_secret=b"}, {"", "client_assertion=x"}} {
+			if err := call(c.header, c.body); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	failed := 0
+	for range 2 * strangers {
+		if errs.KindOf(call("", "client_id=a")) == errs.Exhausted {
+			failed++
+		}
+	}
+	if failed < strangers/2 {
+		t.Errorf("of %d strangers %d are refused", 2*strangers, failed)
 	}
 }

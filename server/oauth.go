@@ -326,16 +326,23 @@ func (c *core) publicOAuth(rs *routes) {
 	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, c.fallback)
 }
 
-// unasked are the routes that store something for clients that nobody knows.
+// unasked are the routes that store something for clients that need not show who they
+// are. Those that do are not rationed: a wrong secret is counted as a guess.
 var unasked = []string{"POST /oauth2/register", "POST /oauth2/device/auth", "POST /oauth2/par"}
 
 // limited is what a route serves to those who do not overdo it.
 func (o *origin) limited(route oauth.Route) restHandler {
 	h := o.guarded(oauth.IsGuess, route.Serve)
-	if slices.Contains(unasked, route.Pattern) {
-		return o.rationed(h)
+	if !slices.Contains(unasked, route.Pattern) {
+		return h
 	}
-	return h
+	rationed := o.rationed(h)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if oauth.Authenticates(r) {
+			return h(w, r)
+		}
+		return rationed(w, r)
+	}
 }
 
 // adminOAuth registers what operators use, and pages that ask people.
