@@ -392,23 +392,45 @@ func (p *Provider) gone(w http.ResponseWriter, f *flow) error {
 }
 
 func (p *Provider) serveLoginRequest(w http.ResponseWriter, r *http.Request) error {
-	challenge := challengeOf(r, "login_challenge")
-	f, c, done, err := p.pending(r.Context(), loginChallenge, challenge)
+	return p.servePending(w, r, loginChallenge, "login_challenge", func(challenge string, f *flow, c *Client) any {
+		return p.loginRequest(r.Context(), challenge, f, c)
+	})
+}
+
+func (p *Provider) serveConsentRequest(w http.ResponseWriter, r *http.Request) error {
+	return p.servePending(w, r, consentChallenge, "consent_challenge", func(challenge string, f *flow, c *Client) any {
+		return p.consentRequest(r.Context(), challenge, f, c)
+	})
+}
+
+// servePending writes what a challenge asks.
+func (p *Provider) servePending(w http.ResponseWriter, r *http.Request, purpose, in string, show func(string, *flow, *Client) any) error {
+	challenge := challengeOf(r, in)
+	f, c, done, err := p.pending(r.Context(), purpose, challenge)
 	if err != nil {
 		return err
 	}
 	if done {
 		return p.gone(w, f)
 	}
-	return reply(w, http.StatusOK, p.loginRequest(r.Context(), challenge, f, c))
+	return reply(w, http.StatusOK, show(challenge, f, c))
 }
 
 func (p *Provider) serveAcceptLogin(w http.ResponseWriter, r *http.Request) error {
-	var a AcceptLogin
+	return serveAccept(w, r, "login_challenge", p.AcceptLogin)
+}
+
+func (p *Provider) serveAcceptConsent(w http.ResponseWriter, r *http.Request) error {
+	return serveAccept(w, r, "consent_challenge", p.AcceptConsent)
+}
+
+// serveAccept answers a challenge with the body of a request.
+func serveAccept[A any](w http.ResponseWriter, r *http.Request, in string, accept func(string, A) (string, error)) error {
+	var a A
 	if err := readJSON(r, &a); err != nil {
 		return err
 	}
-	to, err := p.AcceptLogin(challengeOf(r, "login_challenge"), a)
+	to, err := accept(challengeOf(r, in), a)
 	if err != nil {
 		return err
 	}
@@ -417,30 +439,6 @@ func (p *Provider) serveAcceptLogin(w http.ResponseWriter, r *http.Request) erro
 
 func (p *Provider) serveRejectLogin(w http.ResponseWriter, r *http.Request) error {
 	return p.serveReject(w, r, loginChallenge, loginVerifier, "login_challenge", "login_verifier")
-}
-
-func (p *Provider) serveConsentRequest(w http.ResponseWriter, r *http.Request) error {
-	challenge := challengeOf(r, "consent_challenge")
-	f, c, done, err := p.pending(r.Context(), consentChallenge, challenge)
-	if err != nil {
-		return err
-	}
-	if done {
-		return p.gone(w, f)
-	}
-	return reply(w, http.StatusOK, p.consentRequest(r.Context(), challenge, f, c))
-}
-
-func (p *Provider) serveAcceptConsent(w http.ResponseWriter, r *http.Request) error {
-	var a AcceptConsent
-	if err := readJSON(r, &a); err != nil {
-		return err
-	}
-	to, err := p.AcceptConsent(challengeOf(r, "consent_challenge"), a)
-	if err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, redirectTo{to})
 }
 
 func (p *Provider) serveRejectConsent(w http.ResponseWriter, r *http.Request) error {
