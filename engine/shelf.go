@@ -77,9 +77,15 @@ func (s *shelf) touch(key uint64) {
 // add offers a set that takes so many bytes more than before. The line's mutex is
 // held.
 func (s *shelf) add(key uint64, at graph.Ref, bytes int64) {
+	_, again := s.places[key]
 	s.places[key] = at
 	if s.cache == nil {
 		return
+	}
+	if again {
+		// Ristretto adds in the background, and rejects what it takes for a second
+		// new entry when the first is still on its way.
+		s.cache.Wait()
 	}
 	s.mu.Lock()
 	delete(s.mu.dropped, key)
