@@ -37,6 +37,9 @@ type Options struct {
 	HostCookies     bool          // prefix cookies with __Host-
 	WhoamiAAL1      bool          // whoami answers before a second factor is given, if there is one
 
+	// TokenTemplates are how whoami makes JWTs of sessions, by name.
+	TokenTemplates map[string]*TokenTemplate
+
 	// PrivilegedAge is how long after a login credentials may be changed; 0: 15 min.
 	PrivilegedAge time.Duration
 	SettingsAAL1  bool // settings may be changed before a second factor is given

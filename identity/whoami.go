@@ -70,19 +70,18 @@ func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.URL.Query().Get("tokenize_as") != "" {
-		return errs.New(errs.Unsupported, "tokenize_as: this server has no templates of tokens")
+	if name := r.URL.Query().Get("tokenize_as"); name != "" {
+		return s.tokenized(w, name, session, i)
 	}
 	body, err := json.Marshal(s.sessionBody(session, i))
 	if err != nil {
 		return errs.Wrap(errs.Internal, err, "the session cannot be encoded")
 	}
 	sum := sha256.Sum256(body)
+	s.seen(w, i)
 	h := w.Header()
-	h.Set("X-Kratos-Authenticated-Identity-Id", i.ID)
 	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:15])+`"`)
 	h.Set("Cache-Control", "private, no-cache")
-	h.Set("Vary", "Cookie, Authorization, X-Session-Token")
 	if r.Header.Get("If-None-Match") == h.Get("ETag") {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -91,6 +90,12 @@ func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body)
 	return nil
+}
+
+// seen tells proxies who asks, and what the answer depends on.
+func (s *Service) seen(w http.ResponseWriter, i *Identity) {
+	w.Header().Set("X-Kratos-Authenticated-Identity-Id", i.ID)
+	w.Header().Set("Vary", "Cookie, Authorization, X-Session-Token")
 }
 
 // mySessions lists the other sessions of the caller.

@@ -54,10 +54,7 @@ type IdentityConfig struct {
 
 	PrivateURLs []string // of web hooks that may be at private addresses
 
-	SessionLifespan time.Duration
-	CookieName      string
-	CookieDomain    string
-	WhoamiAAL       string
+	Session SessionConfig
 
 	Courier CourierConfig
 }
@@ -189,14 +186,6 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Mitigate }, nil},
 	{"identity.clients.http.private_ip_exception_urls", "", "", "the URLs of web hooks that may be at private addresses all the same, with commas between",
 		func(c *Config) any { return &c.Identity.PrivateURLs }, nil},
-	{"identity.session.lifespan", "", "24h", "how long a session lasts",
-		func(c *Config) any { return &c.Identity.SessionLifespan }, isPositive},
-	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
-		func(c *Config) any { return &c.Identity.CookieName }, nil},
-	{"identity.session.cookie.domain", "", "", "domain of the cookies; empty: the host of the public URL alone",
-		func(c *Config) any { return &c.Identity.CookieDomain }, nil},
-	{"identity.session.whoami.required_aal", "", "highest_available", "aal1: a session counts before the second factor is given, by those who have one",
-		func(c *Config) any { return &c.Identity.WhoamiAAL }, oneOf("highest_available", "aal1")},
 }
 
 // hasIdentity reports whether identities are kept.
@@ -218,8 +207,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan, ReturnTo: i.Verification.ReturnTo,
 				Link: i.Verification.Use == "link", NotifyUnknown: i.Verification.Notify},
 		},
-		SessionLifespan: i.SessionLifespan, CookieName: i.CookieName, CookieDomain: i.CookieDomain,
-		WhoamiAAL1: i.WhoamiAAL == "aal1", SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
+		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
 		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate,
 		Disabled: map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
 		Code:     identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},
@@ -231,6 +219,9 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 		i.Factors = i.Factors.forDev(base)
 	}
 	i.Factors.put(&o)
+	if err := i.Session.put(&o); err != nil {
+		return o, err
+	}
 	if err := i.OIDC.put(&o, c.Dev); err != nil {
 		return o, err
 	}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/internal/errs"
+)
+
+// A SessionConfig is about the sessions of identities.
+type SessionConfig struct {
+	Lifespan     time.Duration
+	CookieName   string
+	CookieDomain string
+	WhoamiAAL    string
+	Templates    tokenTemplates
+}
+
+var sessionSettings = []setting{
+	{"identity.session.lifespan", "", "24h", "how long a session lasts",
+		func(c *Config) any { return &c.Identity.Session.Lifespan }, isPositive},
+	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
+		func(c *Config) any { return &c.Identity.Session.CookieName }, nil},
+	{"identity.session.cookie.domain", "", "", "domain of the cookies; empty: the host of the public URL alone",
+		func(c *Config) any { return &c.Identity.Session.CookieDomain }, nil},
+	{"identity.session.whoami.required_aal", "", "highest_available", "aal1: a session counts before the second factor is given, by those who have one",
+		func(c *Config) any { return &c.Identity.Session.WhoamiAAL }, oneOf("highest_available", "aal1")},
+	{"identity.session.whoami.tokenizer.templates", "", "", "JWTs that whoami makes of sessions, a section of name and jwks_url, ttl, claims_mapper_url, subject_source (id or external_id): see docs/identity.md",
+		func(c *Config) any { return &c.Identity.Session.Templates }, nil},
+}
+
+// put fills in the options.
+//
+// Invalid: a template has mistakes.
+func (c SessionConfig) put(o *identity.Options) error {
+	o.SessionLifespan, o.CookieName, o.CookieDomain, o.WhoamiAAL1 = c.Lifespan, c.CookieName, c.CookieDomain, c.WhoamiAAL == "aal1"
+	for name, t := range c.Templates {
+		made, err := t.read("identity.session.whoami.tokenizer.templates." + name)
+		if err != nil {
+			return err
+		}
+		if o.TokenTemplates == nil {
+			o.TokenTemplates = map[string]*identity.TokenTemplate{}
+		}
+		o.TokenTemplates[name] = made
+	}
+	return nil
+}
+
+// A tokenTemplate says how sessions become JWTs, as Kratos has it.
+type tokenTemplate struct {
+	TTL     lifespan `json:"ttl"`
+	Keys    string   `json:"jwks_url"`
+	Mapper  string   `json:"claims_mapper_url"`
+	Subject string   `json:"subject_source"`
+}
+
+type tokenTemplates map[string]tokenTemplate
+
+// parse implements parser: a section, or a text that is one in JSON.
+func (t *tokenTemplates) parse(raw any) error {
+	return decodeSection(raw, (*map[string]tokenTemplate)(t), "a section of names and ttl, jwks_url, claims_mapper_url and subject_source")
+}
+
+// read makes the template; setting names it in errors.
+//
+// Invalid: there are mistakes.
+func (t tokenTemplate) read(setting string) (*identity.TokenTemplate, error) {
+	if t.Subject != "" && t.Subject != "id" && t.Subject != "external_id" {
+		return nil, errs.New(errs.Invalid, "%s.subject_source is %.80q: expected id or external_id", setting, t.Subject)
+	}
+	keys, err := located(setting+".jwks_url", t.Keys)
+	if err != nil {
+		return nil, err
+	}
+	var mapper []byte
+	if t.Mapper != "" {
+		if mapper, err = located(setting+".claims_mapper_url", t.Mapper); err != nil {
+			return nil, err
+		}
+	}
+	made, err := identity.NewTokenTemplate(time.Duration(t.TTL), keys, mapper, t.Subject == "external_id")
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "%s: %v", setting, err)
+	}
+	return made, nil
+}
+
+// located reads what a URL of a setting leads to: a file, or the URL itself.
+//
+// Invalid: it cannot be read, or the URL is of another kind.
+func located(setting, url string) ([]byte, error) {
+	if !strings.HasPrefix(url, "file://") && !strings.HasPrefix(url, "base64://") {
+		return nil, errs.New(errs.Invalid, "%s: expected file:// or base64://", setting) // the text may be a key
+	}
+	return textOf(setting, url)
+}
+
+// A lifespan is a duration such as 5m in JSON.
+type lifespan time.Duration
+
+// UnmarshalJSON reads the text.
+func (l *lifespan) UnmarshalJSON(text []byte) error {
+	var written string
+	err := json.Unmarshal(text, &written)
+	if err == nil {
+		var d time.Duration
+		if d, err = time.ParseDuration(written); err == nil && d > 0 {
+			*l = lifespan(d)
+			return nil
+		}
+	}
+	return fmt.Errorf("expected a duration above 0, such as 1m, got %.40s", text)
+}
