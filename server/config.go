@@ -41,7 +41,7 @@ type Config struct {
 	// database server is brought up to date.
 	Dev bool
 	// Insecure lets listeners accept connections from other machines although
-	// nothing is encrypted, and callers are not authenticated unless there are keys.
+	// nothing is encrypted, or callers are not authenticated.
 	Insecure bool
 }
 
@@ -53,6 +53,8 @@ type Serve struct {
 	Metrics Listener // "" keeps it closed
 	OPL     Listener // Keto's port for its syntax check; "" keeps it closed
 
+	TLS TLS
+
 	// TrustedProxies are those whose X-Forwarded-For says where requests come from.
 	TrustedProxies []netip.Prefix
 
@@ -61,6 +63,13 @@ type Serve struct {
 
 	// Drain is how long Run waits for requests under way when it is to end.
 	Drain time.Duration
+}
+
+// TLS says how listeners encrypt. All do, but Except.
+type TLS struct {
+	CertPath, KeyPath string   // files in PEM; "": nothing is encrypted
+	ClientCAPath      string   // a file in PEM: who signs certificates of callers of read and write; "": nobody
+	Except            []string // names of listeners
 }
 
 // A Listener is one address to listen at.

@@ -218,13 +218,13 @@ func TestConfigKeyMistakes(t *testing.T) {
 		"networks: [a, a]":                     {`"a" is there twice`},
 		"networks: " + strings.Repeat("a", 64): {"expected names of 1 to 63"},
 		"auth: {keys: 5}":                      {"auth.keys (", "expected a list of keys with name, sha256, roles, network, got 5"},
-		"auth: {keys: [5, {}]}": {"[0]: expected name, sha256, roles and network, got 5", "[1].name: expected a text, got nothing",
+		"auth: {keys: [5, {}]}": {"[0]: expected name, sha256 or certificate, roles and network, got 5", "[1].name: expected a text, got nothing",
 			"[1].network: expected a text", "[1].sha256: expected a text", "[1].roles: expected a list of read, write or both, got nothing"},
-		"auth: {keys: [{name: a, sha256: zz, roles: [admin], network: x, key: y}]}": {"[0].key: there is no such field; expected name, sha256, roles, network",
+		"auth: {keys: [{name: a, sha256: zz, roles: [admin], network: x, key: y}]}": {"[0].key: there is no such field; expected name, sha256 or certificate, roles, network",
 			"[0].sha256: expected the 64 hexadecimal digits that cardea key new printed, got 2 characters", "[0].roles: expected a list of read, write or both, got [admin]"},
 		"auth: {keys: [{name: a, sha256: " + hash + ", roles: read, network: x}]}": {`auth.keys[0].network: "x" is not among networks: expected one of default, or * for all`},
 		"auth: {keys: [{name: a, sha256: " + hash + ", roles: read, network: '*'}, {name: b, sha256: " + hash + ", roles: read, network: '*'}]}": {
-			`[1] has the name or the key of "a"`},
+			`[1] has the name, the key or the certificate of "a"`},
 		"memory: {budget: -1}":      {"memory.budget (", "expected 0 or more"},
 		"store: {max_conns: -1}":    {"store.max_conns (", "expected 0 or more"},
 		"limits: {send: 0s}":        {"limits.send (", "expected more than 0"},
@@ -242,9 +242,17 @@ func TestConfigKeyMistakes(t *testing.T) {
 			}
 		}
 	}
-	// With keys it is the encryption that is missing.
-	_, err := load(t, "serve: {read: {address: '0.0.0.0:1'}}\nauth: {keys: [{name: a, sha256: "+hash+", roles: read, network: '*'}]}", nil)
-	if err == nil || !strings.Contains(err.Error(), "cannot do TLS yet") || !strings.Contains(err.Error(), "--insecure") || strings.Contains(err.Error(), "not authenticated") {
+	// With keys it is the encryption that is missing, and with both nothing.
+	reachable := "serve: {read: {address: '0.0.0.0:1'}, public: {address: '0.0.0.0:2'}%s}\nauth: {keys: [{name: a, sha256: " + hash + ", roles: read, network: '*'}]}"
+	_, err := load(t, fmt.Sprintf(reachable, ""), nil)
+	if err == nil || !strings.Contains(err.Error(), "serve.read.address") || !strings.Contains(err.Error(), "serve.public.address") ||
+		!strings.Contains(err.Error(), "nothing is encrypted") || !strings.Contains(err.Error(), "--insecure") || strings.Contains(err.Error(), "not authenticated") {
 		t.Errorf("got %v", err)
+	}
+	if _, err := load(t, fmt.Sprintf(reachable, ", tls: {cert: {path: a}, key: {path: b}}"), nil); err != nil {
+		t.Errorf("with TLS: %v", err)
+	}
+	if _, err := load(t, fmt.Sprintf(reachable, ", tls: {cert: {path: a}, key: {path: b}, except: [public]}"), nil); err == nil || strings.Contains(err.Error(), "serve.read") {
+		t.Errorf("with TLS for all but public: %v", err)
 	}
 }

@@ -14,20 +14,21 @@ import (
 
 // core is what the handlers of every API need.
 type core struct {
-	networks []*network
-	guard    *guard
-	secrets  *secret.Keyring // nil: OAuth2 and identity are off
-	public   net.Listener    // nil: closed
-	pages    *pages
-	dev      bool   // pages tell developers more
-	mailbox  string // where messages are written; "": they are sent
-	origin   *origin
-	opl      opl.Options
-	limits   Limits
-	model    *modelSource // nil if the model is the store's
-	health   *health
-	metrics  *metrics
-	log      *slog.Logger
+	networks    []*network
+	guard       *guard
+	certificate *certificate    // nil: nothing is encrypted
+	secrets     *secret.Keyring // nil: OAuth2 and identity are off
+	public      net.Listener    // nil: closed
+	pages       *pages
+	dev         bool   // pages tell developers more
+	mailbox     string // where messages are written; "": they are sent
+	origin      *origin
+	opl         opl.Options
+	limits      Limits
+	model       *modelSource // nil if the model is the store's
+	health      *health
+	metrics     *metrics
+	log         *slog.Logger
 }
 
 // freshness translates Keto's two fields. A token is checked even when latest

@@ -45,14 +45,17 @@ type guard struct {
 	keys     []Key // none: everyone may
 	networks map[string]*network
 	usual    *network // of requests that name none
+
+	certificates bool // whether keys has some
 }
 
 // admit returns the network that a request is about. A role of "" is any.
 //
-// Unauthenticated: there are keys, and the request has none of them. Denied: the
-// key does not have the role, or is for another network. NotFound: there is no
-// such network. Invalid: the request names several.
-func (g *guard) admit(role string, authorization, names []string) (*network, error) {
+// Unauthenticated: there are keys, and the request has none of them, nor has its
+// connection a certificate of one. Denied: the key does not have the role, or is for
+// another network. NotFound: there is no such network. Invalid: the request names
+// several.
+func (g *guard) admit(ctx context.Context, role string, authorization, names []string) (*network, error) {
 	if len(names) > 1 {
 		return nil, errs.New(errs.Invalid, "%s is given more than once", networkHeader)
 	}
@@ -61,19 +64,19 @@ func (g *guard) admit(role string, authorization, names []string) (*network, err
 		wanted = names[0]
 	}
 	if len(g.keys) > 0 {
-		k, err := g.key(authorization)
+		k, err := g.caller(ctx, authorization)
 		if err != nil {
 			return nil, err
 		}
 		if role != "" && !slices.Contains(k.Roles, role) {
-			return nil, errs.New(errs.Denied, "the API key %q does not have the role %s", k.Name, role)
+			return nil, errs.New(errs.Denied, "%s does not have the role %s", k, role)
 		}
 		switch {
 		case k.Network == anyNetwork:
 		case wanted == "":
 			wanted = k.Network
 		case wanted != k.Network:
-			return nil, errs.New(errs.Denied, "the API key %q is for another network than %q", k.Name, wanted)
+			return nil, errs.New(errs.Denied, "%s is for another network than %q", k, wanted)
 		}
 	}
 	if wanted == "" {
@@ -84,6 +87,25 @@ func (g *guard) admit(role string, authorization, names []string) (*network, err
 		return nil, errs.New(errs.NotFound, "this server has no network %q", wanted)
 	}
 	return found, nil
+}
+
+// caller finds the key of a request: that which its header has or, if it has no such
+// header, that of the certificate of its connection.
+func (g *guard) caller(ctx context.Context, authorization []string) (*Key, error) {
+	if len(authorization) > 0 || !g.certificates {
+		return g.key(authorization)
+	}
+	shown := shownBy(ctx)
+	if shown == nil {
+		return g.key(authorization)
+	}
+	names := namesIn(shown)
+	for i, k := range g.keys {
+		if k.Certificate != "" && slices.Contains(names, k.Certificate) {
+			return &g.keys[i], nil
+		}
+	}
+	return nil, errs.New(errs.Unauthenticated, "the client certificate is for %q, which auth.keys does not list", names)
 }
 
 // key finds the key that the header has. It takes as long for each that is not
@@ -100,6 +122,9 @@ func (g *guard) key(authorization []string) (*Key, error) {
 	sum := sha256.Sum256([]byte(strings.TrimSpace(secret)))
 	found := -1
 	for i := range g.keys {
+		if g.keys[i].Certificate != "" {
+			continue
+		}
 		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], g.keys[i].Hash[:]), i, found)
 	}
 	if found < 0 {
@@ -132,7 +157,7 @@ func engineOf(ctx context.Context) *engine.Engine { return networkOf(ctx).engine
 
 // admitRPC admits a call, and returns its context with the network.
 func (g *guard) admitRPC(ctx context.Context, role string) (context.Context, error) {
-	n, err := g.admit(role, sentHeader(ctx, authKey), sentHeader(ctx, networkKey))
+	n, err := g.admit(ctx, role, sentHeader(ctx, authKey), sentHeader(ctx, networkKey))
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +166,7 @@ func (g *guard) admitRPC(ctx context.Context, role string) (context.Context, err
 
 // admitHTTP does the same for a REST request.
 func (g *guard) admitHTTP(r *http.Request, role string) (*http.Request, error) {
-	n, err := g.admit(role, r.Header.Values(authHeader), r.Header.Values(networkHeader))
+	n, err := g.admit(r.Context(), role, r.Header.Values(authHeader), r.Header.Values(networkHeader))
 	if err != nil {
 		return nil, err
 	}

@@ -124,14 +124,14 @@ func TestKeysEverywhere(t *testing.T) {
 		if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
 			t.Errorf("health gives %v", err)
 		}
-		for path, want := range map[string]int{"/health/alive": 200, "/health/ready": 200, "/version": 200, "/metrics/prometheus": 200} {
+		for path, want := range map[string]int{"/health/alive": 200, "/health/ready": 200, "/version": 200, "/metrics/prometheus": 401} {
 			if got := n.do("GET", address, path, ""); got.status != want {
 				t.Errorf("%s gives %d", path, got.status)
 			}
 		}
 	}
 	for _, row := range apiRows(t) {
-		open := strings.HasPrefix(row.path, "/health") || strings.HasPrefix(row.path, "/metrics") || row.path == "/version"
+		open := strings.HasPrefix(row.path, "/health") || row.path == "/version"
 		for name, address := range map[string]string{"read": n.read, "write": n.write, "opl": n.opl} {
 			if !row.on(name) {
 				continue

@@ -36,6 +36,7 @@ type routes struct {
 	metrics  *metrics
 	body     int64         // bytes of a body at most
 	sendTime time.Duration // that a client may leave a piece of a stream untaken
+	local    bool          // only this machine can connect, and only operators have reason to
 }
 
 // An errorWriter writes an error in the form of one API.
@@ -67,6 +68,19 @@ func (rs *routes) open(pattern string, fail errorWriter, h restHandler) {
 			}
 		}
 		rs.metrics.request(pattern, rec.status, time.Since(start))
+	})
+}
+
+// operators registers what tells of the process: for those who have an API key, if
+// there are any, but on the metrics listener of this machine for everybody.
+func (rs *routes) operators(pattern string, h http.Handler) {
+	register := rs.handle
+	if rs.local {
+		register = rs.open
+	}
+	register(pattern, failCardea, func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
 	})
 }
 

@@ -20,12 +20,21 @@ const (
 // anyNetwork is the network of a key that is for all of them.
 const anyNetwork = "*"
 
-// A Key is an API key that callers may use. The key itself is known to them only.
+// A Key is what a caller shows: an API key, which is known to the caller only, or a
+// client certificate.
 type Key struct {
-	Name    string            // for logs and messages
-	Hash    [sha256.Size]byte // of the key
-	Roles   []string          // read, write
-	Network string            // "*": any
+	Name        string            // for logs and messages
+	Hash        [sha256.Size]byte // of the API key
+	Certificate string            // a name in the certificate; "": an API key
+	Roles       []string          // read, write
+	Network     string            // "*": any
+}
+
+func (k *Key) String() string {
+	if k.Certificate != "" {
+		return fmt.Sprintf("the client certificate %q", k.Name)
+	}
+	return fmt.Sprintf("the API key %q", k.Name)
 }
 
 // parseNames reads a list of names, or a text with commas between them.
@@ -106,12 +115,12 @@ func parseKeys(raw any) ([]Key, error) {
 func parseKey(raw any) (k Key, mistakes []string) {
 	fields, ok := raw.(map[string]any)
 	if !ok {
-		return k, []string{fmt.Sprintf(": expected name, sha256, roles and network, got %s", describe(raw))}
+		return k, []string{fmt.Sprintf(": expected name, sha256 or certificate, roles and network, got %s", describe(raw))}
 	}
 	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Sprintf(format, args...)) }
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if !slices.Contains([]string{"name", "sha256", "roles", "network"}, name) {
-			mistake(".%s: there is no such field; expected name, sha256, roles, network", name)
+		if !slices.Contains([]string{"name", "sha256", "certificate", "roles", "network"}, name) {
+			mistake(".%s: there is no such field; expected name, sha256 or certificate, roles, network", name)
 		}
 	}
 	text := func(name string) string {
@@ -122,7 +131,12 @@ func parseKey(raw any) (k Key, mistakes []string) {
 		return value
 	}
 	k.Name, k.Network = text("name"), text("network")
-	if digest := text("sha256"); digest != "" {
+	if _, ok := fields["certificate"]; ok {
+		k.Certificate = text("certificate")
+		if fields["sha256"] != nil {
+			mistake(".sha256: expected either this or certificate")
+		}
+	} else if digest := text("sha256"); digest != "" {
 		sum, err := hex.DecodeString(digest)
 		if err != nil || len(sum) != len(k.Hash) {
 			mistake(".sha256: expected the 64 hexadecimal digits that cardea key new printed, got %d characters", len(digest))
@@ -152,8 +166,8 @@ func areKeys(value any) error {
 	keys := *value.(*[]Key)
 	for i, k := range keys {
 		for _, other := range keys[:i] {
-			if other.Name == k.Name || other.Hash == k.Hash {
-				return fmt.Errorf("[%d] has the name or the key of %q: expected another", i, other.Name)
+			if other.Name == k.Name || other.Hash == k.Hash && other.Certificate == k.Certificate {
+				return fmt.Errorf("[%d] has the name, the key or the certificate of %q: expected another", i, other.Name)
 			}
 		}
 	}

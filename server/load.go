@@ -237,11 +237,12 @@ func oplBeside(read string) string {
 	return ""
 }
 
-// Validate reports every listener that other machines could reach unless
-// Insecure is set, and every key of a network that is not served. What is no host
+// Validate reports every listener that other machines could reach unencrypted or
+// without authentication unless Insecure is set, settings of TLS that do not fit
+// together, and every key of a network that is not served. What is no host
 // and port is no address to listen at either; LoadConfig reports it by itself.
 func (c Config) Validate() error {
-	bad := c.openListeners()
+	bad := append(c.openListeners(), c.badTLS()...)
 	for i, k := range c.Auth.Keys {
 		if k.Network != anyNetwork && !slices.Contains(c.networks(), k.Network) {
 			bad = append(bad, fmt.Errorf("auth.keys[%d].network: %q is not among networks: expected one of %s, or %s for all",
@@ -255,22 +256,45 @@ func (c Config) openListeners() (bad []error) {
 	if c.Insecure {
 		return nil
 	}
-	why := "callers are not authenticated"
-	told := "if everyone who can connect may read and write everything"
-	if len(c.Auth.Keys) > 0 {
-		why = "nothing is encrypted, as this server cannot do TLS yet, so that API keys could be read on the way"
-		told = "if the network between is trusted, or a proxy on this machine ends TLS"
-	}
-	for _, l := range []struct{ key, address string }{
-		{"serve.read.address", c.Serve.Read.Address},
-		{"serve.write.address", c.Serve.Write.Address},
-		{"serve.public.address", c.Serve.Public.Address},
-		{"serve.metrics.address", c.Serve.Metrics.Address},
-		{"serve.opl.address", c.Serve.OPL.Address},
+	for _, l := range []struct {
+		name, address string
+		guarded       bool // callers need API keys there
+	}{
+		{"read", c.Serve.Read.Address, true},
+		{"write", c.Serve.Write.Address, true},
+		{"public", c.Serve.Public.Address, false},
+		{"metrics", c.Serve.Metrics.Address, true},
+		{"opl", c.Serve.OPL.Address, false},
 	} {
-		if _, _, err := net.SplitHostPort(l.address); err == nil && !isLoopback(l.address) {
-			bad = append(bad, fmt.Errorf("%s: other machines can connect to %q, and %s: expected a loopback address such as 127.0.0.1, or --insecure %s",
-				l.key, l.address, why, told))
+		if _, _, err := net.SplitHostPort(l.address); err != nil || isLoopback(l.address) {
+			continue
+		}
+		report := func(why, told string) {
+			bad = append(bad, fmt.Errorf("serve.%s.address: other machines can connect to %q, and %s: expected a loopback address such as 127.0.0.1, or --insecure %s",
+				l.name, l.address, why, told))
+		}
+		switch {
+		case l.guarded && len(c.Auth.Keys) == 0:
+			report("callers are not authenticated, as auth.keys is empty", "if everyone who can connect may read and write everything")
+		case !c.Serve.encrypts(l.name):
+			report("nothing is encrypted, as serve.tls is not set for it, so that secrets could be read on the way", "if the network between is trusted, or a proxy on this machine ends TLS")
+		}
+	}
+	return bad
+}
+
+// badTLS reports settings of TLS that do not fit together.
+func (c Config) badTLS() (bad []error) {
+	t := c.Serve.TLS
+	if (t.CertPath == "") != (t.KeyPath == "") {
+		bad = append(bad, errors.New("serve.tls: cert.path and key.path go together: expected both or neither"))
+	}
+	if t.CertPath == "" && (t.ClientCAPath != "" || len(t.Except) > 0 || c.OAuth.Certificates.Request) {
+		bad = append(bad, errors.New("serve.tls.client_ca.path, serve.tls.except and oauth.client_certificates.request need TLS: expected serve.tls.cert.path"))
+	}
+	for i, k := range c.Auth.Keys {
+		if k.Certificate != "" && t.ClientCAPath == "" {
+			bad = append(bad, fmt.Errorf("auth.keys[%d].certificate: nobody signs client certificates: expected serve.tls.client_ca.path", i))
 		}
 	}
 	return bad

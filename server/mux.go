@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -34,6 +35,7 @@ const (
 // for an attack, so its connections lose the first one (ackFilter).
 type mux struct {
 	listener net.Listener
+	secure   *tls.Config // nil: nothing is encrypted
 	grpc     *handoff
 	http     *handoff
 
@@ -47,9 +49,9 @@ type mux struct {
 	}
 }
 
-func newMux(l net.Listener) *mux {
+func newMux(l net.Listener, secure *tls.Config) *mux {
 	m := &mux{
-		listener: l, peekTime: peekTime, idleTime: idleTime,
+		listener: l, secure: secure, peekTime: peekTime, idleTime: idleTime,
 		grpc: newHandoff(l.Addr()), http: newHandoff(l.Addr()),
 	}
 	m.mu.peeking = map[net.Conn]bool{}
@@ -120,8 +122,15 @@ func (m *mux) look(c net.Conn) {
 // classify reads the first bytes of c. It returns nil for a connection that
 // ended, broke the protocol or took too long.
 func (m *mux) classify(c net.Conn) (*handoff, net.Conn) {
+	m.setDeadline(c, m.peekTime)
+	if m.secure != nil {
+		encrypted := tls.Server(c, m.secure)
+		if encrypted.Handshake() != nil {
+			return nil, nil
+		}
+		c = encrypted
+	}
 	p := &peeker{conn: c, deadline: m.setDeadline}
-	p.deadline(c, m.peekTime)
 	isHTTP2, err := p.preface()
 	if err != nil {
 		return nil, nil

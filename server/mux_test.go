@@ -25,7 +25,7 @@ func startMux(t *testing.T, peek, idle time.Duration) (address string, m *mux) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m = newMux(l)
+	m = newMux(l, nil)
 	m.peekTime, m.idleTime = peek, idle
 	done := make(chan error, 1)
 	go func() { done <- m.serve() }()
@@ -295,7 +295,7 @@ func FuzzMux(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	m := newMux(l)
+	m := newMux(l, nil)
 	go func() { _ = m.serve() }()
 	h := &http.Server{Handler: http.NotFoundHandler(), Protocols: new(http.Protocols)}
 	h.Protocols.SetHTTP1(true)

@@ -2,13 +2,11 @@ package server
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -43,9 +41,10 @@ type OAuthConfig struct {
 
 // ClientCertificates are the settings of oauth.Certificates.
 type ClientCertificates struct {
-	Header string
-	From   []string // addresses or prefixes of proxies
-	CAPath string
+	Request bool // by TLS of the public listener
+	Header  string
+	From    []string // addresses or prefixes of proxies
+	CAPath  string
 }
 
 // oauthSettings are the settings of OAuthConfig.
@@ -158,6 +157,8 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Hooks.Private }, nil},
 	{"oauth.client_certificates.header", "", "", "the header in which a proxy that ends TLS passes on the certificate of a client, as RFC 9440 has it or in PEM, and which it removes where there is none; empty: no proxy does",
 		func(c *Config) any { return &c.OAuth.Certificates.Header }, nil},
+	{"oauth.client_certificates.request", "", "false", "ask whoever connects to the public listener by TLS for a certificate; browsers of people who have some ask which to show",
+		func(c *Config) any { return &c.OAuth.Certificates.Request }, nil},
 	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
 		func(c *Config) any { return &c.OAuth.Certificates.From }, isPrefixes},
 	{"oauth.client_certificates.ca_path", "", "", "a PEM file with the authorities whose certificates authenticate clients (tls_client_auth); empty: none do",
@@ -207,15 +208,8 @@ func (c ClientCertificates) read() (oauth.Certificates, error) {
 	if c.CAPath == "" {
 		return o, nil
 	}
-	text, err := os.ReadFile(c.CAPath)
-	if err != nil {
-		return o, errs.Wrap(errs.Invalid, err, "oauth.client_certificates.ca_path: %v", err)
-	}
-	o.Roots = x509.NewCertPool()
-	if !o.Roots.AppendCertsFromPEM(text) {
-		return o, errs.New(errs.Invalid, "oauth.client_certificates.ca_path: %s has no certificate in PEM", c.CAPath)
-	}
-	return o, nil
+	o.Roots, err = readAuthorities("oauth.client_certificates.ca_path", c.CAPath)
+	return o, err
 }
 
 func isGrace(value any) error {
@@ -241,6 +235,9 @@ func (s *Server) openPublic(ctx context.Context) error {
 	issuer, err := c.issuer(s.core.public)
 	if err != nil || issuer == nil {
 		return err
+	}
+	if c.OAuth.Issuer == "" && !isLoopback(c.Serve.Public.Address) {
+		s.log.Warn("oauth.urls.self.issuer is not set: tokens, links in mails and pages name the listener's own address", "issuer", issuer.String())
 	}
 	if err := s.openIdentity(ctx, issuer); err != nil {
 		return err
@@ -270,7 +267,11 @@ func (c Config) issuer(public net.Listener) (*url.URL, error) {
 		host = "localhost"
 	}
 	_, port, err := net.SplitHostPort(public.Addr().String())
-	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, err
+	scheme := "http"
+	if c.Serve.encrypts("public") {
+		scheme = "https"
+	}
+	return &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}, err
 }
 
 // openOAuth makes the provider of a network.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -20,6 +21,7 @@ import (
 type door struct {
 	name, address string
 	listener      net.Listener                // nil: one is made for the address
+	secure        *tls.Config                 // nil: nothing is encrypted
 	role          string                      // that API keys need there; "": any
 	services      func(grpc.ServiceRegistrar) // nil: no gRPC
 	routes        func(*routes)
@@ -55,7 +57,7 @@ func (c *core) openPort(d door) (*port, error) {
 			return nil, err
 		}
 	}
-	p := &port{name: d.name, address: l.Addr(), mux: newMux(l), health: grpchealth.NewServer()}
+	p := &port{name: d.name, address: l.Addr(), mux: newMux(l, d.secure), health: grpchealth.NewServer()}
 	handlers := http.NewServeMux()
 	draining, end := context.WithCancel(context.Background())
 	p.end = end
@@ -63,12 +65,16 @@ func (c *core) openPort(d door) (*port, error) {
 	p.grpc = c.services(draining, d, p.health, handlers)
 	p.http = &http.Server{
 		Handler:           withRequestID(handlers),
+		ConnContext:       keepTLS,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: peekTime,
 		ReadTimeout:       httpTime,
 		WriteTimeout:      httpTime,
 		IdleTimeout:       idleTime,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}
+	if d.secure != nil {
+		p.http.Handler = withTLS(p.http.Handler)
 	}
 	p.http.Protocols.SetHTTP1(true)
 	p.http.Protocols.SetUnencryptedHTTP2(true)
@@ -78,8 +84,12 @@ func (c *core) openPort(d door) (*port, error) {
 // services returns a gRPC server with the services of a door, which handlers
 // get too. The end of draining ends all streams.
 func (c *core) services(draining context.Context, d door, health *grpchealth.Server, handlers *http.ServeMux) *grpc.Server {
+	options := grpcOptions(c.limits)
+	if d.secure != nil {
+		options = append(options, grpc.Creds(settledTLS{}))
+	}
 	s := &rpcServer{
-		Server: grpc.NewServer(grpcOptions(c.limits)...), draining: draining, sendTime: c.limits.Send,
+		Server: grpc.NewServer(options...), draining: draining, sendTime: c.limits.Send,
 		guard: c.guard, role: d.role, log: c.log, metrics: c.metrics,
 		bridge: &bridge{mux: handlers, message: int(c.limits.Message), sendTime: c.limits.Send},
 	}
@@ -100,10 +110,13 @@ func (c *core) routes(draining context.Context, d door, handlers *http.ServeMux)
 	rs := &routes{
 		mux: handlers, guard: c.guard, role: d.role, draining: draining,
 		log: c.log, metrics: c.metrics, body: c.limits.Body, sendTime: c.limits.Send,
+		local: d.name == "metrics" && isLoopback(d.address),
 	}
 	d.routes(rs)
 	c.health.routes(rs)
-	handlers.Handle("GET /metrics/prometheus", c.metrics.handler())
+	if d.name != "public" {
+		rs.operators("GET /metrics/prometheus", c.metrics.handler())
+	}
 }
 
 // serve returns nil after shutdown, else why it ended.

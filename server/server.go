@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,10 +62,16 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	s.core = &core{secrets: keys, dev: c.Dev, origin: newOrigin(c.Serve.TrustedProxies), opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
+	if s.core.certificate, err = openCertificate(c.Serve.TLS, s.log); err != nil {
+		return err
+	}
 	if err := s.openNetworks(ctx, c); err != nil {
 		return err
 	}
 	s.core.health = &health{log: s.log, parts: map[string]func(context.Context) error{"database": s.core.ready}}
+	if s.core.certificate != nil {
+		s.core.health.parts["certificate"] = s.core.certificate.ready
+	}
 	if c.Model.Location != "" {
 		if err := s.core.loadModel(ctx, c); err != nil {
 			return err
@@ -76,6 +83,9 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 	for _, d := range s.core.doors(c.Serve) {
 		if d.address == "" || d.name == "public" && s.core.secrets == nil {
 			continue
+		}
+		if d.secure, err = s.core.encryption(d.name, c); err != nil {
+			return err
 		}
 		p, err := s.core.openPort(d)
 		if err != nil {
@@ -89,6 +99,7 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 // openNetworks loads what the networks hold.
 func (s *Server) openNetworks(ctx context.Context, c Config) error {
 	g := &guard{keys: c.Auth.Keys, networks: map[string]*network{}}
+	g.certificates = slices.ContainsFunc(g.keys, func(k Key) bool { return k.Certificate != "" })
 	s.core.guard, s.ownKey = g, g.issue()
 	for _, name := range c.networks() {
 		tuples, err := s.db.Network(ctx, name)
@@ -131,6 +142,9 @@ func (c *core) loadModel(ctx context.Context, config Config) error {
 	c.health.parts["model"] = source.ready
 	return nil
 }
+
+// listeners are the names of the doors.
+var listeners = []string{"read", "write", "opl", "public", "metrics"}
 
 // doors says what is where.
 func (c *core) doors(at Serve) []door {
@@ -190,9 +204,9 @@ func (c *core) doors(at Serve) []door {
 		{
 			name: "metrics", address: at.Metrics.Address,
 			routes: func(rs *routes) {
-				rs.mux.Handle("GET /metrics", c.metrics.handler())
+				rs.operators("GET /metrics", c.metrics.handler())
 				if at.Pprof {
-					profiles(rs.mux)
+					profiles(rs)
 				}
 			},
 		},

@@ -40,6 +40,14 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Serve.Metrics.Address }, isAddressOrEmpty},
 	{"serve.opl.address", "opl", "auto", "address of Keto's syntax check, which the read API has too; empty: closed; auto: port 4469 beside a read port of 4466",
 		func(c *Config) any { return &c.Serve.OPL.Address }, isOPLAddress},
+	{"serve.tls.cert.path", "", "", "a PEM file with the certificate of this server and those between it and an authority; it is read anew when it changes; empty: nothing is encrypted",
+		func(c *Config) any { return &c.Serve.TLS.CertPath }, nil},
+	{"serve.tls.key.path", "", "", "a PEM file with its private key",
+		func(c *Config) any { return &c.Serve.TLS.KeyPath }, nil},
+	{"serve.tls.client_ca.path", "", "", "a PEM file with the authorities whose certificates identify callers of read and write, see auth.keys; empty: none do",
+		func(c *Config) any { return &c.Serve.TLS.ClientCAPath }, nil},
+	{"serve.tls.except", "", "", "the listeners that do not encrypt all the same, such as metrics",
+		func(c *Config) any { return &c.Serve.TLS.Except }, areListeners},
 	{"serve.pprof", "pprof", "false", "profiles of the process at /debug/pprof/ of the metrics port, for go tool pprof",
 		func(c *Config) any { return &c.Serve.Pprof }, nil},
 	{"serve.trusted_proxies", "", "", "the networks of proxies whose X-Forwarded-For says where a request comes from, such as 10.0.0.0/8; empty: none",
@@ -52,7 +60,7 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Store.StatementTimeout }, isPositive},
 	{"networks", "networks", "default", "the networks that are served, with commas between; the first is that of requests that name none, unless one is called default",
 		func(c *Config) any { return &c.Networks }, areNetworks},
-	{"auth.keys", "", "", "the API keys that callers may use, a list of name, sha256, roles and network; empty: callers are not authenticated",
+	{"auth.keys", "", "", "the callers of read and write, a list of name, sha256 of an API key or name in a client certificate, roles and network; empty: callers are not authenticated",
 		func(c *Config) any { return &c.Auth.Keys }, areKeys},
 	{"secrets.system", "", "", "what encrypts and signs, a list of texts of at least 16 bytes, the newest first: the others still decrypt and verify; empty: made and kept beside an SQLite file, and needed for a database server",
 		func(c *Config) any { return &c.Secrets.System }, areSecrets},
@@ -100,7 +108,7 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Janitor.Batch }, isPositive},
 	{"dev", "dev", "false", "for a machine of one's own: logs for people, and a database server's schema is brought up to date at the start",
 		func(c *Config) any { return &c.Dev }, nil},
-	{"insecure", "insecure", "false", "accept connections from other machines although nothing is encrypted, and callers are not authenticated unless auth.keys is set",
+	{"insecure", "insecure", "false", "accept connections from other machines although nothing is encrypted or callers are not authenticated",
 		func(c *Config) any { return &c.Insecure }, nil},
 }
 
@@ -307,6 +315,15 @@ func isOPLAddress(value any) error {
 		return nil
 	}
 	return isAddressOrEmpty(value)
+}
+
+func areListeners(value any) error {
+	for _, name := range *value.(*[]string) {
+		if !slices.Contains(listeners, name) {
+			return fmt.Errorf("expected some of %s, got %q", strings.Join(listeners, ", "), name)
+		}
+	}
+	return nil
 }
 
 // isLoopback reports whether only this machine can connect to the address.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -32,21 +33,23 @@ type clientFlags struct {
 	network     string
 	timeout     time.Duration
 	consistency string
+	tls         tlsFlags
 }
 
 // clientFlags adds the flags of a command that asks a server.
 func (a *app) clientFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.client.read, "read-remote", envOr("CARDEA_READ_REMOTE", defaultReadRemote),
-		"address of the server's read listener (CARDEA_READ_REMOTE)")
+		"address of the server's read listener, https://HOST:PORT if it does TLS (CARDEA_READ_REMOTE)")
 	f.StringVar(&a.client.write, "write-remote", envOr("CARDEA_WRITE_REMOTE", defaultWriteRemote),
-		"address of the server's write listener (CARDEA_WRITE_REMOTE)")
+		"address of the server's write listener, https://HOST:PORT if it does TLS (CARDEA_WRITE_REMOTE)")
 	f.StringVar(&a.client.apiKey, "api-key", os.Getenv("CARDEA_API_KEY"),
 		"API key, if the server wants one; others on this machine can see flags, so better (CARDEA_API_KEY)")
 	f.Lookup("api-key").DefValue = "" // not to be shown in the help
 	f.StringVar(&a.client.network, "network", os.Getenv("CARDEA_NETWORK"),
 		"network to ask in; none: the usual one (CARDEA_NETWORK)")
 	f.DurationVar(&a.client.timeout, "timeout", 10*time.Second, "how long to wait for one answer")
+	a.client.tls.add(f)
 }
 
 // consistencyFlag adds the flag of a command that reads.
@@ -94,8 +97,17 @@ func (a *app) writeRemote() (*remote, error) { return a.client.dial(a.client.wri
 
 // dial prepares a connection; the first call makes it. Close frees it.
 func (c clientFlags) dial(addr, flag string) (*remote, error) {
+	how := insecure.NewCredentials()
+	addr, encrypted := strings.CutPrefix(addr, secure)
+	if encrypted {
+		config, err := c.tls.config()
+		if err != nil {
+			return nil, err
+		}
+		how = credentials.NewTLS(config)
+	}
 	conn, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(how),
 		// A batch of an import or a page of an export can be large.
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
@@ -144,6 +156,8 @@ func (r *remote) explain(err error) error {
 	s := status.Convert(err)
 	e := &remoteError{code: s.Code(), msg: s.Message()}
 	switch unreached := r.GetState() != connectivity.Ready; {
+	case distrust(err) != "":
+		e.msg = distrusted(r.addr, distrust(err))
 	case unreached && (s.Code() == codes.Unavailable || s.Code() == codes.DeadlineExceeded):
 		e.msg = fmt.Sprintf("cannot reach the server at %s: start one with `cardea serve`, or name another with %s", r.addr, r.flag)
 	case s.Code() == codes.DeadlineExceeded:
@@ -156,6 +170,10 @@ func (r *remote) explain(err error) error {
 		e.msg = fmt.Sprintf("the server at %s does not know the API key of CARDEA_API_KEY or --api-key", r.addr)
 	}
 	return e
+}
+
+func distrusted(addr, why string) string {
+	return fmt.Sprintf("the server at %s has a certificate that cannot be believed: %s; --ca-cert names an authority of your own", addr, why)
 }
 
 // A remoteError is what a server, or the lack of one, had to say.

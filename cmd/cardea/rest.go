@@ -25,19 +25,21 @@ type restRemote struct {
 	flag    string // that named it
 	headers http.Header
 	timeout time.Duration
+	client  *http.Client
 }
 
 // adminFlags adds the flags of a command that uses the admin API of OAuth 2.
 func (a *app) adminFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.client.write, "write-remote", envOr("CARDEA_WRITE_REMOTE", defaultWriteRemote),
-		"address of the server's write listener (CARDEA_WRITE_REMOTE)")
+		"address of the server's write listener, https://HOST:PORT if it does TLS (CARDEA_WRITE_REMOTE)")
 	f.StringVar(&a.client.apiKey, "api-key", os.Getenv("CARDEA_API_KEY"),
 		"API key, if the server wants one; others on this machine can see flags, so better (CARDEA_API_KEY)")
 	f.Lookup("api-key").DefValue = "" // not to be shown in the help
 	f.StringVar(&a.client.network, "network", os.Getenv("CARDEA_NETWORK"),
 		"network to ask in; none: the usual one (CARDEA_NETWORK)")
 	a.timeoutFlag(cmd)
+	a.client.tls.add(f)
 }
 
 // publicFlags adds the flag of a command that does what clients of OAuth 2 do.
@@ -46,6 +48,9 @@ func (a *app) publicFlags(cmd *cobra.Command) {
 		"URL or address of the server's public listener (CARDEA_PUBLIC_REMOTE)")
 	if cmd.Flags().Lookup("timeout") == nil {
 		a.timeoutFlag(cmd)
+	}
+	if cmd.Flags().Lookup("ca-cert") == nil {
+		a.client.tls.add(cmd.Flags())
 	}
 }
 
@@ -83,7 +88,11 @@ func (c clientFlags) rest(address, flag string) (*restRemote, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" {
 		return nil, fmt.Errorf("%s is %q: expected host:port, or an http(s) URL", flag, address)
 	}
-	return &restRemote{base, flag, http.Header{}, c.timeout}, nil
+	client, err := c.tls.http()
+	if err != nil {
+		return nil, err
+	}
+	return &restRemote{base, flag, http.Header{}, c.timeout, client}, nil
 }
 
 // at returns the URL of a path, whose segments are escaped already.
@@ -122,9 +131,12 @@ func (r *restRemote) do(ctx context.Context, method, path string, body, into any
 
 // send makes a request whose errors are for people.
 func (r *restRemote) send(req *http.Request, into any) (http.Header, error) {
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := r.client.Do(req)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, &remoteError{codes.DeadlineExceeded, fmt.Sprintf("no answer from the server at %s within %s: --timeout allows more", r.base.Host, r.timeout)}
+	}
+	if err != nil && distrust(err) != "" {
+		return nil, &remoteError{codes.Unavailable, distrusted(r.base.Host, distrust(err))}
 	}
 	if err != nil {
 		return nil, &remoteError{codes.Unavailable, fmt.Sprintf("cannot reach the server at %s: start one with `cardea serve`, or name another with %s", r.base.Host, r.flag)}

@@ -76,7 +76,7 @@ func (a *app) serve(ctx context.Context, cfg server.Config, example string) erro
 // welcome waits until s can answer, loads e if it has a name, and prints the
 // banner.
 func (a *app) welcome(ctx context.Context, s *server.Server, cfg server.Config, e examples.Example) error {
-	a.client.read, a.client.write = s.Address("read").String(), s.Address("write").String()
+	a.client.read, a.client.write = a.listening(s, "read"), a.listening(s, "write")
 	a.client.timeout, a.client.apiKey = seedTimeout, s.OwnKey()
 	read, err := a.readRemote()
 	if err != nil {
@@ -98,6 +98,17 @@ func (a *app) welcome(ctx context.Context, s *server.Server, cfg server.Config, 
 	}
 	a.banner(s, cfg, said)
 	return nil
+}
+
+// listening returns the address of a listener of the server of this process, and lets
+// the client believe its certificate.
+func (a *app) listening(s *server.Server, name string) string {
+	address := s.Address(name).String()
+	if own := s.OwnTLS(name); own != nil {
+		a.client.tls.own = own
+		address = secure + address
+	}
+	return address
 }
 
 // seed loads the example if the store has neither model nor tuples, and returns
@@ -162,7 +173,11 @@ func (a *app) banner(s *server.Server, cfg server.Config, said string) {
 		{"opl", "Keto's syntax check"},
 	} {
 		if addr := s.Address(l.name); addr != nil {
-			fmt.Fprintf(&b, "  %-9s%-22s %s\n", l.name, addr, l.about)
+			about := l.about
+			if s.OwnTLS(l.name) != nil {
+				about += " (TLS)"
+			}
+			fmt.Fprintf(&b, "  %-9s%-22s %s\n", l.name, addr, about)
 		}
 	}
 	fmt.Fprintf(&b, "  %-9s%s\n", "data", store.Redact(cfg.DSN))
