@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/cardea-iam/cardea/internal/egress"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -55,7 +56,7 @@ func (s *Service) addOIDC() {
 		return
 	}
 	o := &oidcStrategy{s: s}
-	client := outbound(s.options.OIDC.Private)
+	client := egress.Client(s.options.OIDC.Private, 0)
 	for _, p := range s.options.OIDC.Providers {
 		redirect := s.options.OIDC.RedirectBase + callbackPath
 		if p.PKCE != "force" {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/cardea-iam/cardea/internal/egress"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -91,7 +92,7 @@ func TestPrivateProvider(t *testing.T) {
 	defer at.Close()
 	var into map[string]any
 	for _, private := range []bool{true, false} {
-		u := &upstream{http: outbound(private), now: time.Now}
+		u := &upstream{http: egress.Client(private, 0), now: time.Now}
 		if err := u.fetch(t.Context(), at.URL, "", &into); (err == nil) != private {
 			t.Errorf("private %t: %v", private, err)
 		}
@@ -132,7 +133,7 @@ func TestPresets(t *testing.T) {
 	} {
 		p := Provider{ID: "x", Kind: tt.kind, ClientID: "c", ClientSecret: "s", AuthURL: at.URL + "/auth", TokenURL: at.URL + "/token", UserinfoURL: at.URL + tt.path, PKCE: "force"}
 		p.complete()
-		u := &upstream{Provider: p, http: outbound(true), now: time.Now, redirect: "https://rp.test/cb"}
+		u := &upstream{Provider: p, http: egress.Client(true, 0), now: time.Now, redirect: "https://rp.test/cb"}
 		to, err := u.ask(t.Context(), ticket{Verifier: "v", Nonce: "n"}, "sealed", url.Values{})
 		if err != nil || !strings.HasPrefix(to, at.URL+"/auth?") || !strings.Contains(to, "code_challenge_method=S256") || strings.Contains(to, "nonce") {
 			t.Errorf("%s asks with %s: %v", tt.kind, to, err)

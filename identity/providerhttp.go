@@ -3,44 +3,13 @@ package identity
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
-	"time"
 
+	"github.com/cardea-iam/cardea/internal/egress"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
-
-// maxUpstream bounds what is read from a provider, in bytes.
-const maxUpstream = 1 << 20
-
-// outbound returns a client that follows no redirects, and connects to no private, local
-// or link-local address unless that is allowed, whatever a name leads to.
-func outbound(private bool) *http.Client {
-	d := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		if private {
-			return nil
-		}
-		at, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		if ip := at.Addr().Unmap(); !ip.IsGlobalUnicast() || ip.IsPrivate() {
-			return fmt.Errorf("%s is not a public address", ip)
-		}
-		return nil
-	}}
-	return &http.Client{
-		Timeout:       10 * time.Second,
-		Transport:     &http.Transport{DialContext: d.DialContext, TLSHandshakeTimeout: 5 * time.Second, ForceAttemptHTTP2: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
 
 // fetch reads a JSON document, as who has the token if there is one.
 //
@@ -69,11 +38,7 @@ func (u *upstream) do(r *http.Request, into any) error {
 		}
 		return errs.Wrap(errs.Unavailable, err, "%.200s does not answer", where)
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxUpstream+1))
-	if err == nil && len(text) > maxUpstream {
-		err = fmt.Errorf("more than %d bytes", maxUpstream)
-	}
+	text, err := egress.Body(resp)
 	if err != nil {
 		return errs.Wrap(errs.Unavailable, err, "%.200s cannot be read", where)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/cardea-iam/cardea/internal/egress"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -198,7 +198,7 @@ func (p *Provider) askHook(ctx context.Context, x *exchange, h Hook, body any) e
 	if err != nil {
 		return errs.Wrap(errs.Unavailable, err, "the token hook does not answer")
 	}
-	defer resp.Body.Close()
+	raw, err := egress.Body(resp)
 	switch resp.StatusCode {
 	case http.StatusNoContent:
 		return nil
@@ -211,12 +211,11 @@ func (p *Provider) askHook(ctx context.Context, x *exchange, h Hook, body any) e
 	var answer struct {
 		Session ConsentSession `json:"session"`
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxFetched+1))
-	if err == nil && len(raw) <= maxFetched {
+	if err == nil {
 		err = json.Unmarshal(raw, &answer)
 	}
-	if err != nil || len(raw) > maxFetched {
-		return errs.Wrap(errs.Internal, err, "the answer of the token hook cannot be read, or has more than %d bytes", maxFetched)
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "the answer of the token hook cannot be read")
 	}
 	x.AccessClaims, x.IDClaims = answer.Session.Access, answer.Session.ID
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/cardea-iam/cardea/internal/egress"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/internal/secret"
 )
@@ -197,7 +198,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.ScopeClaims = openIDClaims
 	}
 	if o.HTTP == nil {
-		o.HTTP = outbound(o.Private)
+		o.HTTP = egress.Client(o.Private, fetchRedirects)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

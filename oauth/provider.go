@@ -9,6 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/cardea-iam/cardea/internal/egress"
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -38,7 +39,7 @@ func New(s Store, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), claimScopes: scopesByClaim(o.ScopeClaims), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), clients: newKnownClients(), private: outbound(true)}
+	p := &Provider{o: o, store: s, own: endpointsOf(o), wake: make(chan struct{}, 1), claimScopes: scopesByClaim(o.ScopeClaims), proven: newProvenSecrets(), clientKeys: newFetchedKeys(), clients: newKnownClients(), private: egress.Client(true, fetchRedirects)}
 	p.keys = &keyring{p: p}
 	p.fosite = p.fositeConfig()
 	return p, nil
