@@ -29,6 +29,17 @@ type Receipt struct {
 // that was used for another write. Refused: a precondition does not hold.
 // Unknown: the connection to the database broke at the wrong moment.
 func (e *Engine) Write(ctx context.Context, w Write) (Receipt, error) {
+	if len(w.Updates) == 0 && len(w.Delete) == 0 && len(w.If) == 0 && w.Key == "" {
+		return Receipt{Token: e.Applied()}, nil
+	}
+	return e.WriteBy(ctx, w, e.store.Write)
+}
+
+// WriteBy is Write by means of write, which does what Store.Write says on the engine's
+// own store, and in the same transaction what else its caller wants. Nothing is too
+// little for it: it is called whatever w has, and again if another model became active
+// meanwhile. Errors of other kinds are write's.
+func (e *Engine) WriteBy(ctx context.Context, w Write, write func(context.Context, Write) (Written, error)) (Receipt, error) {
 	if err := validQueries(w); err != nil {
 		return Receipt{}, err
 	}
@@ -42,11 +53,8 @@ func (e *Engine) Write(ctx context.Context, w Write) (Receipt, error) {
 			synced = true
 			continue
 		}
-		if len(w.Updates) == 0 && len(w.Delete) == 0 && len(w.If) == 0 && w.Key == "" {
-			return Receipt{Token: s.token}, nil
-		}
 		w.Model = s.model.version.Number
-		done, err := e.store.Write(ctx, w)
+		done, err := write(ctx, w)
 		if err == nil {
 			return Receipt{e.acknowledge(ctx, done.Revision), done.Inserted, done.Deleted}, nil
 		}

@@ -5,12 +5,10 @@ import (
 	"time"
 
 	"github.com/cardea-iam/cardea/engine"
-	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/oauth"
 	"github.com/cardea-iam/cardea/store/grants"
 	"github.com/cardea-iam/cardea/store/people"
 	"github.com/cardea-iam/cardea/store/pg"
-	"github.com/cardea-iam/cardea/store/script"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
@@ -52,7 +50,7 @@ type DB struct{ backend backend }
 // A backend is what the packages below this one make.
 type backend interface {
 	Network(ctx context.Context, name string) (engine.Store, error)
-	Runner(ctx context.Context, name string) (script.Runner, error)
+	Runner(ctx context.Context, name string) (joiner, error)
 	Purge(ctx context.Context, t time.Time) (int64, error)
 	Ping(ctx context.Context) error
 	Close() error
@@ -114,12 +112,12 @@ func (db *DB) Grants(ctx context.Context, name string) (oauth.Store, error) {
 // and lives as long as the database is open.
 //
 // Invalid: as for Network.
-func (db *DB) People(ctx context.Context, name string) (identity.Store, error) {
+func (db *DB) People(ctx context.Context, name string) (*People, error) {
 	run, err := db.backend.Runner(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return people.New(run), nil
+	return &People{people.New(run), run}, nil
 }
 
 // Purge forgets tuples that were removed before t, in all networks, the
@@ -138,9 +136,9 @@ func (db *DB) Ping(ctx context.Context) error { return db.backend.Ping(ctx) }
 func (db *DB) Close() error { return db.backend.Close() }
 
 // An adapter is the backend for a database whose stores have a type of their own.
-type adapter[S engine.Store, R script.Runner] struct{ source[S, R] }
+type adapter[S engine.Store, R joiner] struct{ source[S, R] }
 
-type source[S engine.Store, R script.Runner] interface {
+type source[S engine.Store, R joiner] interface {
 	Network(ctx context.Context, name string) (S, error)
 	Runner(ctx context.Context, name string) (R, error)
 	Purge(ctx context.Context, t time.Time) (int64, error)
@@ -156,6 +154,6 @@ func (a adapter[S, R]) Network(ctx context.Context, name string) (engine.Store, 
 	return s, nil
 }
 
-func (a adapter[S, R]) Runner(ctx context.Context, name string) (script.Runner, error) {
+func (a adapter[S, R]) Runner(ctx context.Context, name string) (joiner, error) {
 	return a.source.Runner(ctx, name)
 }

@@ -14,11 +14,17 @@ func (s *Store) Write(ctx context.Context, ops ...identity.Op) error {
 	if len(ops) == 0 {
 		return ctx.Err()
 	}
-	return s.run.Write(ctx, "write an identity", func(sc *script.Script) {
-		for _, op := range ops {
-			s.add(sc, op)
-		}
-	})
+	return s.run.Write(ctx, Doing, func(sc *script.Script) { s.Add(sc, ops...) })
+}
+
+// Doing is what ops do, as script.Runner wants to know it.
+const Doing = "write an identity"
+
+// Add adds ops to a script of the same network.
+func (s *Store) Add(sc *script.Script, ops ...identity.Op) {
+	for _, op := range ops {
+		s.add(sc, op)
+	}
 }
 
 func (s *Store) add(sc *script.Script, op identity.Op) {

@@ -175,6 +175,9 @@ func (*cockroach) try(ctx context.Context, j *job) (unsure bool, err error) {
 		if err := j.deleteAll(ctx, tx); err != nil {
 			return err
 		}
+		if err := j.writeBeside(ctx, tx); err != nil {
+			return err
+		}
 		changes := &pgx.Batch{}
 		j.queueChanges(changes, "")
 		return db.send(ctx, tx, changes)

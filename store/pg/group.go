@@ -43,7 +43,7 @@ const (
 
 // single reports whether a write is of one tuple and of nothing else.
 func (j *job) single() bool {
-	return len(j.inserts)+len(j.deletes) == 1 && j.w.Key == "" && len(j.w.If) == 0 && len(j.w.Delete) == 0
+	return len(j.inserts)+len(j.deletes) == 1 && j.w.Key == "" && j.beside == nil && len(j.w.If) == 0 && len(j.w.Delete) == 0
 }
 
 // join does the job together with others.

@@ -16,3 +16,13 @@ func TestPeople(t *testing.T) {
 		})
 	}
 }
+
+func TestJoin(t *testing.T) {
+	for name, database := range servers {
+		t.Run(name, func(t *testing.T) {
+			storetest.RunJoin(t, func(tb testing.TB) storetest.Both[*pg.Store, pg.Runner] {
+				return open(tb, database(tb), pg.Options{MaxConns: 8})
+			})
+		})
+	}
+}

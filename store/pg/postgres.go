@@ -231,7 +231,7 @@ func (p postgres) try(ctx context.Context, j *job) (unsure bool, err error) {
 		return false, err
 	}
 	defer conn.Release()
-	if len(j.w.Delete) > 0 {
+	if len(j.w.Delete) > 0 || j.beside != nil {
 		return p.tryPages(ctx, conn, j)
 	}
 	b := &pgx.Batch{}
@@ -247,7 +247,8 @@ func (p postgres) try(ctx context.Context, j *job) (unsure bool, err error) {
 	return false, nil
 }
 
-// tryPages is try for deletions by query.
+// tryPages is try for deletions by query, and for what is written beside tuples, which
+// may say that nothing is to be written at all.
 func (p postgres) tryPages(ctx context.Context, conn sender, j *job) (unsure bool, err error) {
 	db := j.s.db
 	b := &pgx.Batch{}
@@ -257,14 +258,17 @@ func (p postgres) tryPages(ctx context.Context, conn sender, j *job) (unsure boo
 	if err := db.send(ctx, conn, b); err != nil {
 		return false, err
 	}
-	end := &pgx.Batch{}
 	if j.stopped() {
-		end.Queue("ROLLBACK").Exec(ignored)
-		return false, db.send(ctx, conn, end)
+		return false, db.undo(ctx, conn)
 	}
 	if err := j.deleteAll(ctx, conn); err != nil {
 		return false, err // the pool closes connections in a transaction
 	}
+	if err := j.writeBeside(ctx, conn); err != nil {
+		_ = db.undo(ctx, conn) // or the pool closes it, too
+		return false, err
+	}
+	end := &pgx.Batch{}
 	j.queueChanges(end, "")
 	end.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {

@@ -14,8 +14,9 @@ import (
 type wire struct {
 	mu    sync.Mutex
 	trips int  // how often somebody wrote after they had read
-	armed bool // the next answer is lost, with the connection
-	cut   int  // how many were
+	armed bool // an answer is lost, with the connection
+	after int  // how many come before it
+	cut   int  // how many were lost
 }
 
 func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -39,7 +40,9 @@ func (c *wireConn) Write(b []byte) (int, error) {
 	if c.hasRead {
 		c.on.trips++
 		c.hasRead = false
-		c.lose, c.on.armed = c.on.armed, false
+		c.lose = c.on.armed && c.on.after == 0
+		c.on.armed = c.on.armed && !c.lose
+		c.on.after--
 	}
 	c.on.mu.Unlock()
 	return c.TCPConn.Write(b)
@@ -71,10 +74,13 @@ func (w *wire) count(do func()) int {
 }
 
 // loseNext lets the answer to the next round trip be lost.
-func (w *wire) loseNext() {
+func (w *wire) loseNext() { w.loseAfter(0) }
+
+// loseAfter lets the answer to the round trip behind the next n be lost.
+func (w *wire) loseAfter(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.armed = true
+	w.armed, w.after = true, n
 }
 
 // openWire opens a new database through w, with one connection in the pool, and

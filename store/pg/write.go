@@ -11,6 +11,7 @@ import (
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/store/script"
 )
 
 // A job is a write or a new model, and what has become of it.
@@ -24,6 +25,9 @@ type job struct {
 	put      bool // a new model
 	model    engine.ModelVersion
 	expected int64 // the number of the model that must be active, if put or not 0
+
+	beside func(*script.Script) // what else is written in the transaction, if anything
+	doing  string               // what that is, in the imperative
 
 	// In a group, whose each tuple is.
 	members map[engine.Tuple]*job
@@ -40,11 +44,7 @@ func (s *Store) Write(ctx context.Context, w engine.Write) (engine.Written, erro
 	if err := validate(w); err != nil {
 		return engine.Written{}, err
 	}
-	j := &job{s: s, w: w, expected: w.Model}
-	if w.Key != "" {
-		j.hash = contents(w)
-	}
-	j.inserts, j.deletes = lasting(w.Updates)
+	j := newJob(s, w)
 	run := j.run
 	if j.single() && s.db.server.groups() {
 		run = func(ctx context.Context) error { return s.group.join(ctx, j) }
@@ -53,6 +53,15 @@ func (s *Store) Write(ctx context.Context, w engine.Write) (engine.Written, erro
 		return engine.Written{}, err
 	}
 	return j.done, nil
+}
+
+func newJob(s *Store, w engine.Write) *job {
+	j := &job{s: s, w: w, expected: w.Model}
+	if w.Key != "" {
+		j.hash = contents(w)
+	}
+	j.inserts, j.deletes = lasting(w.Updates)
+	return j
 }
 
 func validate(w engine.Write) error {
@@ -116,7 +125,9 @@ func (j *job) run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return j.finish(limited)
-		case restart(err) || code(err) == "23505": // another write had the same key, or put a model
+		case j.beside != nil && code(err) == uniqueViolation:
+			return written(ctx, err, false, j.doing)
+		case restart(err) || code(err) == uniqueViolation: // another write had the same key, or put a model
 			if gaveWay++; gaveWay > conflicts || !pause(limited, min(gaveWay/4, 2)) {
 				return classify(ctx, err, "write: other writes came first, again and again")
 			}

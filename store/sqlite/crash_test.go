@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/cardea-iam/cardea/engine"
+	"github.com/cardea-iam/cardea/store/script"
 	"github.com/cardea-iam/cardea/store/sqlite"
 )
 
@@ -68,6 +69,7 @@ func TestCrash(t *testing.T) {
 		for w := range written {
 			written[w] = crashState(t, s, head, w, written[w])
 			crashKeys(t, s, head, w, written[w])
+			crashRow(t, db, w, written[w])
 		}
 		crashLog(t, s, head)
 		if err := db.Close(); err != nil {
@@ -131,6 +133,10 @@ func crashChild(path string, written []string) error {
 	if err != nil {
 		return err
 	}
+	rows, err := db.Runner(context.Background(), "default")
+	if err != nil {
+		return err
+	}
 	failed := make(chan error)
 	var mu sync.Mutex
 	for w, text := range written {
@@ -141,7 +147,7 @@ func crashChild(path string, written []string) error {
 		go func() {
 			for {
 				n++
-				done, err := s.Write(context.Background(), crashWrite(w, n))
+				done, err := crashDo(s, rows, w, n)
 				if err != nil {
 					failed <- err
 					return
@@ -165,6 +171,41 @@ func crashUpdates(w, n int) []engine.Update {
 		}
 	}
 	return ups
+}
+
+// joins reports whether a writer writes a row with its tuples.
+func joins(w int) bool { return w%2 == 1 }
+
+// crashDo makes the n-th write of a writer. Half of them write a row beside it, in which
+// n stands, and have no keys.
+func crashDo(s *sqlite.Store, rows sqlite.Runner, w, n int) (engine.Written, error) {
+	if !joins(w) {
+		return s.Write(context.Background(), crashWrite(w, n))
+	}
+	return rows.Join(context.Background(), engine.Write{Updates: crashUpdates(w, n)}, "count", func(sc *script.Script) {
+		sc.Do(`INSERT INTO identity_flow (network, id, version, expires, data) VALUES ($1, $2, $3, 0, '')
+			ON CONFLICT (network, id) DO UPDATE SET version = excluded.version`, rows.Network(), fmt.Sprint("writer", w), n)
+	})
+}
+
+// crashRow compares the row of a writer with its tuples, which are those of write n.
+func crashRow(t *testing.T, db *sqlite.DB, w, n int) {
+	t.Helper()
+	if !joins(w) {
+		return
+	}
+	rows, err := db.Runner(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	err = rows.Read(t.Context(), "read", func(sc *script.Script) {
+		sc.Ask(func(scan script.Scan) error { return scan(&got) }, "SELECT version FROM identity_flow WHERE network = $1 AND id = $2",
+			rows.Network(), fmt.Sprint("writer", w))
+	})
+	if err != nil || got != n {
+		t.Fatalf("writer %d has the tuples of write %d and the row of write %d; error %v", w, n, got, err)
+	}
 }
 
 // crashWrite gives the update a key, under which it can be repeated.
@@ -219,7 +260,7 @@ func crashState(t *testing.T, s *sqlite.Store, head engine.Revision, w, n int) i
 // be known by its key.
 func crashKeys(t *testing.T, s *sqlite.Store, head engine.Revision, w, n int) {
 	t.Helper()
-	if n == 0 {
+	if n == 0 || joins(w) {
 		return
 	}
 	if _, err := s.Write(t.Context(), crashWrite(w, n)); err != nil {

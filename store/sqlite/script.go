@@ -49,28 +49,39 @@ func (r Runner) Read(ctx context.Context, doing string, build func(*script.Scrip
 // Write implements script.Runner. It prepares statements before it is the writer's turn,
 // which has the one connection to prepare them on.
 func (r Runner) Write(ctx context.Context, doing string, build func(*script.Script)) error {
-	var first script.Script
-	build(&first)
-	for _, step := range first.Steps {
+	if err := r.prepare(ctx, doing, build); err != nil {
+		return err
+	}
+	return r.s.db.submit(ctx, 1, func(t *transaction) error { return r.write(t, doing, build) })
+}
+
+// prepare prepares the statements of a script.
+func (r Runner) prepare(ctx context.Context, doing string, build func(*script.Script)) error {
+	var sc script.Script
+	build(&sc)
+	for _, step := range sc.Steps {
 		if _, err := r.s.db.scripts.get(ctx, numbered(step.SQL)); err != nil {
 			return classify(err, "%s", doing)
 		}
 	}
-	return r.s.db.submit(ctx, 1, func(t *transaction) error {
-		var sc script.Script
-		build(&sc)
-		for _, step := range sc.Steps {
-			stmt, err := t.prepared(&r.s.db.scripts, numbered(step.SQL))
-			if err != nil {
-				return classify(err, "%s", doing)
-			}
-			if err := run(t.ctx, stmt, step); err != nil {
-				return taken(err, doing)
-			}
+	return nil
+}
+
+// write runs a script in a transaction.
+func (r Runner) write(t *transaction, doing string, build func(*script.Script)) error {
+	var sc script.Script
+	build(&sc)
+	for _, step := range sc.Steps {
+		stmt, err := t.prepared(&r.s.db.scripts, numbered(step.SQL))
+		if err != nil {
+			return classify(err, "%s", doing)
 		}
-		t.quiet++
-		return nil
-	})
+		if err := run(t.ctx, stmt, step); err != nil {
+			return taken(err, doing)
+		}
+	}
+	t.quiet++
+	return nil
 }
 
 // taken is classify for what may violate a key.

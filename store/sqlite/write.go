@@ -16,12 +16,8 @@ func (s *Store) Write(ctx context.Context, w engine.Write) (engine.Written, erro
 	if err := validate(w); err != nil {
 		return engine.Written{}, err
 	}
-	size := len(w.If) + len(w.Updates)
-	if len(w.Delete) > 0 {
-		size = maxGroupUpdates // perhaps
-	}
 	var done engine.Written
-	err := s.db.submit(ctx, size, func(t *transaction) (err error) {
+	err := s.db.submit(ctx, size(w), func(t *transaction) (err error) {
 		done, err = s.write(t, w)
 		return err
 	})
@@ -29,6 +25,14 @@ func (s *Store) Write(ctx context.Context, w engine.Write) (engine.Written, erro
 		return engine.Written{}, err
 	}
 	return done, nil
+}
+
+// size is how much of a commit w takes up.
+func size(w engine.Write) int {
+	if len(w.Delete) > 0 {
+		return maxGroupUpdates // perhaps
+	}
+	return len(w.If) + len(w.Updates)
 }
 
 func validate(w engine.Write) error {

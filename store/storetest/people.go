@@ -59,6 +59,9 @@ var peopleSuite = []struct {
 	{"PurgeOfFlows", purgeOfFlows},
 }
 
+// noon is when the tests of people are.
+var noon = time.UnixMicro(1_800_000_000_000_000).UTC()
+
 // RunPeople runs the tests of identity.Store, each on a database of its own. open
 // returns an empty one, or calls tb.Skip if there is none to be had. RunPeople closes
 // the databases.
@@ -81,7 +84,7 @@ func RunPeople[R script.Runner](t *testing.T, open func(tb testing.TB) Scripts[R
 				}
 				return people.New(r)
 			}
-			c.run(&folk{T: t, ctx: ctx, Store: network("default"), other: network("other"), now: time.UnixMicro(1_800_000_000_000_000).UTC()})
+			c.run(&folk{T: t, ctx: ctx, Store: network("default"), other: network("other"), now: noon})
 		})
 	}
 }
