@@ -58,9 +58,9 @@ func (s *Service) adminManage(w http.ResponseWriter, r *http.Request) error {
 // someSessions returns the ids of sessions that can still be ended, or deleted, and
 // whether there are more.
 func (s *Service) someSessions(r *http.Request, drop bool) (ids []string, more bool, err error) {
-	query := SessionQuery{Now: s.now()}
-	if active := true; !drop {
-		query.Active = &active
+	query := s.active("", s.now())
+	if drop {
+		query.Active = nil
 	}
 	found, err := s.store.Sessions(r.Context(), query, SessionPosition{}, manageAll+1)
 	for _, x := range found[:min(len(found), manageAll)] {

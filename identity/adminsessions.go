@@ -34,7 +34,7 @@ func (s *Service) adminListSessions(w http.ResponseWriter, r *http.Request, of s
 	if err != nil {
 		return err
 	}
-	query := SessionQuery{Identity: of, Now: s.now()}
+	query := SessionQuery{Identity: of, Now: s.now(), Idle: s.options.SessionIdle}
 	if text := r.URL.Query().Get("active"); text != "" {
 		active, err := strconv.ParseBool(text)
 		if err != nil {
@@ -154,17 +154,21 @@ func (s *Service) adminDeleteSessionsOf(w http.ResponseWriter, r *http.Request) 
 	return nil
 }
 
-// adminExtend lets a session last as long as a new one.
+// adminExtend lets a session last as long as a new one, if it is near enough to its end.
 func (s *Service) adminExtend(w http.ResponseWriter, r *http.Request) error {
 	found, err := s.adminFind(r)
 	if err != nil {
 		return err
 	}
 	now := s.now()
-	if !found.valid(now) {
+	if !s.counts(found, now) {
 		return errs.New(errs.Invalid, "the session %s is not active", found.ID)
 	}
-	found.ExpiresAt = now.Add(s.options.SessionLifespan)
+	if early := s.options.ExtendWithin; early > 0 && found.ExpiresAt.Sub(now) > early {
+		return reply(w, http.StatusOK, s.sessionBody(found, nil))
+	}
+	s.prolong(found, now)
+	found.SeenAt = now // its last use may not be noted
 	if err := s.store.Write(r.Context(), SaveSession{found}); err != nil {
 		return err
 	}

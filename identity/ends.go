@@ -57,12 +57,12 @@ func (s *Service) stepUp(session *Session, i *Identity) bool {
 }
 
 // login makes the session of a login, and returns its token. One that is refreshed or
-// stepped up keeps its id and gets a new token, so that who knew the old one is out.
+// stepped up keeps its id, lasts as long as a new one, and gets a new token, so that who
+// knew the old one is out.
 func (s *Service) login(st *Step) (*Session, string) {
 	token, hash := newToken()
 	session := &Session{
-		ID: NewID(), Identity: st.Identity.ID, Active: true, IssuedAt: st.Now, ExpiresAt: st.Now.Add(s.options.SessionLifespan),
-		Devices: []Device{{ID: NewID(), Address: s.options.Client(st.Request), UserAgent: cut(st.Request.UserAgent(), 512)}},
+		ID: NewID(), Identity: st.Identity.ID, Active: true, IssuedAt: st.Now,
 	}
 	if old := st.Session; old != nil && old.Identity == st.Identity.ID {
 		kept := *old
@@ -70,9 +70,14 @@ func (s *Service) login(st *Step) (*Session, string) {
 	} else if old != nil {
 		st.Also(RevokeSessions{IDs: []string{old.ID}})
 	}
-	session.TokenHash = hash
+	session.TokenHash, session.SeenAt = hash, st.Now
 	session.prove(st.Proof)
+	session.usedFrom(s.options.Client(st.Request), cut(st.Request.UserAgent(), 512))
+	s.prolong(session, st.Now)
 	st.Also(SaveSession{session})
+	if session.Version == 0 && s.options.MaxSessions > 0 {
+		st.Also(LimitSessions{Identity: session.Identity, New: session.ID, Others: s.options.MaxSessions - 1, Now: st.Now, Idle: s.options.SessionIdle})
+	}
 	return session, token
 }
 
@@ -188,7 +193,7 @@ type SessionBody struct {
 
 // sessionBody shows a session to its owner; i may be nil.
 func (s *Service) sessionBody(x *Session, i *Identity) *SessionBody {
-	body := &SessionBody{ID: x.ID, Active: x.valid(s.now()), ExpiresAt: x.ExpiresAt, AuthenticatedAt: x.AuthenticatedAt, AAL: x.AAL,
+	body := &SessionBody{ID: x.ID, Active: s.counts(x, s.now()), ExpiresAt: x.ExpiresAt, AuthenticatedAt: x.AuthenticatedAt, AAL: x.AAL,
 		Methods: x.Methods, IssuedAt: x.IssuedAt, Devices: x.Devices}
 	if i != nil {
 		body.Identity = s.identityBody(i)

@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -28,6 +29,28 @@ type house struct {
 	*httptest.Server
 	*identity.Service
 	seconds atomic.Int64
+	store   *counted
+}
+
+// counted is a store that knows how often it was asked: all but reads of identities.
+type counted struct {
+	identity.Store
+	asked atomic.Int64
+}
+
+func (c *counted) Write(ctx context.Context, ops ...identity.Op) error {
+	c.asked.Add(1)
+	return c.Store.Write(ctx, ops...)
+}
+
+func (c *counted) SessionByToken(ctx context.Context, hash []byte) (*identity.Session, *identity.Identity, error) {
+	c.asked.Add(1)
+	return c.Store.SessionByToken(ctx, hash)
+}
+
+func (c *counted) Sessions(ctx context.Context, q identity.SessionQuery, after identity.SessionPosition, limit int) ([]*identity.Session, error) {
+	c.asked.Add(1)
+	return c.Store.Sessions(ctx, q, after, limit)
 }
 
 func newHouse(t *testing.T, options ...func(*identity.Options)) *house {
@@ -45,7 +68,7 @@ func newHouse(t *testing.T, options ...func(*identity.Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t}
+	h := &house{T: t, store: &counted{Store: people}}
 	h.seconds.Store(1_800_000_000)
 	mux := http.NewServeMux()
 	h.Server = httptest.NewServer(mux)
@@ -54,7 +77,7 @@ func newHouse(t *testing.T, options ...func(*identity.Options)) *house {
 	for _, change := range options {
 		change(&o)
 	}
-	if h.Service, err = identity.New(people, keys, o); err != nil {
+	if h.Service, err = identity.New(h.store, keys, o); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{} // both have the schemas
@@ -120,6 +143,7 @@ type object = map[string]any
 type heard struct {
 	*testing.T
 	status int
+	header http.Header
 	text   string
 	object
 }
@@ -165,7 +189,7 @@ func (g *guest) try(method, path string, body any) (*heard, error) {
 	if _, err := b.ReadFrom(res.Body); err != nil {
 		return nil, err
 	}
-	s := &heard{T: g.T, status: res.StatusCode, text: b.String()}
+	s := &heard{T: g.T, status: res.StatusCode, header: res.Header, text: b.String()}
 	_ = json.Unmarshal(b.Bytes(), &s.object)
 	return s, nil
 }

@@ -32,6 +32,9 @@ type Options struct {
 	ErrorUI string               // where browsers see errors; "": our page
 
 	SessionLifespan time.Duration // 0: 24 h
+	SessionIdle     time.Duration // how long a session lasts that is not used; 0: half of SessionLifespan
+	ExtendWithin    time.Duration // how long before its end a session can be extended; 0: at any time
+	MaxSessions     int           // of an identity, the oldest of which go; 0: there is no limit
 	CookieName      string        // "": ory_kratos_session
 	CookieDomain    string        // "": the host alone
 	HostCookies     bool          // prefix cookies with __Host-
@@ -119,6 +122,9 @@ func (o *Options) defaults() {
 	}
 	if o.SessionLifespan <= 0 {
 		o.SessionLifespan = 24 * time.Hour
+	}
+	if o.SessionIdle <= 0 {
+		o.SessionIdle = o.SessionLifespan / 2
 	}
 	if o.CookieName == "" {
 		o.CookieName = "ory_kratos_session"

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
@@ -19,6 +20,7 @@ type Session struct {
 	AuthenticatedAt time.Time
 	IssuedAt        time.Time
 	ExpiresAt       time.Time
+	SeenAt          time.Time // when it was used, as often as that is noted; kept only forwards
 	Devices         []Device
 }
 
@@ -53,8 +55,44 @@ func hashToken(token string) []byte {
 	return sum[:]
 }
 
-// valid reports whether the session counts at now.
-func (s *Session) valid(now time.Time) bool { return s.Active && now.Before(s.ExpiresAt) }
+// ends is when a session ends by itself if it is not used again.
+func (s *Service) ends(x *Session) time.Time {
+	if idle := x.SeenAt.Add(s.options.SessionIdle); idle.Before(x.ExpiresAt) {
+		return idle
+	}
+	return x.ExpiresAt
+}
+
+// counts reports whether a session does at now.
+func (s *Service) counts(x *Session, now time.Time) bool { return x.Active && now.Before(s.ends(x)) }
+
+// active selects the sessions that count, of an identity unless it is "".
+func (s *Service) active(of string, now time.Time) SessionQuery {
+	yes := true
+	return SessionQuery{Identity: of, Active: &yes, Now: now, Idle: s.options.SessionIdle}
+}
+
+// seenParts is how many parts of the idle lifespan a session may be used in without a
+// write.
+const seenParts = 10
+
+// touch notes that a session is used, if that was not noted for a while: most uses
+// write nothing.
+func (s *Service) touch(ctx context.Context, x *Session, now time.Time) error {
+	coarse := s.options.SessionIdle / seenParts
+	if now.Sub(x.SeenAt) < coarse || !x.SeenAt.Add(s.options.SessionIdle).Before(x.ExpiresAt) {
+		return nil
+	}
+	x.SeenAt = now
+	return s.store.Write(ctx, TouchSession{ID: x.ID, SeenAt: now, Before: now.Add(-coarse)})
+}
+
+// prolong lets a session last as long as a new one.
+func (s *Service) prolong(x *Session, now time.Time) {
+	if until := now.Add(s.options.SessionLifespan); until.After(x.ExpiresAt) {
+		x.ExpiresAt = until
+	}
+}
 
 // prove adds a proof, and replaces an older one of the same method.
 func (s *Session) prove(m Method) {
@@ -64,6 +102,18 @@ func (s *Session) prove(m Method) {
 	s.Methods = append(s.Methods, m)
 	s.AuthenticatedAt = m.CompletedAt
 	s.AAL = level(s.Methods)
+}
+
+// maxDevices bounds those that a session is known to be used from.
+const maxDevices = 10
+
+// usedFrom notes where somebody has given a proof from.
+func (s *Session) usedFrom(address, agent string) {
+	if n := len(s.Devices); n > 0 && s.Devices[n-1].Address == address && s.Devices[n-1].UserAgent == agent {
+		return
+	}
+	devices := append(slices.Clone(s.Devices), Device{ID: NewID(), Address: address, UserAgent: agent})
+	s.Devices = devices[max(len(devices)-maxDevices, 0):]
 }
 
 // level returns what the proofs amount to: a second factor counts only beside a

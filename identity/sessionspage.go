@@ -31,8 +31,7 @@ func (s *Service) sessionsPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	active := true
-	all, err := s.store.Sessions(r.Context(), SessionQuery{Identity: i.ID, Active: &active, Now: s.now()}, SessionPosition{}, maxPage)
+	all, err := s.store.Sessions(r.Context(), s.active(i.ID, s.now()), SessionPosition{}, maxPage)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,8 @@ type SessionQuery struct {
 	IDs      []string // nil: any
 	Identity string
 	Active   *bool
-	Now      time.Time // at which Active is meant
+	Now      time.Time     // at which Active is meant
+	Idle     time.Duration // of one that is active: less than how long ago it was seen; 0: it does not matter
 }
 
 // A SessionPosition is a place in a list of sessions; zero: before all.
@@ -236,6 +237,24 @@ type (
 	// SaveSession stores a session in the place of its Version.
 	SaveSession struct{ Session *Session }
 
+	// TouchSession notes that a session was seen, unless that was noted since Before. It
+	// leaves the version as it is.
+	TouchSession struct {
+		ID             string
+		SeenAt, Before time.Time
+	}
+
+	// LimitSessions ends the oldest sessions of an identity, so that beside a new one
+	// there are no more than Others. Those that have expired, or were seen longer than
+	// Idle ago, are not counted. Logins at the same time may exceed that until the next.
+	LimitSessions struct {
+		Identity string
+		New      string
+		Others   int
+		Now      time.Time
+		Idle     time.Duration // 0: it does not matter
+	}
+
 	// RevokeSessions ends the sessions of an identity, or those with the ids, except
 	// one. Count, if not nil, is set to how many were active.
 	RevokeSessions struct {
@@ -284,6 +303,8 @@ type (
 func (SaveIdentity) op()   {}
 func (DeleteIdentity) op() {}
 func (SaveSession) op()    {}
+func (TouchSession) op()   {}
+func (LimitSessions) op()  {}
 func (RevokeSessions) op() {}
 func (SaveFlow) op()       {}
 func (PutCode) op()        {}

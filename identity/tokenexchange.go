@@ -94,7 +94,7 @@ func (s *Service) tokenExchange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 || !list[0].valid(now) || i.State != Active {
+	if len(list) == 0 || !s.counts(list[0], now) || i.State != Active {
 		return over
 	}
 	session := list[0]

@@ -115,7 +115,7 @@ func (s *Service) tokenized(w http.ResponseWriter, name string, session *Session
 	}
 	body := s.sessionBody(session, i)
 	var err error
-	if body.Tokenized, err = s.tokenOf(t, body, i); err != nil {
+	if body.Tokenized, err = s.tokenOf(t, session, body, i); err != nil {
 		return err
 	}
 	s.seen(w, i)
@@ -124,7 +124,7 @@ func (s *Service) tokenized(w http.ResponseWriter, name string, session *Session
 
 // tokenOf returns a JWT that says what the template wants of a session. It does not
 // outlast the session.
-func (s *Service) tokenOf(t *TokenTemplate, body *SessionBody, i *Identity) (string, error) {
+func (s *Service) tokenOf(t *TokenTemplate, session *Session, body *SessionBody, i *Identity) (string, error) {
 	subject := i.ID
 	if t.external {
 		subject = i.ExternalID
@@ -134,8 +134,8 @@ func (s *Service) tokenOf(t *TokenTemplate, body *SessionBody, i *Identity) (str
 	}
 	now := s.now()
 	until := now.Add(t.ttl)
-	if body.ExpiresAt.Before(until) {
-		until = body.ExpiresAt
+	if end := s.ends(session); end.Before(until) {
+		until = end
 	}
 	usual := map[string]any{
 		"iss": s.options.BaseURL, "sub": subject, "sid": body.ID, "jti": NewID(),

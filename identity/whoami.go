@@ -29,7 +29,7 @@ func (s *Service) token(r *http.Request) string {
 }
 
 // sessionOf returns the session of a token with its identity, nil if there is none that
-// counts. It costs one round trip.
+// counts. It costs one round trip, and now and then another one, see touch.
 func (s *Service) sessionOf(ctx context.Context, token string, now time.Time) (*Session, *Identity, error) {
 	if !strings.HasPrefix(token, tokenPrefix) {
 		return nil, nil, nil
@@ -41,10 +41,10 @@ func (s *Service) sessionOf(ctx context.Context, token string, now time.Time) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	if !session.valid(now) || i.State != Active {
+	if !s.counts(session, now) || i.State != Active {
 		return nil, nil, nil
 	}
-	return session, i, nil
+	return session, i, s.touch(ctx, session, now)
 }
 
 // current is sessionOf for a request that must have a session, with a second factor if
@@ -104,8 +104,7 @@ func (s *Service) mySessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	active := true
-	all, err := s.store.Sessions(r.Context(), SessionQuery{Identity: i.ID, Active: &active, Now: s.now()}, SessionPosition{}, maxPage)
+	all, err := s.store.Sessions(r.Context(), s.active(i.ID, s.now()), SessionPosition{}, maxPage)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,9 @@ import (
 // A SessionConfig is about the sessions of identities.
 type SessionConfig struct {
 	Lifespan     time.Duration
+	Idle         time.Duration
+	Extend       time.Duration
+	Max          int // of an identity
 	CookieName   string
 	CookieDomain string
 	WhoamiAAL    string
@@ -22,6 +25,12 @@ type SessionConfig struct {
 var sessionSettings = []setting{
 	{"identity.session.lifespan", "", "24h", "how long a session lasts",
 		func(c *Config) any { return &c.Identity.Session.Lifespan }, isPositive},
+	{"identity.session.idle_lifespan", "", "0s", "how long a session lasts that is not used; 0s: half of lifespan",
+		func(c *Config) any { return &c.Identity.Session.Idle }, isNotNegative},
+	{"identity.session.earliest_possible_extend", "", "0s", "how long before its end a session can be extended by administrators; 0s: at any time",
+		func(c *Config) any { return &c.Identity.Session.Extend }, isNotNegative},
+	{"identity.session.max_per_identity", "", "100", "sessions that an identity may have at the same time; a login beyond them ends the oldest; 0: any number",
+		func(c *Config) any { return &c.Identity.Session.Max }, isNotNegative},
 	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
 		func(c *Config) any { return &c.Identity.Session.CookieName }, nil},
 	{"identity.session.cookie.domain", "", "", "domain of the cookies; empty: the host of the public URL alone",
@@ -37,6 +46,7 @@ var sessionSettings = []setting{
 // Invalid: a template has mistakes.
 func (c SessionConfig) put(o *identity.Options) error {
 	o.SessionLifespan, o.CookieName, o.CookieDomain, o.WhoamiAAL1 = c.Lifespan, c.CookieName, c.CookieDomain, c.WhoamiAAL == "aal1"
+	o.SessionIdle, o.ExtendWithin, o.MaxSessions = c.Idle, c.Extend, c.Max
 	for name, t := range c.Templates {
 		made, err := t.read("identity.session.whoami.tokenizer.templates." + name)
 		if err != nil {

@@ -252,6 +252,8 @@ func isNotNegative(value any) error {
 		negative = *v < 0
 	case *int64:
 		negative = *v < 0
+	case *time.Duration:
+		negative = *v < 0
 	}
 	if negative {
 		return errors.New("expected 0 or more")

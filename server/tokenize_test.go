@@ -51,18 +51,18 @@ func signingKeys(t *testing.T) (rsaKey, ecKey, edKey crypto.Signer) {
 	return r, e, d
 }
 
-// withTemplates sets templates of tokens, in JSON.
+// withTemplates sets templates of tokens, as a file has them.
 func withTemplates(t *testing.T, templates map[string]any) func(*server.Config) {
 	t.Helper()
 	text, err := json.Marshal(templates)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(c *server.Config) {
-		if err := json.Unmarshal(text, &c.Identity.Session.Templates); err != nil {
-			t.Fatal(err)
-		}
+	loaded, err := load(t, "identity: {session: {whoami: {tokenizer: {templates: "+string(text)+"}}}}", nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return func(c *server.Config) { c.Identity.Session.Templates = loaded.Identity.Session.Templates }
 }
 
 // claims checks a token, and returns what it says.
@@ -96,7 +96,7 @@ func TestTokenizedSessions(t *testing.T) {
 			"admin": "${session.identity.metadata_admin}", "iss": "https://elsewhere.example",
 			"https://hasura.io/jwt/claims": {"x-hasura-user-id": "${session.identity.id}", "x-hasura-default-role": "user"}}}`)},
 		"external": map[string]any{"jwks_url": inline(keySet(t, jose.JSONWebKey{Key: d})), "ttl": "9000h", "subject_source": "external_id"},
-	}))
+	}), func(c *server.Config) { c.Identity.Session.Idle = c.Identity.Session.Lifespan })
 	v, a := n.visitor(t, false), n.admin(t)
 	who := v.registerNative("ann@example.com")
 	id := who.str("identity.id")

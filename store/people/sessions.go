@@ -2,29 +2,30 @@ package people
 
 import (
 	"context"
+	"time"
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store/script"
 )
 
-const sessionColumns = "s.id, s.version, s.token, s.identity, s.active, s.aal, s.methods, s.authenticated, s.issued, s.expires, s.devices"
+const sessionColumns = "s.id, s.version, s.token, s.identity, s.active, s.aal, s.methods, s.authenticated, s.issued, s.expires, s.seen, s.devices"
 
 // A sessionRow is where the columns of a session go.
 type sessionRow struct {
 	identity.Session
-	active, authenticated, issued, expires int64
-	aal, methods, devices                  string
+	active, authenticated, issued, expires, seen int64
+	aal, methods, devices                        string
 }
 
 func (r *sessionRow) dest() []any {
-	return []any{&r.ID, &r.Version, &r.TokenHash, &r.Identity, &r.active, &r.aal, &r.methods, &r.authenticated, &r.issued, &r.expires, &r.devices}
+	return []any{&r.ID, &r.Version, &r.TokenHash, &r.Identity, &r.active, &r.aal, &r.methods, &r.authenticated, &r.issued, &r.expires, &r.seen, &r.devices}
 }
 
 func (r *sessionRow) session() (*identity.Session, error) {
 	s := r.Session
 	s.Active, s.AAL = r.active != 0, identity.AAL(r.aal)
-	s.AuthenticatedAt, s.IssuedAt, s.ExpiresAt = clock(r.authenticated), clock(r.issued), clock(r.expires)
+	s.AuthenticatedAt, s.IssuedAt, s.ExpiresAt, s.SeenAt = clock(r.authenticated), clock(r.issued), clock(r.expires), clock(r.seen)
 	if err := decode(r.methods, &s.Methods); err != nil {
 		return nil, err
 	}
@@ -73,9 +74,9 @@ func (s *Store) Sessions(ctx context.Context, want identity.SessionQuery, after 
 			q.add(" AND s.identity = ?", want.Identity)
 		}
 		if want.Active != nil && *want.Active {
-			q.add(" AND s.active = 1 AND s.expires > ?", micros(want.Now))
+			q.add(" AND s.active = 1 AND s.expires > ? AND s.seen > ?", micros(want.Now), seenAfter(want.Now, want.Idle))
 		} else if want.Active != nil {
-			q.add(" AND (s.active = 0 OR s.expires <= ?)", micros(want.Now))
+			q.add(" AND (s.active = 0 OR s.expires <= ? OR s.seen <= ?)", micros(want.Now), seenAfter(want.Now, want.Idle))
 		}
 		if after.ID != "" {
 			at := micros(after.IssuedAt)
@@ -100,16 +101,36 @@ func (s *Store) Sessions(ctx context.Context, want identity.SessionQuery, after 
 
 func (s *Store) saveSession(sc *script.Script, x *identity.Session) {
 	args := []any{s.run.Network(), x.ID, x.TokenHash, x.Identity, bit(x.Active), string(x.AAL), list(x.Methods),
-		micros(x.AuthenticatedAt), micros(x.IssuedAt), micros(x.ExpiresAt), list(x.Devices)}
+		micros(x.AuthenticatedAt), micros(x.IssuedAt), micros(x.ExpiresAt), list(x.Devices), micros(x.SeenAt)}
 	conflict := errs.New(errs.Conflict, "session %s was changed by another request: read it again", x.ID)
 	if x.Version == 0 {
-		sc.Must(conflict, `INSERT INTO identity_session (network, id, token, identity, active, aal, methods, authenticated, issued, expires, devices, version)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) ON CONFLICT DO NOTHING`, args...)
+		sc.Must(conflict, `INSERT INTO identity_session (network, id, token, identity, active, aal, methods, authenticated, issued, expires, devices, seen, version)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1) ON CONFLICT DO NOTHING`, args...)
 		return
 	}
 	sc.Must(conflict, `UPDATE identity_session SET token = $3, identity = $4, active = $5, aal = $6, methods = $7, authenticated = $8,
-		issued = $9, expires = $10, devices = $11, version = version + 1 WHERE network = $1 AND id = $2 AND version = $12`,
+		issued = $9, expires = $10, devices = $11, seen = CASE WHEN seen < $12 THEN $12 ELSE seen END, version = version + 1
+		WHERE network = $1 AND id = $2 AND version = $13`,
 		append(args, x.Version)...)
+}
+
+// seenAfter is when a session that is not idle was seen after.
+func seenAfter(now time.Time, idle time.Duration) int64 {
+	if idle <= 0 {
+		return -1
+	}
+	return micros(now.Add(-idle))
+}
+
+// limit ends the oldest sessions. Their number bounds what is read: an identity has few
+// more than it may.
+func (s *Store) limit(sc *script.Script, op identity.LimitSessions) {
+	q := s.query("UPDATE identity_session SET active = 0, version = version + 1 WHERE network = $1")
+	q.add(" AND active = 1 AND id IN (SELECT s.id FROM identity_session AS s WHERE s.network = $1 AND s.identity = ? AND s.id <> ? AND s.active = 1",
+		op.Identity, op.New)
+	q.add(" AND s.expires > ? AND s.seen > ?", micros(op.Now), seenAfter(op.Now, op.Idle))
+	q.add(" ORDER BY s.issued DESC, s.id DESC LIMIT 1000 OFFSET ?)", int64(op.Others))
+	sc.Do(q.text.String(), q.args...)
 }
 
 // revoke ends sessions. Without an identity and ids it ends none.

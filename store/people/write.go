@@ -36,6 +36,10 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 		s.deleteIdentity(sc, op.ID)
 	case identity.SaveSession:
 		s.saveSession(sc, op.Session)
+	case identity.TouchSession:
+		sc.Do("UPDATE identity_session SET seen = $3 WHERE network = $1 AND id = $2 AND seen <= $4", n, op.ID, micros(op.SeenAt), micros(op.Before))
+	case identity.LimitSessions:
+		s.limit(sc, op)
 	case identity.RevokeSessions:
 		s.revoke(sc, op)
 	case identity.SaveFlow:

@@ -48,6 +48,8 @@ var peopleSuite = []struct {
 	{"SessionVersions", sessionVersions},
 	{"ListSessions", listSessions},
 	{"RevokeSessions", revokeSessions},
+	{"UsedSessions", usedSessions},
+	{"LimitedSessions", limitedSessions},
 
 	{"FlowVersions", flowVersions},
 	{"CodeOnce", codeOnce},

@@ -118,6 +118,72 @@ func revokeSessions(c *folk) {
 	}
 }
 
+// usedSessions asks for sessions that were used, which is noted forwards only.
+func usedSessions(c *folk) {
+	i := c.join("ann@example.com")
+	s := c.session(i, "a")
+	s.SeenAt = c.now
+	c.write(identity.SaveSession{Session: s})
+	s.Version = 1
+	seen := func(want time.Time) {
+		c.Helper()
+		got, _, err := c.SessionByToken(c.ctx, []byte("a"))
+		c.must(err)
+		if !got.SeenAt.Equal(want) || got.Version != s.Version {
+			c.Fatalf("version %d, seen at %v: expected %d, %v", got.Version, got.SeenAt, s.Version, want)
+		}
+	}
+	later := c.now.Add(10 * time.Minute)
+	c.write(identity.TouchSession{ID: s.ID, SeenAt: later, Before: c.now.Add(-time.Second)})
+	seen(c.now)
+	c.write(identity.TouchSession{ID: s.ID, SeenAt: later, Before: c.now})
+	seen(later)
+	c.write(identity.SaveSession{Session: s}) // by who has read it before
+	s.Version = 2
+	seen(later)
+	s.SeenAt = later.Add(time.Minute)
+	c.write(identity.SaveSession{Session: s})
+	s.Version = 3
+	seen(s.SeenAt)
+	for idle, active := range map[time.Duration]bool{0: true, time.Minute: false, time.Minute + time.Microsecond: true} {
+		for _, want := range []bool{true, false} {
+			got, err := c.Sessions(c.ctx, identity.SessionQuery{Identity: i.ID, Active: &want, Now: s.SeenAt.Add(time.Minute), Idle: idle}, identity.SessionPosition{}, 10)
+			c.must(err)
+			if (len(got) == 1) != (want == active) {
+				c.Errorf("idle for %v: %d sessions are active %t", idle, len(got), want)
+			}
+		}
+	}
+}
+
+// limitedSessions keeps the newest ones.
+func limitedSessions(c *folk) {
+	i, other := c.join("ann@example.com"), c.join("bob@example.com")
+	c.write(identity.SaveSession{Session: c.session(other, "other")})
+	for n, token := range []string{"expired", "old", "idle", "b", "c", "new"} {
+		s := c.session(i, token)
+		s.IssuedAt, s.SeenAt = c.now.Add(time.Duration(n)*time.Minute), c.now.Add(time.Hour)
+		s.ExpiresAt = c.now.Add(3 * time.Hour)
+		switch token {
+		case "expired":
+			s.ExpiresAt = c.now
+		case "idle":
+			s.SeenAt = c.now
+		case "new":
+			s.IssuedAt = c.now // clocks differ
+		}
+		c.write(identity.SaveSession{Session: s},
+			identity.LimitSessions{Identity: i.ID, New: s.ID, Others: 2, Now: c.now.Add(2 * time.Hour), Idle: 90 * time.Minute})
+	}
+	for token, active := range map[string]bool{"expired": true, "old": false, "idle": true, "b": true, "c": true, "new": true, "other": true} {
+		s, _, err := c.SessionByToken(c.ctx, []byte(token))
+		c.must(err)
+		if s.Active != active {
+			c.Errorf("session %s is active: %t", token, s.Active)
+		}
+	}
+}
+
 func flowVersions(c *folk) {
 	f := identity.StoredFlow{ID: identity.NewID(), ExpiresAt: c.now.Add(time.Hour), Data: []byte{0, 1, 255}}
 	_, err := c.Flow(c.ctx, f.ID)

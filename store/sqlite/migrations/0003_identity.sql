@@ -47,7 +47,7 @@ CREATE TABLE identity_credential (
 	PRIMARY KEY (network, identity, type)
 );
 
--- token is the hash of what the client shows.
+-- token is the hash of what the client shows, seen when it was shown last, roughly.
 CREATE TABLE identity_session (
 	network       INTEGER NOT NULL,
 	id            TEXT NOT NULL,
@@ -60,6 +60,7 @@ CREATE TABLE identity_session (
 	authenticated INTEGER NOT NULL,
 	issued        INTEGER NOT NULL,
 	expires       INTEGER NOT NULL,
+	seen          INTEGER NOT NULL,
 	devices       TEXT NOT NULL,
 	PRIMARY KEY (network, id)
 );

@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS identity_credential (
 	PRIMARY KEY (network, identity, type)
 );
 
--- token is the hash of what the client shows.
+-- token is the hash of what the client shows, seen when it was shown last, roughly.
 CREATE TABLE IF NOT EXISTS identity_session (
 	network       INT8 NOT NULL,
 	id            TEXT NOT NULL,
@@ -61,6 +61,7 @@ CREATE TABLE IF NOT EXISTS identity_session (
 	authenticated INT8 NOT NULL,
 	issued        INT8 NOT NULL,
 	expires       INT8 NOT NULL,
+	seen          INT8 NOT NULL,
 	devices       TEXT NOT NULL,
 	PRIMARY KEY (network, id),
 	UNIQUE INDEX identity_session_by_token (network, token),

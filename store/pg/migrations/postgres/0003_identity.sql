@@ -47,7 +47,7 @@ CREATE TABLE identity_credential (
 	PRIMARY KEY (network, identity, type)
 );
 
--- token is the hash of what the client shows.
+-- token is the hash of what the client shows, seen when it was shown last, roughly.
 CREATE TABLE identity_session (
 	network       bigint NOT NULL,
 	id            text COLLATE "C" NOT NULL,
@@ -60,6 +60,7 @@ CREATE TABLE identity_session (
 	authenticated bigint NOT NULL,
 	issued        bigint NOT NULL,
 	expires       bigint NOT NULL,
+	seen          bigint NOT NULL,
 	devices       text COLLATE "C" NOT NULL,
 	PRIMARY KEY (network, id)
 );
