@@ -14,7 +14,7 @@ func (a *app) benchCommand() *cobra.Command {
 		a.benchWireCommand(),
 		a.benchStartCommand(),
 		a.benchEngineCommand(),
-		a.benchSizeCommand(),
+		a.benchSizeCommand(), a.benchPauseCommand(),
 		a.benchBoundedCommand(),
 		a.benchConsistencyCommand(),
 		a.benchWriteCommand(),

@@ -1,0 +1,26 @@
+package bench
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPauses: each phase does what it says, and right answers come meanwhile.
+func TestPauses(t *testing.T) {
+	pauses, err := Pauses(t.Context(), NewDrive(20_000, 1), 300*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pauses) != 5 {
+		t.Fatalf("%d phases", len(pauses))
+	}
+	for _, p := range pauses {
+		writes := p.During == "writes" || p.During == "all of them"
+		if p.Checks == 0 || (p.Writes > 0) != writes || p.Clock <= 0 || p.Own <= 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	if all := pauses[4]; all.Cycles == 0 || all.Stopped == 0 {
+		t.Errorf("nothing was collected: %+v", all)
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cardea-iam/cardea/bench"
+	"github.com/cardea-iam/cardea/server"
+)
+
+func (a *app) benchPauseCommand() *cobra.Command {
+	var f engineFlags
+	cmd := &cobra.Command{
+		Use:   "pause",
+		Short: "How long a check is held up by what else the process does",
+		Long: `Load the Drive workload into an engine in this process and check without a break,
+by one caller: beside nothing else, a thousand writes a second, the garbage collector
+over and over, checkpoints over and over, and all of them. Two figures are promised,
+since what else the machine does is not in them: how long the runtime stopped all
+threads at most, and the processor time of the longest check, which has the work that
+was put on it. The longest check by the clock is there to read. Every answer is
+compared with the one that the workload knows. The exit code is 1 if a bar is missed.`,
+		Example: `  cardea bench pause --tuples 1000000 --duration 10s`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.benchPause(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.seed, "seed", 1, "seed of the workload and of the questions")
+	flags.IntVar(&f.tuples, "tuples", 1_000_000, "about how many tuples the workload has")
+	flags.DurationVar(&f.each, "duration", 10*time.Second, "how long is checked beside each")
+	a.resultFlags(cmd)
+	return cmd
+}
+
+func (a *app) benchPause(ctx context.Context, f engineFlags) error {
+	f.sizes, f.rounds = []int{f.tuples}, 1
+	if err := f.validate(); err != nil {
+		return err
+	}
+	defer server.PaceCollector()() // as a server does
+	r := a.newResult("pause", "What holds a check up")
+	pauses, err := bench.Pauses(ctx, bench.NewDrive(f.tuples, f.seed), f.each)
+	if err != nil {
+		return err
+	}
+	for _, p := range pauses {
+		fmt.Fprintf(a.stderr, "%s: %d checks, %d writes, %d cycles of the collector; the longest check by the clock %.2f ms\n",
+			p.During, p.Checks, p.Writes, p.Cycles, p.Clock)
+		r.Add("beside "+p.During+": all threads stopped", "ms", bench.AtMost(5), p.Stopped)
+		r.Add("beside "+p.During+": processor time of the longest check", "ms", bench.AtMost(5), p.Own)
+		r.Add("beside "+p.During+": the longest check by the clock", "ms", nil, p.Clock)
+	}
+	return a.printResult(r)
+}
