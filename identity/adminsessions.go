@@ -102,6 +102,9 @@ func parsePosition(token string) (SessionPosition, error) {
 // adminFind returns the session that the path names.
 func (s *Service) adminFind(r *http.Request) (*Session, error) {
 	id := r.PathValue("id")
+	if _, ok := parseUUID(id); !ok {
+		return nil, errs.New(errs.Invalid, "session %.80q: expected a UUID", id)
+	}
 	found, err := s.store.Sessions(r.Context(), SessionQuery{IDs: []string{id}}, SessionPosition{}, 1)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,7 +31,7 @@ func (s *Service) cookiePrefix() string {
 
 func (s *Service) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	c := &http.Cookie{
-		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.secure(), SameSite: s.options.SameSite,
 		MaxAge: int(life / time.Second),
 	}
 	if !s.options.HostCookies {
@@ -40,6 +41,30 @@ func (s *Service) setCookie(w http.ResponseWriter, name, value string, life time
 		c.MaxAge = -1
 	}
 	http.SetCookie(w, c)
+}
+
+// giveSession gives a browser the token of a session that lasts for life. The cookie says
+// when it ends, so that renew knows.
+func (s *Service) giveSession(w http.ResponseWriter, token string, life time.Duration) {
+	value := token + "." + strconv.FormatInt(s.now().Add(life).Unix(), 10)
+	if s.options.BriefCookies {
+		life = 0
+	}
+	s.setCookie(w, s.sessionCookie(), value, life)
+}
+
+// renew gives a browser its cookie again if that would end before the session, which was
+// extended.
+func (s *Service) renew(w http.ResponseWriter, r *http.Request, session *Session) {
+	c, err := r.Cookie(s.sessionCookie())
+	if err != nil || r.Header.Get("X-Session-Token") != "" {
+		return
+	}
+	token, end, _ := strings.Cut(c.Value, ".")
+	until, err := strconv.ParseInt(end, 10, 64)
+	if err == nil && until < session.ExpiresAt.Unix() {
+		s.giveSession(w, token, session.ExpiresAt.Sub(s.now()))
+	}
 }
 
 func (s *Service) secure() bool { return strings.HasPrefix(s.options.BaseURL, "https:") }

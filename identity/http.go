@@ -42,7 +42,7 @@ func PublicRoutes() []Route {
 	}
 	routes = append(routes, SchemaRoutes()...)
 	routes = append(routes, oidcRoutes()...)
-	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} { // proxies ask with the method of what they protect
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} { // proxies ask with the method of what they protect
 		routes = append(routes, Route{method + " /sessions/whoami", (*Service).whoami})
 	}
 	for _, k := range kinds {

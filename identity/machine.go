@@ -579,7 +579,7 @@ func (s *Service) fresh(st *Step) *Step {
 // write writes what became of a submission.
 func (s *Service) write(w http.ResponseWriter, r *http.Request, a *answer) error {
 	if a.cookie != "" {
-		s.setCookie(w, s.sessionCookie(), a.cookie, a.life)
+		s.giveSession(w, a.cookie, a.life)
 	}
 	if a.newBrowser {
 		s.newCSRF(w)

@@ -38,7 +38,14 @@ type Options struct {
 	CookieName      string        // "": ory_kratos_session
 	CookieDomain    string        // "": the host alone
 	HostCookies     bool          // prefix cookies with __Host-
+	BriefCookies    bool          // a browser that is closed forgets its session
+	SameSite        http.SameSite // of cookies; 0: Lax
 	WhoamiAAL1      bool          // whoami answers before a second factor is given, if there is one
+
+	// Cacheable lets whoami tell edges for how long they may answer in its place, until the
+	// session ends, and CacheMaxAge at most if that is not 0.
+	Cacheable   bool
+	CacheMaxAge time.Duration
 
 	// TokenTemplates are how whoami makes JWTs of sessions, by name.
 	TokenTemplates map[string]*TokenTemplate
@@ -129,6 +136,9 @@ func (o *Options) defaults() {
 	if o.CookieName == "" {
 		o.CookieName = "ory_kratos_session"
 	}
+	if o.SameSite == 0 {
+		o.SameSite = http.SameSiteLaxMode
+	}
 	if o.PrivilegedAge <= 0 {
 		o.PrivilegedAge = 15 * time.Minute
 	}
@@ -178,6 +188,9 @@ func (o *Options) Validate() error {
 	}
 	if o.HostCookies && (o.CookieDomain != "" || err == nil && base.Scheme != "https") {
 		bad = append(bad, errors.New("cookies with __Host- need https and no domain"))
+	}
+	if o.SameSite == http.SameSiteNoneMode && err == nil && base.Scheme != "https" {
+		bad = append(bad, errors.New("browsers take cookies with SameSite None by https only"))
 	}
 	for _, text := range append([]string{o.ReturnTo, o.ErrorUI}, o.AllowedReturnURLs...) {
 		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme == "") {

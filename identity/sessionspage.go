@@ -31,7 +31,7 @@ func (s *Service) sessionsPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.store.Sessions(r.Context(), s.active(i.ID, s.now()), SessionPosition{}, maxPage)
+	all, err := s.store.Sessions(r.Context(), s.active(i.ID, s.now()), SessionPosition{}, maxMine)
 	if err != nil {
 		return err
 	}
@@ -72,15 +72,12 @@ func (s *Service) endSessions(w http.ResponseWriter, r *http.Request) error {
 	if err := s.checkCSRF(r, form.Text("csrf_token")); err != nil {
 		return err
 	}
-	end := RevokeSessions{Identity: i.ID, Except: session.ID}
-	if !form.True("others") {
-		id := form.Text("session")
-		if _, ok := parseUUID(id); !ok {
-			return errs.New(errs.Invalid, "session %.80q: expected a UUID", id)
-		}
-		end = RevokeSessions{Identity: i.ID, IDs: []string{id}}
+	if form.True("others") {
+		_, err = s.revokeOthersOf(r, session, i)
+	} else {
+		err = s.revokeOneOf(r, session, i, form.Text("session"))
 	}
-	if err := s.store.Write(r.Context(), end); err != nil {
+	if err != nil {
 		return err
 	}
 	http.Redirect(w, r, s.options.BaseURL+sessionsPath, http.StatusSeeOther)

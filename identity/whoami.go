@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ func (s *Service) token(r *http.Request) string {
 		return token
 	}
 	if c, err := r.Cookie(s.sessionCookie()); err == nil && c.Value != "" {
-		return c.Value
+		token, _, _ := strings.Cut(c.Value, ".")
+		return token
 	}
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(token)
@@ -82,7 +84,11 @@ func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:15])+`"`)
 	h.Set("Cache-Control", "private, no-cache")
-	if r.Header.Get("If-None-Match") == h.Get("ETag") {
+	s.renew(w, r, session)
+	if s.options.Cacheable {
+		h.Set("Ory-Session-Cache-For", strconv.FormatInt(int64(s.cacheFor(session)/time.Second), 10))
+	}
+	if holds(r.Header.Values("If-None-Match"), h.Get("ETag")) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -92,60 +98,31 @@ func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// holds reports whether a condition If-None-Match is about an entity tag (RFC 9110,
+// section 13.1.2).
+func holds(condition []string, tag string) bool {
+	for one := range strings.SplitSeq(strings.Join(condition, ","), ",") {
+		one = strings.TrimSpace(one)
+		if one == "*" || strings.TrimPrefix(one, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// cacheFor is how long an edge may answer for us.
+func (s *Service) cacheFor(session *Session) time.Duration {
+	left := s.ends(session).Sub(s.now())
+	if most := s.options.CacheMaxAge; most > 0 {
+		left = min(left, most)
+	}
+	return left
+}
+
 // seen tells proxies who asks, and what the answer depends on.
 func (s *Service) seen(w http.ResponseWriter, i *Identity) {
 	w.Header().Set("X-Kratos-Authenticated-Identity-Id", i.ID)
 	w.Header().Set("Vary", "Cookie, Authorization, X-Session-Token")
-}
-
-// mySessions lists the other sessions of the caller.
-func (s *Service) mySessions(w http.ResponseWriter, r *http.Request) error {
-	session, i, err := s.current(r)
-	if err != nil {
-		return err
-	}
-	all, err := s.store.Sessions(r.Context(), s.active(i.ID, s.now()), SessionPosition{}, maxPage)
-	if err != nil {
-		return err
-	}
-	bodies := []*SessionBody{}
-	for _, other := range all {
-		if other.ID != session.ID {
-			bodies = append(bodies, s.sessionBody(other, i))
-		}
-	}
-	return reply(w, http.StatusOK, bodies)
-}
-
-func (s *Service) revokeMyOthers(w http.ResponseWriter, r *http.Request) error {
-	session, i, err := s.current(r)
-	if err != nil {
-		return err
-	}
-	var n int64
-	if err := s.store.Write(r.Context(), RevokeSessions{Identity: i.ID, Except: session.ID, Count: &n}); err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, map[string]int64{"count": n})
-}
-
-func (s *Service) revokeMine(w http.ResponseWriter, r *http.Request) error {
-	session, i, err := s.current(r)
-	if err != nil {
-		return err
-	}
-	id := r.PathValue("id")
-	if _, ok := parseUUID(id); !ok {
-		return errs.New(errs.Invalid, "session %.80q: expected a UUID", id)
-	}
-	if id == session.ID {
-		return errs.New(errs.Invalid, "the current session cannot be revoked here: log out")
-	}
-	if err := s.store.Write(r.Context(), RevokeSessions{Identity: i.ID, IDs: []string{id}}); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
 }
 
 const logoutPrefix = "ory_lo_"
@@ -201,7 +178,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		if err != nil || !s.keys.Verify(s.purpose("logout"), session.TokenHash, mac) {
 			return errCSRF("The logout token is missing, or of another session.")
 		}
-		if err := s.end(r, session, i); err != nil {
+		if err := s.end(r, session); err != nil {
 			return err
 		}
 		if s.options.LoggedOut != nil {
@@ -224,11 +201,8 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 // end ends a session.
-func (s *Service) end(r *http.Request, session *Session, i *Identity) error {
-	now := s.now()
-	return s.store.Write(r.Context(), RevokeSessions{IDs: []string{session.ID}}, Record{Event{
-		ID: eventID(now), At: now, Type: "logout", Identity: i.ID, Session: session.ID, Client: s.options.Client(r),
-	}})
+func (s *Service) end(r *http.Request, session *Session) error {
+	return s.store.Write(r.Context(), RevokeSessions{Identity: session.Identity, IDs: []string{session.ID}}, s.ownEvent(r, "logout", session))
 }
 
 // logoutNative ends the session whose token is in the body.
@@ -241,7 +215,7 @@ func (s *Service) logoutNative(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		return errs.New(errs.Invalid, "session_token is missing")
 	}
-	session, i, err := s.store.SessionByToken(r.Context(), hashToken(token))
+	session, _, err := s.store.SessionByToken(r.Context(), hashToken(token))
 	if errs.KindOf(err) == errs.NotFound {
 		return &Problem{Kind: errs.Denied, Message: "The requested action was forbidden", Reason: "The provided Session Token could not be found, is invalid, or otherwise malformed."}
 	}
@@ -249,7 +223,7 @@ func (s *Service) logoutNative(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if session.Active {
-		if err := s.end(r, session, i); err != nil {
+		if err := s.end(r, session); err != nil {
 			return err
 		}
 	}

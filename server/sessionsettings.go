@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -18,7 +19,11 @@ type SessionConfig struct {
 	Max          int // of an identity
 	CookieName   string
 	CookieDomain string
+	Persistent   bool
+	SameSite     string
 	WhoamiAAL    string
+	Cacheable    bool
+	CacheMaxAge  time.Duration
 	Templates    tokenTemplates
 }
 
@@ -35,6 +40,14 @@ var sessionSettings = []setting{
 		func(c *Config) any { return &c.Identity.Session.CookieName }, nil},
 	{"identity.session.cookie.domain", "", "", "domain of the cookies; empty: the host of the public URL alone",
 		func(c *Config) any { return &c.Identity.Session.CookieDomain }, nil},
+	{"identity.session.cookie.persistent", "", "true", "whether browsers keep the session when they are closed",
+		func(c *Config) any { return &c.Identity.Session.Persistent }, nil},
+	{"identity.cookies.same_site", "", "Lax", "SameSite of all cookies: Lax, Strict, or None, which needs https",
+		func(c *Config) any { return &c.Identity.Session.SameSite }, oneOf("Lax", "Strict", "None")},
+	{"identity.feature_flags.cacheable_sessions", "", "false", "let whoami tell edges, in the header Ory-Session-Cache-For, how many seconds they may answer in its place: a session that has ended is still one to them",
+		func(c *Config) any { return &c.Identity.Session.Cacheable }, nil},
+	{"identity.feature_flags.cacheable_sessions_max_age", "", "0s", "how long that is at most; 0s: until the session ends",
+		func(c *Config) any { return &c.Identity.Session.CacheMaxAge }, isNotNegative},
 	{"identity.session.whoami.required_aal", "", "highest_available", "aal1: a session counts before the second factor is given, by those who have one",
 		func(c *Config) any { return &c.Identity.Session.WhoamiAAL }, oneOf("highest_available", "aal1")},
 	{"identity.session.whoami.tokenizer.templates", "", "", "JWTs that whoami makes of sessions, a section of name and jwks_url, ttl, claims_mapper_url, subject_source (id or external_id): see docs/identity.md",
@@ -46,6 +59,8 @@ var sessionSettings = []setting{
 // Invalid: a template has mistakes.
 func (c SessionConfig) put(o *identity.Options) error {
 	o.SessionLifespan, o.CookieName, o.CookieDomain, o.WhoamiAAL1 = c.Lifespan, c.CookieName, c.CookieDomain, c.WhoamiAAL == "aal1"
+	o.BriefCookies, o.Cacheable, o.CacheMaxAge = !c.Persistent, c.Cacheable, c.CacheMaxAge
+	o.SameSite = map[string]http.SameSite{"Strict": http.SameSiteStrictMode, "None": http.SameSiteNoneMode}[c.SameSite] // else the usual one
 	o.SessionIdle, o.ExtendWithin, o.MaxSessions = c.Idle, c.Extend, c.Max
 	for name, t := range c.Templates {
 		made, err := t.read("identity.session.whoami.tokenizer.templates." + name)
