@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/identity"
@@ -263,6 +264,30 @@ func joinsUnderAFollower(b *bond) {
 	b.must(errors.Join(err, <-followed))
 }
 
+// goes waits until the head does not show t. A store in this process may tell of a
+// commit a moment after its rows can be seen.
+func (b *bond) goes(t engine.Tuple) error {
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		now, err := b.Head(ctx)
+		if err != nil {
+			return err
+		}
+		still, err := collect(b.harness, now, exactly(t))
+		if err != nil || len(still) == 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // joinsAreNeverHalf looks at an identity after its tuple was seen: it must be there, for
 // as long as the tuple is.
 func joinsAreNeverHalf(b *bond) {
@@ -280,12 +305,7 @@ func joinsAreNeverHalf(b *bond) {
 			if missing == nil {
 				continue
 			}
-			now, err := b.Head(b.ctx)
-			if err != nil {
-				return err
-			}
-			still, err := collect(b.harness, now, exactly(t))
-			if err != nil || len(still) > 0 {
+			if err := b.goes(t); err != nil {
 				return fmt.Errorf("%v is there, and its identity is not: %w", t, errors.Join(missing, err))
 			}
 		}
