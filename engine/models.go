@@ -145,3 +145,17 @@ func (e *Engine) Namespaces() []string {
 	}
 	return names
 }
+
+// Relations returns the names of what the active model has in a namespace: its relations,
+// and its permissions.
+func (e *Engine) Relations(namespace string) []string {
+	ns, ok := e.live.now.Load().model.compiled.Namespace(namespace)
+	if !ok {
+		return nil
+	}
+	names := make([]string, len(ns.Relations))
+	for i, r := range ns.Relations {
+		names[i] = r.Name
+	}
+	return names
+}

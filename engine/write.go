@@ -134,6 +134,13 @@ func (e *Engine) allows(ctx context.Context, s *state, up Update) error {
 	return fits(s.model.compiled, t)
 }
 
+// Allows reports why the active model does not let t be stored, as Write would.
+//
+// NotFound: the model lacks a namespace of t. Invalid: anything else.
+func (e *Engine) Allows(ctx context.Context, t Tuple) error {
+	return e.allows(ctx, e.live.now.Load(), Update{Insert, t})
+}
+
 // fits reports why the model does not let t be stored.
 func fits(m *opl.Model, t Tuple) error {
 	ns, ok := m.Namespace(t.Object.Namespace)

@@ -72,6 +72,11 @@ type draft struct {
 	Verifiable     []VerifiableAddress                         `json:"verifiable_addresses,omitempty"`
 	Recovery       []RecoveryAddress                           `json:"recovery_addresses,omitempty"`
 	Credentials    map[string]struct{ Config json.RawMessage } `json:"credentials,omitempty"`
+
+	// What a new identity is a member of and has to objects: not Kratos's.
+	Groups        []string   `json:"groups,omitempty"`
+	Organizations []string   `json:"organizations,omitempty"`
+	Relations     []Relation `json:"relations,omitempty"`
 }
 
 const maxExternalID = 64
@@ -179,11 +184,23 @@ func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Write(r.Context(), SaveIdentity{i}, s.adminEvent(r, "admin.identity.created", i.ID)); err != nil {
+	ops, err := s.entered(r, d, i)
+	if err != nil {
 		return err
 	}
+	token := ""
+	if err := s.store.Write(r.Context(), s.shown(&token, ops...)...); err != nil {
+		return err
+	}
+	showToken(w, token)
 	w.Header().Set("Location", s.options.BaseURL+"/admin/identities/"+i.ID)
 	return reply(w, http.StatusCreated, s.adminBody(i, nil))
+}
+
+// entered are the ops that store a new identity.
+func (s *Service) entered(r *http.Request, d draft, i *Identity) ([]Op, error) {
+	ops, err := s.begins(r.Context(), d, i)
+	return append([]Op{SaveIdentity{i}, s.adminEvent(r, "admin.identity.created", i.ID)}, ops...), err
 }
 
 // complete gives the addresses of a draft what it may leave out.
@@ -254,6 +271,9 @@ func (s *Service) adminUpdate(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &d); err != nil {
 		return err
 	}
+	if err := d.noRelations(); err != nil {
+		return err
+	}
 	return s.adminChange(w, r, func(i *Identity) error { return s.apply(r.Context(), d, i, s.now()) })
 }
 
@@ -263,11 +283,13 @@ func (s *Service) adminChange(w http.ResponseWriter, r *http.Request, do func(*I
 	if err != nil {
 		return err
 	}
+	token := ""
 	i, err := s.change(r.Context(), id, func(i *Identity) ([]Op, error) {
+		before := i.OrganizationID
 		if err := do(i); err != nil {
 			return nil, err
 		}
-		ops := []Op{s.adminEvent(r, "admin.identity.changed", id)}
+		ops := s.shown(&token, append(s.belongs(i, before), s.adminEvent(r, "admin.identity.changed", id))...)
 		if i.State == Inactive { // who is locked out is out at once
 			ops = append(ops, RevokeSessions{Identity: id})
 		}
@@ -276,6 +298,7 @@ func (s *Service) adminChange(w http.ResponseWriter, r *http.Request, do func(*I
 	if err != nil {
 		return err
 	}
+	showToken(w, token)
 	return reply(w, http.StatusOK, s.adminBody(i, nil))
 }
 
@@ -327,6 +350,9 @@ func (s *Service) patched(ctx context.Context, patch jsonpatch.Patch, i *Identit
 	if err := json.Unmarshal(after, &d); err != nil {
 		return errs.New(errs.Invalid, "the patched identity is malformed: %v", err)
 	}
+	if err := d.noRelations(); err != nil {
+		return err
+	}
 	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
 	complete(i, s.now())
 	return s.apply(ctx, d, i, s.now())
@@ -337,9 +363,11 @@ func (s *Service) adminDelete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Write(r.Context(), DeleteIdentity{id}, s.adminEvent(r, "admin.identity.deleted", id)); err != nil {
+	token := ""
+	if err := s.store.Write(r.Context(), s.shown(&token, DeleteIdentity{id}, s.adminEvent(r, "admin.identity.deleted", id))...); err != nil {
 		return err
 	}
+	showToken(w, token)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

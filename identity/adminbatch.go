@@ -31,8 +31,9 @@ type patchAnswer struct {
 
 // A newcomer is an identity of a batch that can be stored.
 type newcomer struct {
-	at int // in the batch
-	i  *Identity
+	at  int // in the batch
+	id  string
+	ops []Op
 }
 
 // adminBatch creates many identities. Each is created or refused on its own.
@@ -56,19 +57,26 @@ func (s *Service) adminBatch(w http.ResponseWriter, r *http.Request) error {
 			fail(n, err)
 			continue
 		}
-		ready = append(ready, newcomer{n, i})
+		ops, err := s.entered(r, *p.Create, i)
+		if err != nil {
+			fail(n, err)
+			continue
+		}
+		ready = append(ready, newcomer{n, i.ID, ops})
 	}
+	token := ""
 	for len(ready) > 0 {
 		part := ready[:min(batchWrite, len(ready))]
 		ready = ready[len(part):]
-		for n, err := range s.enter(r, part) {
+		for n, err := range s.enter(r.Context(), part, &token) {
 			if err != nil {
 				fail(part[n].at, err)
 				continue
 			}
-			answers[part[n].at].Action, answers[part[n].at].Identity = "create", part[n].i.ID
+			answers[part[n].at].Action, answers[part[n].at].Identity = "create", part[n].id
 		}
 	}
+	showToken(w, token)
 	return reply(w, http.StatusOK, map[string]any{"identities": answers})
 }
 
@@ -97,21 +105,23 @@ func checkBatch(all []identityPatch) error {
 	return nil
 }
 
-// enter stores identities, all at once if that goes, and returns the error of each.
-func (s *Service) enter(r *http.Request, part []newcomer) []error {
+// enter stores identities, all at once if that goes, and returns the error of each. token
+// becomes one that shows what relations they have.
+func (s *Service) enter(ctx context.Context, part []newcomer, token *string) []error {
 	failed := make([]error, len(part))
 	var ops []Op
 	for _, one := range part {
-		ops = append(ops, SaveIdentity{one.i}, s.adminEvent(r, "admin.identity.created", one.i.ID))
+		ops = append(ops, one.ops...)
 	}
-	err := s.store.Write(r.Context(), ops...)
+	err := s.store.Write(ctx, s.shown(token, ops...)...)
 	if err == nil {
 		return failed
 	}
-	for n := range part {
+	for n, one := range part {
 		failed[n] = err
-		if errs.KindOf(err) == errs.Conflict { // one of them is in the way
-			failed[n] = s.store.Write(r.Context(), ops[2*n:2*n+2]...)
+		switch errs.KindOf(err) {
+		case errs.Conflict, errs.Invalid, errs.NotFound, errs.Refused: // one of them is in the way
+			failed[n] = s.store.Write(ctx, s.shown(token, one.ops...)...)
 		}
 	}
 	return failed
@@ -145,6 +155,8 @@ func (s *Service) batchError(err error) any {
 	switch errs.KindOf(err) {
 	case errs.Invalid:
 		status, text = http.StatusBadRequest, err.Error()
+	case errs.NotFound, errs.Refused:
+		status, text = http.StatusUnprocessableEntity, err.Error()
 	case errs.Conflict:
 		status, text = http.StatusConflict, err.Error()
 	case errs.Unsupported:

@@ -324,7 +324,7 @@ func (s *Service) settleIn(ctx context.Context, st *Step, a *answer) error {
 	}
 	s.settle(i, nil, st.Now)
 	i.CreatedAt = st.Now
-	st.ops = append([]Op{SaveIdentity{i}}, st.ops...)
+	st.ops = append(append([]Op{SaveIdentity{i}}, s.belongs(i, "")...), st.ops...)
 	client := s.options.Client(st.Request)
 	st.Event("registration.succeeded", i, client, map[string]any{"method": st.Proof.Method})
 	here := f.API || bytes.Equal(f.Browser, s.browser(st.Request)) && f.Browser != nil

@@ -88,7 +88,7 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 	f := st.Flow
 	i := st.Identity
 	s.settle(i, nil, st.Now)
-	st.ops = append([]Op{SaveIdentity{i}}, st.ops...)
+	st.ops = append(append([]Op{SaveIdentity{i}}, s.belongs(i, "")...), st.ops...)
 	f.State = Passed
 	st.Event("registration.succeeded", i, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
 	if err := s.introduce(ctx, st); err != nil {

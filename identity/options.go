@@ -79,6 +79,9 @@ type Options struct {
 
 	OIDC OIDCOptions // logins at other providers
 
+	// Groups say what it is to be a member; nil: the store keeps no relations.
+	Groups map[GroupKind]GroupOptions
+
 	Courier CourierOptions // how messages to people go out
 
 	Log *slog.Logger     // nil: none

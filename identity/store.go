@@ -22,6 +22,7 @@ type Store interface {
 	Limiter
 	Messages
 	Events
+	Groups
 
 	// Purge forgets flows, codes, sessions and counters that ended before t, and
 	// messages that are done and due to be forgotten, and returns how many rows went.

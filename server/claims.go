@@ -106,14 +106,11 @@ func fieldsOf(raw any, fields ...string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// GroupsConfig says which subject sets are groups, as a claim has them.
-type GroupsConfig struct{ Scope, Namespace, Relation string }
-
 // A claimMaker says what tokens say about somebody.
 type claimMaker struct {
 	claims claimRules
 	scopes scopeRules
-	groups GroupsConfig
+	groups string // the scope for the claim groups; "": there is no such claim
 }
 
 // byScope returns the claims that scopes give.
@@ -126,8 +123,8 @@ func (m claimMaker) byScope() map[string][]string {
 		}
 	}
 	out["profile"] = append(out["profile"], "updated_at")
-	if m.groups.Namespace != "" {
-		out[m.groups.Scope] = append(out[m.groups.Scope], "groups")
+	if m.groups != "" {
+		out[m.groups] = append(out[m.groups], "groups")
 	}
 	return out
 }
@@ -188,7 +185,7 @@ func (n *network) claimsFor(ctx context.Context, i *identity.Identity, scopes []
 	if slices.Contains(scopes, "profile") {
 		claims["updated_at"] = i.UpdatedAt.Unix()
 	}
-	if n.claims.groups.Namespace != "" && slices.Contains(scopes, n.claims.groups.Scope) {
+	if slices.Contains(scopes, n.claims.groups) && n.joint.modelled(ctx, identity.OfGroup) == nil {
 		groups, err := n.groupsOf(ctx, i.ID)
 		if err != nil {
 			return nil, err
@@ -223,7 +220,7 @@ const maxGroups = 1000
 
 // groupsOf returns the groups that somebody is in, also by way of other groups.
 func (n *network) groupsOf(ctx context.Context, subject string) ([]string, error) {
-	g := n.claims.groups
+	g := n.joint.groups[identity.OfGroup]
 	objects, _, err := n.engine.Objects(ctx, engine.ObjectQuery{Namespace: g.Namespace, Relation: g.Relation, Subject: engine.SubjectID(subject)}, engine.Consistency{})
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ type network struct {
 	admin  []oauth.Route   // of oauth
 	claims claimMaker
 	people *identity.Service // nil: no identities are kept
+	joint  *joint            // what people keeps, and the tuples; nil with it
 	pages  *pages            // nil: nothing is public
 }
 

@@ -40,6 +40,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 		if err != nil {
 			return err
 		}
+		n.joint = &joint{people, n.engine, o.Groups}
 		o.Network = n.name
 		o.LoggedOut = func(w http.ResponseWriter, r *http.Request, identity string) error {
 			if n.oauth == nil {
@@ -47,7 +48,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 			}
 			return n.oauth.EndLogin(w, r, identity)
 		}
-		if n.people, err = identity.New(people, s.core.secrets, o); err != nil {
+		if n.people, err = identity.New(n.joint, s.core.secrets, o); err != nil {
 			return err
 		}
 	}

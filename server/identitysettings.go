@@ -57,6 +57,8 @@ type IdentityConfig struct {
 	Session SessionConfig
 
 	Courier CourierConfig
+
+	Groups, Organizations identity.GroupOptions
 }
 
 // An IdentityFlow is one kind of flow.
@@ -82,6 +84,14 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Enabled }, nil},
 	{"identity.schemas", "", "", "the identity schemas, a list of id, url (file:// or base64://) and selfservice_selectable; empty: one called default, with an e-mail address and a name",
 		func(c *Config) any { return &c.Identity.Schemas }, nil},
+	{"identity.groups.namespace", "", "Group", "the namespace of the model whose objects are groups",
+		func(c *Config) any { return &c.Identity.Groups.Namespace }, isNotEmpty},
+	{"identity.groups.relation", "", "members", "the relation that members have to a group",
+		func(c *Config) any { return &c.Identity.Groups.Relation }, isNotEmpty},
+	{"identity.organizations.namespace", "", "Organization", "the namespace of the model whose objects are organizations",
+		func(c *Config) any { return &c.Identity.Organizations.Namespace }, isNotEmpty},
+	{"identity.organizations.relation", "", "members", "the relation that members have to an organization",
+		func(c *Config) any { return &c.Identity.Organizations.Relation }, isNotEmpty},
 	{"identity.default_schema_id", "", "default", "the schema of identities that name none",
 		func(c *Config) any { return &c.Identity.DefaultSchema }, nil},
 	{"identity.selfservice.default_browser_return_url", "", "", "where browsers go after a flow that names nothing; empty: the settings page",
@@ -209,6 +219,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 		},
 		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
 		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate,
+		Groups:   map[identity.GroupKind]identity.GroupOptions{identity.OfGroup: i.Groups, identity.OfOrganization: i.Organizations},
 		Disabled: map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
 		Code:     identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},
 		Hashing: identity.HashOptions{
@@ -320,4 +331,11 @@ func areURLs(value any) error {
 		bad = append(bad, isURL(text))
 	}
 	return errors.Join(bad...)
+}
+
+func isNotEmpty(value any) error {
+	if *value.(*string) == "" {
+		return errors.New("expected a name")
+	}
+	return nil
 }

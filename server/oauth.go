@@ -27,7 +27,7 @@ type OAuthConfig struct {
 	Grants     oauth.GrantOptions
 	Claims     claimRules
 	Scopes     scopeRules
-	Groups     GroupsConfig
+	GroupScope string
 
 	Certificates ClientCertificates
 
@@ -131,12 +131,8 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Claims }, nil},
 	{"oauth.scopes", "", "", "scopes that are granted only to people with a permission: a list of scope, namespace, object and permission",
 		func(c *Config) any { return &c.OAuth.Scopes }, nil},
-	{"oauth.groups.scope", "", "groups", "the scope that gives a client the claim groups",
-		func(c *Config) any { return &c.OAuth.Groups.Scope }, nil},
-	{"oauth.groups.namespace", "", "", "the namespace of the groups in that claim; empty: there is no such claim",
-		func(c *Config) any { return &c.OAuth.Groups.Namespace }, nil},
-	{"oauth.groups.relation", "", "members", "the relation that members have to a group",
-		func(c *Config) any { return &c.OAuth.Groups.Relation }, nil},
+	{"oauth.groups.scope", "", "groups", "the scope that gives a client the claim groups, with the ids of the groups that identity.groups means; empty: there is no such claim",
+		func(c *Config) any { return &c.OAuth.GroupScope }, nil},
 	{"oauth.oauth2.pkce.enforced", "", "false", "require PKCE of all clients, rather than of public ones and those of the profiles oauth2.1 and fapi2",
 		func(c *Config) any { return &c.OAuth.Grants.PKCE }, nil},
 	{"oauth.oauth2.grant.refresh_token.rotation_grace_period", "", "0s", "how long after its first use a refresh token can be used again, at most 5m",
@@ -299,7 +295,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 		}
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
 	}
-	n.claims = claimMaker{c.Claims, c.Scopes, c.Groups}
+	n.claims = claimMaker{c.Claims, c.Scopes, c.GroupScope}
 	if n.claims.claims == nil {
 		n.claims.claims = usualClaims
 	}

@@ -16,6 +16,7 @@ func TestOrganization(t *testing.T) {
 		c.Identity.OIDC.Organizations = []identity.Organization{{ID: org, Label: "Acme", Domains: []string{"acme.test"}}}
 		c.Identity.OIDC.Providers[0].Organization = org
 	})
+	s.rp.apply(groupModel)
 	v := s.rp.visitor(t, true)
 	f := v.get("/self-service/login/browser", asProgram...).is(200)
 	if f.nodes()["provider=house"] != nil || f.nodes()["method=identifier_first"] == nil || f.nodes()["identifier"] == nil {
@@ -34,6 +35,9 @@ func TestOrganization(t *testing.T) {
 	}
 	v.get(s.through(s.at, to)).is(303)
 	who := v.get("/sessions/whoami").is(200).has("identity.organization_id", org).has("authentication_methods.0.organization", org)
+	if got := s.rp.admin(t).get("/admin/identities/" + who.str("identity.id") + "/organizations").is(200); got.fields("label") != "Acme" {
+		t.Errorf("who came from the organization is a member of %s", got.text)
+	}
 	if f := v.get("/self-service/settings/browser", asProgram...).is(200); f.nodes()["unlink=house"] != nil || f.nodes()["link=house"] != nil {
 		t.Errorf("the settings have %s", f.text)
 	}

@@ -134,9 +134,8 @@ func (v *visitor) allow(page *said) *said {
 	})
 }
 
-// withGroups binds a scope to a permission, and puts groups into tokens.
-func withGroups(c *server.Config) {
-	c.OAuth.Groups.Namespace = "Group"
+// withAdmins binds a scope to a permission.
+func withAdmins(c *server.Config) {
 	if err := c.OAuth.Scopes.Set(`[{"scope":"admin","namespace":"Doc","object":"handbook","permission":"view"}]`); err != nil {
 		panic(err)
 	}
@@ -145,7 +144,7 @@ func withGroups(c *server.Config) {
 // TestOwnPages goes to a client by way of Cardea's own pages: with a registration
 // first, then without a question, then with a login that the client wants anew.
 func TestOwnPages(t *testing.T) {
-	n := startWithModel(t, withIdentity, withGroups)
+	n := startWithModel(t, withIdentity, withAdmins)
 	c := n.rp("")
 	v := n.visitor(t, true)
 	if got := v.walk(c.request("prompt", "none"), ""); got.Get("error") != "login_required" {

@@ -186,6 +186,7 @@ func (c *core) doors(at Serve) []door {
 				ketoHTTP.writeRoutes(rs)
 				cardeaHTTP.writeRoutes(rs)
 				c.identityAdminRoutes(rs)
+				c.groupRoutes(rs)
 				c.adminOAuth(rs)
 			},
 		},

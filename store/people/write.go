@@ -62,6 +62,16 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 		e := op.Event
 		sc.Do(`INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			n, e.ID, micros(e.At), e.Type, e.Identity, e.Session, e.Client, string(e.Detail))
+	case identity.SaveGroup:
+		s.saveGroup(sc, op.Group)
+	case identity.DeleteGroup:
+		s.deleteGroup(sc, op)
+	case identity.HoldGroup:
+		sc.Must(errs.New(errs.NotFound, "there is no %s %s", op.Kind, op.ID),
+			"UPDATE identity_group SET version = version WHERE network = $1 AND kind = $2 AND id = $3", n, string(op.Kind), op.ID)
+	case identity.HoldIdentity:
+		sc.Must(errs.New(errs.NotFound, "there is no identity %s", op.ID),
+			"UPDATE identity SET version = version WHERE network = $1 AND id = $2", n, op.ID)
 	case identity.Forgive:
 		for _, key := range op.Keys {
 			sc.Do("DELETE FROM identity_attempt WHERE network = $1 AND key = $2", n, hashed(key))

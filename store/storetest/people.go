@@ -58,6 +58,9 @@ var peopleSuite = []struct {
 	{"AttemptsAtOnce", attemptsAtOnce},
 	{"MessagesTakenOnce", messagesTakenOnce},
 	{"EventsInOrder", eventsInOrder},
+	{"GroupAsItWasSaved", groupAsItWasSaved},
+	{"GroupNames", groupNames},
+	{"GroupsAreHeld", groupsAreHeld},
 	{"PurgeOfFlows", purgeOfFlows},
 }
 

@@ -145,3 +145,17 @@ CREATE TABLE identity_event (
 	PRIMARY KEY (network, id)
 );
 CREATE INDEX identity_event_by_identity ON identity_event (network, identity, id);
+
+-- Groups and organizations: what is known of them beside their members, which are tuples.
+CREATE TABLE identity_group (
+	network INTEGER NOT NULL,
+	kind    TEXT NOT NULL,
+	id      TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	name    TEXT NOT NULL,
+	label   TEXT NOT NULL,
+	created INTEGER NOT NULL,
+	updated INTEGER NOT NULL,
+	PRIMARY KEY (network, kind, id)
+);
+CREATE UNIQUE INDEX identity_group_by_name ON identity_group (network, kind, name);

@@ -146,3 +146,17 @@ CREATE TABLE IF NOT EXISTS identity_event (
 	PRIMARY KEY (network, id),
 	INDEX identity_event_by_identity (network, identity, id)
 );
+
+-- Groups and organizations: what is known of them beside their members, which are tuples.
+CREATE TABLE IF NOT EXISTS identity_group (
+	network INT8 NOT NULL,
+	kind    TEXT NOT NULL,
+	id      TEXT NOT NULL,
+	version INT8 NOT NULL,
+	name    TEXT NOT NULL,
+	label   TEXT NOT NULL,
+	created INT8 NOT NULL,
+	updated INT8 NOT NULL,
+	PRIMARY KEY (network, kind, id),
+	UNIQUE INDEX identity_group_by_name (network, kind, name)
+);

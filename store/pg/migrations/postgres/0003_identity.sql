@@ -145,3 +145,17 @@ CREATE TABLE identity_event (
 	PRIMARY KEY (network, id)
 );
 CREATE INDEX identity_event_by_identity ON identity_event (network, identity, id);
+
+-- Groups and organizations: what is known of them beside their members, which are tuples.
+CREATE TABLE identity_group (
+	network bigint NOT NULL,
+	kind    text COLLATE "C" NOT NULL,
+	id      text COLLATE "C" NOT NULL,
+	version bigint NOT NULL,
+	name    text COLLATE "C" NOT NULL,
+	label   text COLLATE "C" NOT NULL,
+	created bigint NOT NULL,
+	updated bigint NOT NULL,
+	PRIMARY KEY (network, kind, id)
+);
+CREATE UNIQUE INDEX identity_group_by_name ON identity_group (network, kind, name);
