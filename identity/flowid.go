@@ -13,18 +13,22 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// The id of a flow is a UUID (version 8, RFC 9562) that says when the flow was opened,
-// what it is for, and to whom it belongs, with a MAC over that:
+// The id of a flow is a UUID that says when the flow was opened, what it is for, and to
+// whom it belongs, with MACs over that:
 //
 //	6 bytes   milliseconds since 1970
 //	1 byte    the version, and four flags
 //	1 byte    the kind, and five random bits
 //	3 bytes   the variant, and 22 random bits
-//	5 bytes   of the MAC over the bytes before, the network, and the owner: a hash of
-//	          the browser's CSRF cookie, or an identity, or nothing for native apps
+//	2 bytes   of a MAC over the bytes before and the network: the id was given out here
+//	3 bytes   of a MAC over that and the owner: a hash of the browser's CSRF cookie, or an
+//	          identity, or nothing for native apps
 //
-// So opening a flow writes nothing (rule I3). A MAC of 40 bits would be little if more
-// hung on it: whoever guesses one has opened a flow, as everyone may. What a browser's
+// The version is 4 as in Kratos's ids, although 8 would say what this is: user interfaces
+// send flows away whose ids have a version that they do not know, Ory's own among them.
+//
+// So opening a flow writes nothing (rule I3). MACs of 40 bits would be little if more
+// hung on them: whoever guesses them has opened a flow, as everyone may. What a browser's
 // flow was opened with beside flags (return_to and the like) is in a sealed cookie,
 // which has room for the last few flows; such a flow of a native app is stored.
 const (
@@ -34,7 +38,12 @@ const (
 	flagCookie // there is more in the cookie
 )
 
-const flowMAC = 5
+// The version, and how many bytes of the id the MACs take.
+const (
+	flowVersion = 4
+	issuedMAC   = 2
+	ownerMAC    = 3
+)
 
 // newFlowID makes the id of f, which has all but the id.
 func (s *Service) newFlowID(f *Flow, cookie bool) string {
@@ -47,15 +56,31 @@ func (s *Service) newFlowID(f *Flow, cookie bool) string {
 			flags |= flag
 		}
 	}
-	b[6] = 0x80 | flags
+	b[6] = flowVersion<<4 | flags
 	b[7] = b[7]&0x1f | byte(slices.Index(kinds[:], f.Kind))<<5
 	b[8] = b[8]&0x3f | 0x80
-	copy(b[11:], s.keys.MAC(s.purpose("flow"), flowText(b, f.binding())))
+	issued, owner := flowMACs(&b)
+	copy(issued, s.keys.MAC(s.purpose("flow id"), b[:16-issuedMAC-ownerMAC]))
+	copy(owner, s.keys.MAC(s.purpose("flow"), flowText(b, f.binding())))
 	return formatUUID(b)
 }
 
+// flowMACs are the places of the two in an id.
+func flowMACs(b *[16]byte) (issued, owner []byte) {
+	return b[16-issuedMAC-ownerMAC : 16-ownerMAC], b[16-ownerMAC:]
+}
+
 func flowText(b [16]byte, binding []byte) []byte {
-	return append(b[:16-flowMAC:16-flowMAC], binding...)
+	return append(b[:16-ownerMAC:16-ownerMAC], binding...)
+}
+
+// begins reports whether a MAC of text, under any secret, begins with mac.
+func (s *Service) begins(purpose string, text, mac []byte) bool {
+	known := false
+	for _, whole := range s.keys.MACs(s.purpose(purpose), text) {
+		known = known || subtle.ConstantTimeCompare(whole[:len(mac)], mac) == 1
+	}
+	return known
 }
 
 // binding is to whom the flow belongs.
@@ -78,7 +103,8 @@ func (f *Flow) binding() []byte {
 func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 	missing := errs.New(errs.NotFound, "there is no such flow: it was never opened, or not by this browser")
 	b, ok := parseUUID(id)
-	if !ok || b[6]>>4 != 8 || int(b[7]>>5) >= len(kinds) {
+	issued, own := flowMACs(&b)
+	if !ok || b[6]>>4 != flowVersion || int(b[7]>>5) >= len(kinds) || !s.begins("flow id", b[:16-issuedMAC-ownerMAC], issued) {
 		return nil, missing
 	}
 	flags := b[6] & 0x0f
@@ -93,10 +119,7 @@ func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 	} else if !f.API {
 		f.Browser = s.browser(r)
 	}
-	known := false
-	for _, mac := range s.keys.MACs(s.purpose("flow"), flowText(b, f.binding())) {
-		known = known || subtle.ConstantTimeCompare(mac[:flowMAC], b[16-flowMAC:]) == 1
-	}
+	known := s.begins("flow", flowText(b, f.binding()), own)
 	switch {
 	case !known && !f.API && f.Kind != Settings:
 		return nil, errCSRF("The flow was opened by another browser, or its cookies are gone.")

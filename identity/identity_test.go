@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -201,6 +202,9 @@ func TestFlowID(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, f)
 			}
 		}
+		if !kratosUUID.MatchString(f.ID) {
+			t.Errorf("Ory's user interface takes %s for no flow", f.ID)
+		}
 		check(s, f.ID, "ann", true)
 		check(s, f.ID, "bob", f.Kind != Settings)
 		rotated, other, network := *s, *s, *s
@@ -217,4 +221,12 @@ func TestFlowID(t *testing.T) {
 		}
 		check(s, NewID(), "ann", false)
 	}
+	for _, id := range []string{"6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11", "0a4e2f1c-93d7-402b-a6ce-1b2c3d4e5f60"} {
+		if _, err := s.unopened(r, id, ""); errs.KindOf(err) != errs.NotFound {
+			t.Errorf("the id of something else: %v", err)
+		}
+	}
 }
+
+// kratosUUID is what user interfaces take for the id of a flow.
+var kratosUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
