@@ -190,7 +190,11 @@ func (s *Service) unsealCookie(r *http.Request, name string) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(c.Value)
+	return s.unseal(name, c.Value)
+}
+
+func (s *Service) unseal(name, value string) ([]byte, bool) {
+	sealed, err := base64.RawURLEncoding.DecodeString(value)
 	if err != nil {
 		return nil, false
 	}

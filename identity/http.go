@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -163,7 +164,7 @@ func (s *Service) afterFailure(w http.ResponseWriter, r *http.Request, err error
 	if to := s.Elsewhere(r, err); to != "" {
 		return to
 	}
-	return withQuery(s.options.ErrorUI, "id", s.keepError(w, body))
+	return withQuery(s.options.ErrorUI, "id", s.keepError(w, r, body))
 }
 
 // kindOf is the kind of flow that a request is about.
@@ -179,28 +180,43 @@ func (s *Service) self(r *http.Request) string {
 }
 
 // An error that a browser shall see is sealed into its own cookie, so that nobody else
-// sees it, and nothing is stored.
+// sees it, and nothing is stored. A page that is elsewhere may ask without the browser's
+// cookies, as Ory's does, so the error is in the id itself then.
 const (
 	errorCookie = "cardea_error"
 	errorLife   = 10 * time.Minute
 )
 
 type keptError struct {
-	ID    string
-	At    time.Time
-	Error json.RawMessage
+	ID      string
+	At      time.Time
+	Browser []byte // if it is known; of one that is in its id
+	Error   json.RawMessage
 }
 
-func (s *Service) keepError(w http.ResponseWriter, body errorBody) string {
-	id := NewID()
+func (s *Service) keepError(w http.ResponseWriter, r *http.Request, body errorBody) string {
+	kept := keptError{ID: NewID(), At: s.now()}
+	elsewhere := s.options.ErrorUI != s.options.ownErrorUI()
+	if elsewhere {
+		kept.Browser = s.browser(r)
+	}
 	text, err := json.Marshal(body.Error)
-	if err == nil {
-		text, err = json.Marshal(keptError{id, s.now(), text})
+	if err == nil && len(text) > maxSealed/2 { // what the client sent is part of it
+		body.Error.Details, body.Error.Reason = nil, ""
+		text, err = json.Marshal(body.Error)
 	}
 	if err == nil {
+		kept.Error = text
+		text, err = json.Marshal(kept)
+	}
+	switch {
+	case err != nil: // the page says that there is no such error
+	case elsewhere:
+		return s.seal(errorCookie, text)
+	default:
 		s.setCookie(w, errorCookie, s.seal(errorCookie, text), errorLife)
 	}
-	return id
+	return kept.ID
 }
 
 // FlowError returns the error with an id that this browser was sent to see.
@@ -208,8 +224,18 @@ func (s *Service) keepError(w http.ResponseWriter, body errorBody) string {
 // NotFound: it is not of this browser, or too old.
 func (s *Service) FlowError(r *http.Request, id string) (json.RawMessage, time.Time, error) {
 	var kept keptError
-	text, ok := s.unsealCookie(r, errorCookie)
-	if !ok || json.Unmarshal(text, &kept) != nil || kept.ID != id || s.now().Sub(kept.At) > errorLife {
+	text, ok := s.unseal(errorCookie, id)
+	itself := ok
+	if !ok {
+		text, ok = s.unsealCookie(r, errorCookie)
+	}
+	ok = ok && json.Unmarshal(text, &kept) == nil && s.now().Sub(kept.At) <= errorLife
+	if asks := s.browser(r); itself {
+		ok = ok && (asks == nil || kept.Browser == nil || subtle.ConstantTimeCompare(asks, kept.Browser) == 1)
+	} else {
+		ok = ok && kept.ID == id
+	}
+	if !ok {
 		return nil, time.Time{}, errs.New(errs.NotFound, "there is no such error, or another browser has met it")
 	}
 	return kept.Error, kept.At, nil

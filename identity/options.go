@@ -175,7 +175,7 @@ func (o *Options) defaults() {
 		o.Client = peer
 	}
 	if o.ErrorUI == "" {
-		o.ErrorUI = o.BaseURL + "/error"
+		o.ErrorUI = o.ownErrorUI()
 	}
 	if o.ReturnTo == "" {
 		o.ReturnTo = o.BaseURL + "/settings"
@@ -214,6 +214,9 @@ func (o *Options) Validate() error {
 	}
 	return errors.Join(bad...)
 }
+
+// ownErrorUI is our own page for errors.
+func (o *Options) ownErrorUI() string { return o.BaseURL + "/error" }
 
 func (o *Options) flow(k Kind) FlowOptions {
 	f := o.Flows[k]

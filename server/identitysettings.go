@@ -98,7 +98,7 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.ReturnTo }, isURLOrEmpty},
 	{"identity.selfservice.allowed_return_urls", "", "", "a list of URLs at or below which return_to may lead, beside this server",
 		func(c *Config) any { return &c.Identity.AllowedReturns }, areURLs},
-	{"identity.selfservice.flows.error.ui_url", "", "", "where browsers see errors; empty: a page of this server",
+	{"identity.selfservice.flows.error.ui_url", "", "", "where browsers see errors; empty: a page of this server. Whoever has the id of an error reads it there, for 10 minutes; here only the browser that met it",
 		func(c *Config) any { return &c.Identity.ErrorUI }, isURLOrEmpty},
 	{"identity.selfservice.flows.login.ui_url", "", "", "where browsers see the form; empty: a page of this server",
 		func(c *Config) any { return &c.Identity.Login.UI }, isURLOrEmpty},
