@@ -74,8 +74,8 @@ func flowText(b [16]byte, binding []byte) []byte {
 	return append(b[:16-ownerMAC:16-ownerMAC], binding...)
 }
 
-// begins reports whether a MAC of text, under any secret, begins with mac.
-func (s *Service) begins(purpose string, text, mac []byte) bool {
+// isMAC reports whether a MAC of text, under any secret, begins with mac.
+func (s *Service) isMAC(purpose string, text, mac []byte) bool {
 	known := false
 	for _, whole := range s.keys.MACs(s.purpose(purpose), text) {
 		known = known || subtle.ConstantTimeCompare(whole[:len(mac)], mac) == 1
@@ -104,7 +104,7 @@ func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 	missing := errs.New(errs.NotFound, "there is no such flow: it was never opened, or not by this browser")
 	b, ok := parseUUID(id)
 	issued, own := flowMACs(&b)
-	if !ok || b[6]>>4 != flowVersion || int(b[7]>>5) >= len(kinds) || !s.begins("flow id", b[:16-issuedMAC-ownerMAC], issued) {
+	if !ok || b[6]>>4 != flowVersion || int(b[7]>>5) >= len(kinds) || !s.isMAC("flow id", b[:16-issuedMAC-ownerMAC], issued) {
 		return nil, missing
 	}
 	flags := b[6] & 0x0f
@@ -119,7 +119,7 @@ func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 	} else if !f.API {
 		f.Browser = s.browser(r)
 	}
-	known := s.begins("flow", flowText(b, f.binding()), own)
+	known := s.isMAC("flow", flowText(b, f.binding()), own)
 	switch {
 	case !known && !f.API && f.Kind != Settings:
 		return nil, errCSRF("The flow was opened by another browser, or its cookies are gone.")
