@@ -39,7 +39,7 @@ const (
 	// userCodeTries is how many codes can be entered in one browser before it must
 	// begin again.
 	userCodeTries = 5
-	// pollPenalty is what slow_down adds to the interval.
+	// pollPenalty is what slow_down adds to the interval, for good (RFC 8628, section 3.5).
 	pollPenalty = 5 * time.Second
 )
 
@@ -106,6 +106,8 @@ func (p *Provider) beginDevice(ctx context.Context, s *Session) (device, user st
 	if err != nil {
 		return "", "", err
 	}
+	// Requests are not always as far apart when they arrive as when they leave.
+	t.Pause = p.o.Grants.DevicePoll - p.o.Grants.DevicePoll/10
 	for range 5 { // another device may have the same user code
 		user = p.newUserCode()
 		t.Alias = Hash(p.o.Secrets.MAC(sealUserCode, []byte(user)))
@@ -149,7 +151,7 @@ func (g *deviceGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.A
 // poll returns a device code that was accepted.
 func (p *Provider) poll(ctx context.Context, hash Hash, c *Client) (Token, error) {
 	now := p.o.Now()
-	t, err := p.store.Poll(ctx, Device, hash, now)
+	t, err := p.store.Poll(ctx, Device, hash, now, pollPenalty)
 	if isKind(err, errs.NotFound) || err == nil && t.Client != c.ID {
 		return Token{}, errGrant
 	}
@@ -171,11 +173,8 @@ func (p *Provider) poll(ctx context.Context, hash Hash, c *Client) (Token, error
 	case t.State == Accepted:
 		return t, nil
 	}
-	// Requests are not always as far apart when they arrive as when they leave.
-	if interval := p.o.Grants.DevicePoll; !t.Polled.IsZero() && now.Before(t.Polled.Add(interval-interval/10)) {
-		if _, err := p.store.Poll(ctx, Device, hash, now.Add(pollPenalty)); err != nil {
-			return Token{}, err
-		}
+	// With the pause that is longer now, an early request is all the earlier.
+	if !t.Polled.IsZero() && now.Before(t.Polled.Add(t.Pause)) {
 		return Token{}, errSlowDown
 	}
 	return Token{}, errPending

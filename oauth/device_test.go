@@ -84,9 +84,16 @@ func TestDevice(t *testing.T) {
 	expect("authorization_pending")
 	w.pass(3 * time.Second)
 	expect("slow_down")
-	w.pass(4800 * time.Millisecond)
-	expect("slow_down") // the interval has grown
-	w.pass(10 * time.Second)
+	// The interval has grown to 10 seconds, and stays.
+	w.pass(9 * time.Second)
+	expect("slow_down")
+	w.pass(15 * time.Second)
+	expect("authorization_pending")
+	w.pass(14 * time.Second)
+	expect("slow_down")
+	w.pass(20 * time.Second)
+	expect("authorization_pending")
+	w.pass(20 * time.Second)
 	expect("authorization_pending")
 
 	a := ann()

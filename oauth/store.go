@@ -116,8 +116,9 @@ type Token struct {
 	Subject string
 	State   State
 	Created time.Time
-	Expires time.Time // zero: never
-	Data    []byte    // sealed by this package; nil and empty are the same
+	Expires time.Time     // zero: never
+	Pause   time.Duration // the least time between two calls of Poll
+	Data    []byte        // sealed by this package; nil and empty are the same
 
 	// Read only.
 	Used    time.Time // when it was redeemed; zero: not yet
@@ -167,9 +168,10 @@ type Tokens interface {
 	Decide(ctx context.Context, t Token, now time.Time) error
 
 	// Poll notes that a token was asked about, and returns it as it was before: of
-	// several callers at the same time, each sees the one before it. NotFound: there is
-	// none.
-	Poll(ctx context.Context, kind Kind, hash Hash, now time.Time) (Token, error)
+	// several callers at the same time, each sees the one before it. A call that comes
+	// earlier than the token's Pause after the one before makes that longer by penalty,
+	// for all that follow; what is returned has the new Pause. NotFound: there is none.
+	Poll(ctx context.Context, kind Kind, hash Hash, now time.Time, penalty time.Duration) (Token, error)
 
 	// DeleteTokens removes the tokens that q selects, many of them in several
 	// transactions, and returns how many; where a connection breaks, perhaps too few. An

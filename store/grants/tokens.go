@@ -20,7 +20,7 @@ const (
 // tokens returns what reads a token. polled is the column with the time of the last
 // Poll.
 func tokens(polled, hash string) string {
-	return `SELECT t.kind, t.hash, t.alias, t.grant_id, t.client, t.subject, t.state, t.created, t.expires, t.used, t.` + polled + `,
+	return `SELECT t.kind, t.hash, t.alias, t.grant_id, t.client, t.subject, t.state, t.created, t.expires, t.used, t.pause, t.` + polled + `,
 		CASE WHEN ` + ofGrant + " AND " + ofClient + ` THEN 0 ELSE 1 END, t.data
 		FROM oauth_token AS t WHERE t.network = $1 AND t.kind = $2 AND t.hash = ` + hash
 }
@@ -34,8 +34,8 @@ var (
 func scanToken(scan script.Scan) (t oauth.Token, err error) {
 	var kind, state string
 	var hash, alias []byte
-	var created, expires, used, polled, revoked int64
-	err = scan(&kind, &hash, &alias, &t.Grant, &t.Client, &t.Subject, &state, &created, &expires, &used, &polled, &revoked, &t.Data)
+	var created, expires, used, pause, polled, revoked int64
+	err = scan(&kind, &hash, &alias, &t.Grant, &t.Client, &t.Subject, &state, &created, &expires, &used, &pause, &polled, &revoked, &t.Data)
 	if err != nil {
 		return t, err
 	}
@@ -46,6 +46,7 @@ func scanToken(scan script.Scan) (t oauth.Token, err error) {
 	copy(t.Alias[:], alias)
 	t.Kind, t.State, t.Revoked = oauth.Kind(kind), oauth.State(state), revoked != 0
 	t.Created, t.Expires, t.Used, t.Polled = clock(created), clock(expires), clock(used), clock(polled)
+	t.Pause = time.Duration(pause) * time.Microsecond
 	return t, nil
 }
 
@@ -91,11 +92,11 @@ func (s *Store) TokenByAlias(ctx context.Context, kind oauth.Kind, alias oauth.H
 // with the mark has redeemed a token.
 const (
 	insertToken = `INSERT INTO oauth_token (network, kind, hash, alias, grant_id, client, subject, state,
-		created, expires, used, polled, polled_before, kept_until, mark, data)
-		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, $11, $12, $13
+		created, expires, used, polled, polled_before, kept_until, mark, data, pause)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, $11, $12, $13, $14
 		WHERE NOT EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $2 AND hash = $3 AND mark = $12)`
 	insertTokenFor = insertToken +
-		" AND EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $14 AND hash = $15 AND mark = $12)"
+		" AND EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $15 AND hash = $16 AND mark = $12)"
 
 	insertAlias = `INSERT INTO oauth_alias (network, kind, alias, hash, kept_until) SELECT $1, $2, $3, $4, $5
 		WHERE NOT EXISTS (SELECT 1 FROM oauth_alias WHERE network = $1 AND kind = $2 AND alias = $3 AND hash = $4)`
@@ -130,7 +131,7 @@ func (s *Store) putTokens(sc *script.Script, mark []byte, r *oauth.Redemption, t
 			name = t.Alias[:]
 		}
 		sc.Do(token, append([]any{s.network, string(t.Kind), t.Hash[:], name, t.Grant, t.Client, t.Subject, string(t.State),
-			micros(t.Created), micros(t.Expires), keptUntil(t.Expires), mark, blob(t.Data)}, when...)...)
+			micros(t.Created), micros(t.Expires), keptUntil(t.Expires), mark, blob(t.Data), t.Pause.Microseconds()}, when...)...)
 		if len(name) == 0 {
 			continue
 		}
@@ -215,15 +216,16 @@ func (s *Store) Decide(ctx context.Context, t oauth.Token, now time.Time) error 
 }
 
 // Poll implements oauth.Store. The time itself is the mark.
-func (s *Store) Poll(ctx context.Context, kind oauth.Kind, hash oauth.Hash, now time.Time) (t oauth.Token, err error) {
+func (s *Store) Poll(ctx context.Context, kind oauth.Kind, hash oauth.Hash, now time.Time, penalty time.Duration) (t oauth.Token, err error) {
 	if !storable(string(kind)) {
 		return t, noToken(kind)
 	}
 	there := false
 	err = s.run.Write(ctx, "poll a token", func(sc *script.Script) {
 		there = false
-		sc.Do(`UPDATE oauth_token SET polled_before = CASE WHEN polled = $4 THEN polled_before ELSE polled END, polled = $4
-			WHERE network = $1 AND kind = $2 AND hash = $3`, s.network, string(kind), hash[:], micros(now))
+		sc.Do(`UPDATE oauth_token SET polled_before = polled, polled = $4,
+			pause = CASE WHEN polled > 0 AND polled + pause > $4 THEN pause + $5 ELSE pause END
+			WHERE network = $1 AND kind = $2 AND hash = $3 AND polled <> $4`, s.network, string(kind), hash[:], micros(now), penalty.Microseconds())
 		sc.Ask(one(&t, &there), tokenPolled, s.network, string(kind), hash[:])
 	})
 	if err == nil && !there {

@@ -110,7 +110,7 @@ var grantsCalls = []grantsCall{
 			Put: []oauth.Token{numberedToken(oauth.Access, n, "again")}})
 	}, true},
 	{"Poll", 1, func(ctx context.Context, s oauth.Store, n byte) (any, error) {
-		got, err := s.Poll(ctx, oauth.Device, numberedToken(oauth.Device, n, "there").Hash, noon)
+		got, err := s.Poll(ctx, oauth.Device, numberedToken(oauth.Device, n, "there").Hash, noon, 0)
 		return got.Polled, err
 	}, true},
 	{"Decide", 1, func(ctx context.Context, s oauth.Store, n byte) (any, error) {

@@ -380,7 +380,7 @@ func textsThatNobodyStores(w *warden) {
 		w.fails(err, errs.NotFound)
 		_, err = w.Token(w.ctx, oauth.Kind(bad), hash())
 		w.fails(err, errs.NotFound)
-		_, err = w.Poll(w.ctx, oauth.Kind(bad), hash(), w.now)
+		_, err = w.Poll(w.ctx, oauth.Kind(bad), hash(), w.now, 0)
 		w.fails(err, errs.NotFound)
 		w.fails(w.DeleteClient(w.ctx, bad), errs.NotFound)
 		w.fails(w.DeleteKeys(w.ctx, bad, ""), errs.NotFound)
@@ -442,7 +442,7 @@ func grantsOfNetworksAreApart(w *warden) {
 	o := w.other
 	w.must(o.Decide(w.ctx, oauth.Token{Kind: oauth.Device, Hash: device.Hash, State: oauth.Rejected}, w.now))
 	w.must(o.Redeem(w.ctx, oauth.Redemption{Kind: oauth.Code, Hash: code.Hash, Now: w.now}))
-	_, err := o.Poll(w.ctx, oauth.Device, device.Hash, w.now)
+	_, err := o.Poll(w.ctx, oauth.Device, device.Hash, w.now, 0)
 	w.must(err)
 	w.counts(1)(o.RevokeGrants(w.ctx, oauth.GrantQuery{Subject: "ann"}, w.now))
 	w.counts(1)(o.DeleteTokens(w.ctx, oauth.TokenQuery{Kind: oauth.Device}))

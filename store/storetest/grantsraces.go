@@ -238,7 +238,7 @@ func pollsAtOnce(w *warden) {
 		var mu sync.Mutex
 		seen := map[time.Time]bool{}
 		w.must(all(callers, func(i int) error {
-			got, err := w.Poll(w.ctx, t.Kind, t.Hash, w.at(time.Duration(i)*time.Second))
+			got, err := w.Poll(w.ctx, t.Kind, t.Hash, w.at(time.Duration(i)*time.Second), time.Minute)
 			mu.Lock()
 			defer mu.Unlock()
 			seen[got.Polled] = true

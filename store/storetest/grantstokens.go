@@ -86,7 +86,7 @@ func revokedTokens(w *warden) {
 	got, err := w.TokenByAlias(w.ctx, oauth.Device, alias.Alias)
 	w.must(err)
 	w.same(got.Revoked, true)
-	got, err = w.Poll(w.ctx, oauth.Device, alias.Hash, w.now)
+	got, err = w.Poll(w.ctx, oauth.Device, alias.Hash, w.now, 0)
 	w.must(err)
 	w.same(got.Revoked, true)
 	for _, t := range []oauth.Token{first, later, orphan, stray} {
@@ -214,13 +214,31 @@ func decideOnce(w *warden) {
 func pollTells(w *warden) {
 	t := w.put(w.made(oauth.Device, ""))
 	for i, want := range []time.Time{{}, w.at(time.Second), w.at(2 * time.Second)} {
-		got, err := w.Poll(w.ctx, t.Kind, t.Hash, w.at(time.Duration(i+1)*time.Second))
+		got, err := w.Poll(w.ctx, t.Kind, t.Hash, w.at(time.Duration(i+1)*time.Second), time.Minute)
 		w.must(err)
 		w.same(got.Polled, want)
+		w.same(got.Pause, time.Duration(0))
 	}
 	w.same(w.token(t).Polled, w.at(3*time.Second))
-	_, err := w.Poll(w.ctx, oauth.Code, t.Hash, w.now)
+	_, err := w.Poll(w.ctx, oauth.Code, t.Hash, w.now, 0)
 	w.fails(err, errs.NotFound)
+
+	slow := w.made(oauth.Device, "")
+	slow.Pause = 4 * time.Second
+	w.put(slow)
+	w.same(w.token(slow).Pause, 4*time.Second)
+	for _, step := range []struct{ at, pause time.Duration }{
+		{0, 4 * time.Second},
+		{4 * time.Second, 4 * time.Second},
+		{8*time.Second - time.Microsecond, 9 * time.Second},
+		{16 * time.Second, 14 * time.Second},
+		{30 * time.Second, 14 * time.Second},
+	} {
+		got, err := w.Poll(w.ctx, slow.Kind, slow.Hash, w.at(step.at), 5*time.Second)
+		w.must(err)
+		w.same(got.Pause, step.pause)
+	}
+	w.same(w.token(slow).Pause, 14*time.Second)
 }
 
 func deleteTokens(w *warden) {

@@ -47,7 +47,8 @@ CREATE INDEX oauth_grant_by_client ON oauth_grant (client, network, created, id)
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login_id, network) WHERE login_id <> '';
 CREATE INDEX oauth_grant_by_kept ON oauth_grant (kept_until, network);
 
--- polled is when the token was asked about last, polled_before when before that.
+-- polled is when the token was asked about last, polled_before when before that. pause is
+-- the least time between the two.
 CREATE TABLE oauth_token (
 	network       INTEGER NOT NULL,
 	kind          TEXT    NOT NULL,
@@ -62,6 +63,7 @@ CREATE TABLE oauth_token (
 	used          INTEGER NOT NULL,
 	polled        INTEGER NOT NULL,
 	polled_before INTEGER NOT NULL,
+	pause         INTEGER NOT NULL,
 	kept_until    INTEGER NOT NULL,
 	mark          BLOB    NOT NULL,
 	data          BLOB    NOT NULL,

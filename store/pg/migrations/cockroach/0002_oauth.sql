@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS oauth_grant (
 	INDEX oauth_grant_by_kept (kept_until, network)
 );
 
--- polled is when the token was asked about last, polled_before when before that.
+-- polled is when the token was asked about last, polled_before when before that. pause is
+-- the least time between the two.
 CREATE TABLE IF NOT EXISTS oauth_token (
 	network       INT8  NOT NULL,
 	kind          TEXT  NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE IF NOT EXISTS oauth_token (
 	used          INT8  NOT NULL,
 	polled        INT8  NOT NULL,
 	polled_before INT8  NOT NULL,
+	pause         INT8  NOT NULL,
 	kept_until    INT8  NOT NULL,
 	mark          BYTES NOT NULL,
 	data          BYTES NOT NULL,

@@ -47,7 +47,8 @@ CREATE INDEX oauth_grant_by_client ON oauth_grant (client, network, created, id)
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login_id, network) WHERE login_id <> '';
 CREATE INDEX oauth_grant_by_kept ON oauth_grant (kept_until, network);
 
--- polled is when the token was asked about last, polled_before when before that.
+-- polled is when the token was asked about last, polled_before when before that. pause is
+-- the least time between the two.
 CREATE TABLE oauth_token (
 	network       int              NOT NULL,
 	kind          text COLLATE "C" NOT NULL,
@@ -62,6 +63,7 @@ CREATE TABLE oauth_token (
 	used          bigint           NOT NULL,
 	polled        bigint           NOT NULL,
 	polled_before bigint           NOT NULL,
+	pause         bigint           NOT NULL,
 	kept_until    bigint           NOT NULL,
 	mark          bytea            NOT NULL,
 	data          bytea            NOT NULL,
