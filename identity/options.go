@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,6 +70,11 @@ type Options struct {
 	// LoggedOut is told of the browser in which somebody has just logged out; nil: nobody
 	// wants to know.
 	LoggedOut func(w http.ResponseWriter, r *http.Request, identity string) error
+
+	// SessionsEnded is told of an identity's sessions that have ended before their time, by
+	// their ids, until it returns nil; no ids: of all, since the identity is gone, or may
+	// not log in any more. nil: nobody wants to know.
+	SessionsEnded func(ctx context.Context, identity string, sessions []string) error
 
 	Client func(*http.Request) string // the caller's address; nil: of the connection
 

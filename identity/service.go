@@ -27,6 +27,7 @@ type Service struct {
 	hasher     *hasher
 	integrity  string         // of the script for WebAuthn
 	posted     chan struct{}  // a message was queued here
+	left       chan struct{}  // there are notes of sessions that have ended
 	clients    *limit.Limiter // of messages
 }
 
@@ -38,7 +39,10 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		return nil, errs.New(errs.Invalid, "identity: %v", err)
 	}
 	o.defaults()
-	s := &Service{store: store, keys: keys, options: o, schemas: o.Schemas, hooks: map[Kind][]Hook{}, posted: make(chan struct{}, 1)}
+	s := &Service{store: store, keys: keys, options: o, schemas: o.Schemas, hooks: map[Kind][]Hook{}, posted: make(chan struct{}, 1), left: make(chan struct{}, 1)}
+	if o.SessionsEnded != nil {
+		s.store = &noting{store, s.now, s.sessionsEnded}
+	}
 	if len(s.schemas) == 0 {
 		schema, err := NewSchema("default", []byte(DefaultSchema))
 		if err != nil {

@@ -1,14 +1,17 @@
 package identity_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // enter logs in; query is that of the flow.
@@ -310,4 +313,80 @@ func TestMySessions(t *testing.T) {
 	h.guest(false).ask("GET", "/sessions", nil).is(401)
 	h.guest(false).ask("DELETE", "/sessions", nil).is(401)
 	h.guest(false).ask("DELETE", "/sessions/"+ids[0], nil).is(401)
+}
+
+// TestEndsAreTold: those who rely on a session hear of its end, once they can, and of
+// nothing else.
+func TestEndsAreTold(t *testing.T) {
+	type told struct {
+		identity string
+		sessions []string
+	}
+	heard := make(chan told, 10)
+	var deaf atomic.Bool
+	h := newHouse(t, func(o *identity.Options) {
+		o.MaxSessions = 2
+		o.SessionsEnded = func(_ context.Context, id string, sessions []string) error {
+			if deaf.Load() {
+				return errs.New(errs.Unavailable, "nobody listens")
+			}
+			heard <- told{id, slices.Sorted(slices.Values(sessions))}
+			return nil
+		}
+	})
+	hears := func(want ...told) {
+		t.Helper()
+		for _, w := range want {
+			select {
+			case got := <-heard:
+				if got.identity != w.identity || !slices.Equal(got.sessions, w.sessions) {
+					t.Fatalf("told of %v, want %v", got, w)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("nobody is told of %v", w)
+			}
+		}
+		select {
+		case got := <-heard:
+			t.Fatalf("told of %v, too", got)
+		default:
+		}
+	}
+	g, admin := h.guest(false), h.guest(false)
+	done := g.register("ann@example.com")
+	id, first := done.str("identity.id"), done.str("session.id")
+	h.pass(time.Second)
+	second := g.enter("ann@example.com", "?refresh=true").str("session.id") // the same one
+	if first != second {
+		t.Fatal("a refresh made another session")
+	}
+	g.token = ""
+	second = g.enter("ann@example.com", "").str("session.id")
+	hears()
+	h.pass(time.Second)
+	g.token = ""
+	third := g.enter("ann@example.com", "").str("session.id")
+	hears(told{id, []string{first}}) // one too many
+	admin.ask("DELETE", "/admin/sessions/"+first, nil).is(204)
+	hears() // it had ended
+
+	deaf.Store(true)
+	admin.ask("DELETE", "/admin/sessions/"+second, nil).is(204)
+	h.guest(false).ask("DELETE", "/self-service/logout/api", object{"session_token": g.token}).is(204)
+	hears()
+	deaf.Store(false)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.TellEnded(ctx)
+	}()
+	hears(told{id, slices.Sorted(slices.Values([]string{second, third}))})
+	admin.ask("DELETE", "/admin/identities/"+id, nil).is(204)
+	hears(told{id, nil})
+	cancel()
+	<-ended
+	if notes, err := h.store.Ended(t.Context(), 10); err != nil || len(notes) != 0 {
+		t.Errorf("notes %v, %v", notes, err)
+	}
 }

@@ -98,6 +98,17 @@ type Sessions interface {
 	// Sessions returns up to limit sessions that q selects, newest first: in the
 	// order of falling (IssuedAt, ID), those behind the position after.
 	Sessions(ctx context.Context, q SessionQuery, after SessionPosition, limit int) ([]*Session, error)
+
+	// Ended returns up to limit notes of what has ended, the oldest first.
+	Ended(ctx context.Context, limit int) ([]Ended, error)
+}
+
+// An Ended is a note that a session has ended, or all of an identity, which is gone or
+// may not log in any more. It stays until those who rely on the session know it.
+type Ended struct {
+	Identity string
+	Session  string // "": all
+	At       time.Time
 }
 
 // A SessionQuery selects sessions: those that fulfil all that is set.
@@ -254,17 +265,28 @@ type (
 		Others   int
 		Now      time.Time
 		Idle     time.Duration // 0: it does not matter
+		Count    *int64        // as for RevokeSessions
+		Tell     time.Time
 	}
 
 	// RevokeSessions ends the sessions of an identity, or those with the ids, except
-	// one. Count, if not nil, is set to how many were active.
+	// one. Count, if not nil, is set to how many were active, or with Delete to how many
+	// there were. If Tell is not zero, a note is kept of each that was active, with Tell
+	// as its time.
 	RevokeSessions struct {
 		Identity string
 		IDs      []string
 		Except   string
 		Delete   bool // leave no row
 		Count    *int64
+		Tell     time.Time
 	}
+
+	// NoteEnded keeps a note, or gives the one that there is another time.
+	NoteEnded struct{ Ended Ended }
+
+	// ForgetEnded forgets notes, unless they have another time meanwhile.
+	ForgetEnded struct{ Ended []Ended }
 
 	// SaveFlow stores a flow in the place of its Version.
 	SaveFlow struct{ Flow StoredFlow }
@@ -307,6 +329,8 @@ func (SaveSession) op()    {}
 func (TouchSession) op()   {}
 func (LimitSessions) op()  {}
 func (RevokeSessions) op() {}
+func (NoteEnded) op()      {}
+func (ForgetEnded) op()    {}
 func (SaveFlow) op()       {}
 func (PutCode) op()        {}
 func (UseCode) op()        {}

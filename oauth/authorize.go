@@ -359,6 +359,9 @@ func (p *Provider) consented(c *Client, f *flow, grant string) *Session {
 // conclude stores the grant with what is handed out now, and returns the parameters
 // for the client.
 func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *Session) (url.Values, error) {
+	if err := p.present(ctx, f); err != nil {
+		return nil, err
+	}
 	answer := url.Values{}
 	var rows []Token
 	types := a.GetResponseTypes()

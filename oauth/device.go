@@ -413,6 +413,9 @@ func (p *Provider) concludeDevice(ctx context.Context, f *flow) error {
 	if err != nil || t.State != Pending || !t.Live(p.o.Now()) {
 		return errDeviceGone
 	}
+	if err := p.present(ctx, f); err != nil {
+		return err
+	}
 	c, err := p.client(ctx, f.Client)
 	if err != nil {
 		return err

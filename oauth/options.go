@@ -55,6 +55,10 @@ type Options struct {
 	// identity provider that the login page named. nil: nobody is.
 	LoggedOut func(ctx context.Context, subject, session string) error
 
+	// SessionActive reports whether a session that the login page named has not ended. nil:
+	// nobody knows.
+	SessionActive func(ctx context.Context, subject, session string) (bool, error)
+
 	// Poll is how often a node looks for messages that others did not send. 10 s.
 	Poll time.Duration
 

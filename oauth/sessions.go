@@ -34,18 +34,7 @@ func (p *Provider) endLogin(ctx context.Context, id string) ([]participant, erro
 
 // endLogins does that with the login of an id, or with all of a subject.
 func (p *Provider) endLogins(ctx context.Context, id, subject string) ([]participant, error) {
-	told, grants, err := p.participants(ctx, GrantQuery{Login: id, Subject: subject})
-	if err != nil {
-		return nil, err
-	}
-	// The messages are stored first: a login that has ended is not found again.
-	if err := p.announce(ctx, told); err != nil {
-		return nil, err
-	}
-	if err := p.endTokens(ctx, grants); err != nil {
-		return nil, err
-	}
-	ended, err := p.store.EndLogins(ctx, id, subject, p.o.Now())
+	told, ended, err := p.end(ctx, id, subject, false)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +44,36 @@ func (p *Provider) endLogins(ctx context.Context, id, subject string) ([]partici
 	return slices.DeleteFunc(told, func(t participant) bool {
 		return !slices.ContainsFunc(ended, func(l Login) bool { return l.ID == t.Login })
 	}), nil
+}
+
+// end does what can be done again until all of it is done, and returns the clients that
+// hear of it, and the logins that have ended now. With all it revokes every token that
+// came of the logins, also those that are good without a login.
+func (p *Provider) end(ctx context.Context, id, subject string, all bool) (told []participant, ended []Login, err error) {
+	q := GrantQuery{Login: id, Subject: subject}
+	told, grants, err := p.participants(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The messages are stored first: a login that has ended is not found again.
+	if err := p.announce(ctx, told); err != nil {
+		return nil, nil, err
+	}
+	if all {
+		grants = nil
+		err = p.eachGrant(ctx, q, func(g Grant) error {
+			grants = append(grants, g)
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := p.endTokens(ctx, grants); err != nil {
+		return nil, nil, err
+	}
+	ended, err = p.store.EndLogins(ctx, id, subject, p.o.Now())
+	return told, ended, err
 }
 
 // loggedOut tells the one who knows people of a login that has ended.

@@ -267,6 +267,10 @@ type Logins interface {
 	// Login returns a login. NotFound: there is none.
 	Login(ctx context.Context, id string) (Login, error)
 
+	// Logins returns the logins of a subject, also those that have expired, in the order
+	// of their ids.
+	Logins(ctx context.Context, subject string) ([]Login, error)
+
 	// EndLogins removes the login with an id, or those of a subject, or of both if both
 	// are given, and returns them, also those that have expired: of several callers,
 	// one gets each. Without id and subject it does nothing.

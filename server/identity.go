@@ -48,6 +48,16 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 			}
 			return n.oauth.EndLogin(w, r, identity)
 		}
+		o.SessionsEnded = func(ctx context.Context, identity string, sessions []string) error {
+			switch {
+			case n.oauth == nil:
+				return nil
+			case len(sessions) == 0:
+				return n.oauth.EndSubject(ctx, identity)
+			default:
+				return n.oauth.EndSessions(ctx, identity, sessions)
+			}
+		}
 		if n.people, err = identity.New(n.joint, s.core.secrets, o); err != nil {
 			return err
 		}

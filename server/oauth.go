@@ -291,6 +291,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 		o.Silent = c.URLs.Login == "" && c.URLs.Consent == ""
 		o.LoggedOut = n.people.EndSession
 		if c.URLs.Login == "" {
+			o.SessionActive = n.people.SessionActive // all are ours
 			o.ACRValues = []string{string(identity.AAL1), string(identity.AAL2)}
 		}
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))

@@ -130,7 +130,7 @@ func (v *visitor) allow(page *said) *said {
 		v.Fatalf("the consent page is %s", page.text)
 	}
 	return v.do("POST", "/oauth2/consent", url.Values{
-		"consent_challenge": {html.UnescapeString(challenge[1])}, "answer": {"allow"}, "remember": {"1"}, "scope": {"profile", "email", "groups", "admin"},
+		"consent_challenge": {html.UnescapeString(challenge[1])}, "answer": {"allow"}, "remember": {"1"}, "scope": {"profile", "email", "groups", "admin", "offline_access"},
 	})
 }
 

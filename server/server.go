@@ -259,6 +259,10 @@ func (s *Server) Run(ctx context.Context) error {
 				n.people.Deliver(ctx)
 				return nil
 			})
+			g.Go(func() error {
+				n.people.TellEnded(ctx)
+				return nil
+			})
 		}
 	}
 	g.Go(func() error {

@@ -58,6 +58,29 @@ func (s *Store) Login(ctx context.Context, id string) (l oauth.Login, err error)
 	return l, err
 }
 
+// Logins implements oauth.Store.
+func (s *Store) Logins(ctx context.Context, subject string) (ls []oauth.Login, err error) {
+	if subject == "" || !storable(subject) {
+		return nil, nil
+	}
+	err = s.run.Read(ctx, "read logins", func(sc *script.Script) {
+		ls = nil
+		sc.Ask(func(scan script.Scan) error {
+			l, err := scanLogin(scan)
+			ls = append(ls, l)
+			return err
+		}, "SELECT "+loginColumns+" FROM oauth_login WHERE network = $1 AND subject = $2 AND ended = 0", s.network, subject)
+	})
+	sortLogins(ls)
+	return ls, err
+}
+
+// sortLogins is not done in SQL, where the order would lead some databases to the key
+// rather than to the subject.
+func sortLogins(ls []oauth.Login) {
+	slices.SortFunc(ls, func(a, b oauth.Login) int { return strings.Compare(a.ID, b.ID) })
+}
+
 // EndLogins implements oauth.Store.
 func (s *Store) EndLogins(ctx context.Context, id, subject string, now time.Time) (ls []oauth.Login, err error) {
 	f := s.filter()
@@ -79,7 +102,6 @@ func (s *Store) EndLogins(ctx context.Context, id, subject string, now time.Time
 			return err
 		}, "SELECT "+loginColumns+" FROM oauth_login"+where+marked, args...)
 	})
-	// Not in SQL, where the order would lead some to the key rather than to the subject.
-	slices.SortFunc(ls, func(a, b oauth.Login) int { return strings.Compare(a.ID, b.ID) })
+	sortLogins(ls)
 	return ls, err
 }

@@ -2,6 +2,7 @@ package people
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cardea-iam/cardea/identity"
@@ -125,19 +126,51 @@ func seenAfter(now time.Time, idle time.Duration) int64 {
 // limit ends the oldest sessions. Their number bounds what is read: an identity has few
 // more than it may.
 func (s *Store) limit(sc *script.Script, op identity.LimitSessions) {
-	q := s.query("UPDATE identity_session SET active = 0, version = version + 1 WHERE network = $1")
-	q.add(" AND active = 1 AND id IN (SELECT s.id FROM identity_session AS s WHERE s.network = $1 AND s.identity = ? AND s.id <> ? AND s.active = 1",
+	if op.Count == nil {
+		op.Count = new(int64)
+	}
+	where := s.query(" WHERE network = $1")
+	where.add(" AND active = 1 AND id IN (SELECT s.id FROM identity_session AS s WHERE s.network = $1 AND s.identity = ? AND s.id <> ? AND s.active = 1",
 		op.Identity, op.New)
-	q.add(" AND s.expires > ? AND s.seen > ?", micros(op.Now), seenAfter(op.Now, op.Idle))
-	q.add(" ORDER BY s.issued DESC, s.id DESC LIMIT 1000 OFFSET ?)", int64(op.Others))
+	where.add(" AND s.expires > ? AND s.seen > ?", micros(op.Now), seenAfter(op.Now, op.Idle))
+	where.add(" ORDER BY s.issued DESC, s.id DESC LIMIT 1000 OFFSET ?)", int64(op.Others))
+	s.note(sc, where, op.Tell)
+	sc.Count(op.Count, endSessions+where.text.String(), where.args...)
+}
+
+const endSessions = "UPDATE identity_session SET active = 0, version = version + 1"
+
+// note keeps notes of the active sessions that where selects, unless at is zero.
+func (s *Store) note(sc *script.Script, where *query, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	q := &query{args: slices.Clone(where.args)}
+	q.add("INSERT INTO identity_ended (network, identity, session, at) SELECT network, identity, id, CAST(? AS BIGINT) FROM identity_session", micros(at))
+	q.text.WriteString(where.text.String() + " AND active = 1 ON CONFLICT (network, identity, session) DO UPDATE SET at = excluded.at")
 	sc.Do(q.text.String(), q.args...)
+}
+
+// Ended implements identity.Sessions.
+func (s *Store) Ended(ctx context.Context, limit int) (notes []identity.Ended, err error) {
+	err = s.run.Read(ctx, "read which sessions have ended", func(sc *script.Script) {
+		notes = nil
+		sc.Ask(func(scan script.Scan) error {
+			var note identity.Ended
+			var at int64
+			err := scan(&note.Identity, &note.Session, &at)
+			note.At = clock(at)
+			notes = append(notes, note)
+			return err
+		}, "SELECT identity, session, at FROM identity_ended WHERE network = $1 ORDER BY at, identity, session LIMIT $2", s.run.Network(), int64(limit))
+	})
+	return notes, err
 }
 
 // revoke ends sessions. Without an identity and ids it ends none.
 func (s *Store) revoke(sc *script.Script, op identity.RevokeSessions) {
-	var n int64
 	if op.Count == nil {
-		op.Count = &n
+		op.Count = new(int64)
 	}
 	if op.Identity == "" && len(op.IDs) == 0 {
 		*op.Count = 0
@@ -154,10 +187,11 @@ func (s *Store) revoke(sc *script.Script, op identity.RevokeSessions) {
 	if op.Except != "" {
 		q.add(" AND id <> ?", op.Except)
 	}
+	s.note(sc, q, op.Tell)
 	if op.Delete {
 		sc.Count(op.Count, "DELETE FROM identity_session"+q.text.String(), q.args...)
 		return
 	}
 	q.add(" AND active = 1")
-	sc.Count(op.Count, "UPDATE identity_session SET active = 0, version = version + 1"+q.text.String(), q.args...)
+	sc.Count(op.Count, endSessions+q.text.String(), q.args...)
 }

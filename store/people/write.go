@@ -42,6 +42,14 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 		s.limit(sc, op)
 	case identity.RevokeSessions:
 		s.revoke(sc, op)
+	case identity.NoteEnded:
+		e := op.Ended
+		sc.Do(`INSERT INTO identity_ended (network, identity, session, at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (network, identity, session) DO UPDATE SET at = excluded.at`, n, e.Identity, e.Session, micros(e.At))
+	case identity.ForgetEnded:
+		for _, e := range op.Ended {
+			sc.Do("DELETE FROM identity_ended WHERE network = $1 AND identity = $2 AND session = $3 AND at = $4", n, e.Identity, e.Session, micros(e.At))
+		}
 	case identity.SaveFlow:
 		s.saveFlow(sc, op.Flow)
 	case identity.PutCode:

@@ -214,12 +214,27 @@ func loginsEnd(w *warden) {
 		}
 		w.same(got, expected)
 	}
+	has := func(subject string, want ...int) {
+		w.Helper()
+		got, err := w.Logins(w.ctx, subject)
+		w.must(err)
+		var expected []oauth.Login
+		for _, i := range want {
+			expected = append(expected, logins[i])
+		}
+		w.same(got, expected)
+	}
+	has("ann", 0, 2, 4)
+	has("bob", 1, 3)
+	has("carl")
+	has("")
 	ended("", "")
 	ended("none", "")
 	ended("1", "ann")
 	ended("1", "", 1)
 	ended("1", "")
 	ended("2", "ann", 2)
+	has("ann", 0, 4)
 	ended("", "ann", 0, 4)
 	ended("", "ann")
 	_, err := w.Login(w.ctx, "4")

@@ -48,6 +48,7 @@ var peopleSuite = []struct {
 	{"SessionVersions", sessionVersions},
 	{"ListSessions", listSessions},
 	{"RevokeSessions", revokeSessions},
+	{"NotesOfTheEnded", notesOfTheEnded},
 	{"UsedSessions", usedSessions},
 	{"LimitedSessions", limitedSessions},
 

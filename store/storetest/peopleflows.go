@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +118,66 @@ func revokeSessions(c *folk) {
 	if s, _, err := c.SessionByToken(c.ctx, []byte("other")); err != nil || !s.Active || n != 0 {
 		c.Fatalf("to revoke nothing revoked %d: %v, %v", n, s, err)
 	}
+}
+
+// notesOfTheEnded keeps notes of sessions that were active, until they are forgotten.
+func notesOfTheEnded(c *folk) {
+	i, other := c.join("ann@example.com"), c.join("bob@example.com")
+	ids := map[string]string{}
+	for _, token := range []string{"a", "b", "c", "d", "e"} {
+		s := c.session(i, token)
+		c.write(identity.SaveSession{Session: s})
+		ids[token] = s.ID
+	}
+	c.write(identity.SaveSession{Session: c.session(other, "other")})
+	at := func(n int) time.Time { return c.now.Add(time.Duration(n) * time.Second) }
+	notes := func(want ...identity.Ended) []identity.Ended {
+		c.Helper()
+		got, err := c.Ended(c.ctx, 10)
+		c.must(err)
+		slices.SortFunc(want, func(a, b identity.Ended) int {
+			return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Session, b.Session))
+		})
+		if !slices.Equal(got, want) {
+			c.Fatalf("notes %v, expected %v", got, want)
+		}
+		return got
+	}
+	note := func(token string, n int) identity.Ended {
+		return identity.Ended{Identity: i.ID, Session: ids[token], At: at(n)}
+	}
+
+	c.write(identity.RevokeSessions{IDs: []string{ids["a"]}}) // nobody wants to know
+	notes()
+	c.write(identity.RevokeSessions{IDs: []string{ids["a"], ids["b"]}, Tell: at(1)})
+	notes(note("b", 1))
+	c.write(identity.RevokeSessions{Identity: i.ID, IDs: []string{ids["c"]}, Delete: true, Tell: at(2)})
+	notes(note("b", 1), note("c", 2))
+	var n int64
+	c.write(identity.LimitSessions{Identity: i.ID, New: ids["d"], Now: c.now, Count: &n, Tell: at(3)})
+	all := notes(note("b", 1), note("c", 2), note("e", 3))
+	if n != 1 {
+		c.Errorf("%d sessions ended, expected 1", n)
+	}
+	c.fails(c.Write(c.ctx, identity.RevokeSessions{Identity: other.ID, Tell: at(4)}, identity.DeleteIdentity{ID: identity.NewID()}), errs.NotFound)
+	notes(all...)
+	if got, err := c.Ended(c.ctx, 2); err != nil || !slices.Equal(got, all[:2]) {
+		c.Errorf("the first two are %v, %v", got, err)
+	}
+	if got, err := c.other.Ended(c.ctx, 10); err != nil || len(got) != 0 {
+		c.Errorf("another network has %v, %v", got, err)
+	}
+
+	gone := identity.Ended{Identity: other.ID, At: at(5)}
+	c.write(identity.NoteEnded{Ended: gone}, identity.DeleteIdentity{ID: other.ID})
+	notes(append(all, gone)...)
+	later := gone
+	later.At = at(6)
+	c.write(identity.NoteEnded{Ended: later})
+	c.write(identity.ForgetEnded{Ended: []identity.Ended{all[0], all[1], gone}})
+	notes(all[2], later)
+	c.write(identity.ForgetEnded{Ended: []identity.Ended{all[2], later}})
+	notes()
 }
 
 // usedSessions asks for sessions that were used, which is noted forwards only.

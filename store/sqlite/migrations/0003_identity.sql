@@ -69,6 +69,16 @@ CREATE INDEX identity_session_by_identity ON identity_session (network, identity
 CREATE INDEX identity_session_by_issued ON identity_session (network, issued, id);
 CREATE INDEX identity_session_by_expires ON identity_session (network, expires);
 
+-- Sessions that have ended, until others who rely on them know it; session is '' if the
+-- identity itself is gone.
+CREATE TABLE identity_ended (
+	network  INTEGER NOT NULL,
+	identity TEXT NOT NULL,
+	session  TEXT NOT NULL,
+	at       INTEGER NOT NULL,
+	PRIMARY KEY (network, identity, session)
+) WITHOUT ROWID;
+
 -- Flows that somebody has submitted; opening one leaves no row.
 CREATE TABLE identity_flow (
 	network INTEGER NOT NULL,

@@ -70,6 +70,16 @@ CREATE TABLE IF NOT EXISTS identity_session (
 	INDEX identity_session_by_expires (network, expires)
 );
 
+-- Sessions that have ended, until others who rely on them know it; session is '' if the
+-- identity itself is gone.
+CREATE TABLE IF NOT EXISTS identity_ended (
+	network  INT8 NOT NULL,
+	identity TEXT NOT NULL,
+	session  TEXT NOT NULL,
+	at       INT8 NOT NULL,
+	PRIMARY KEY (network, identity, session)
+);
+
 -- Flows that somebody has submitted; opening one leaves no row.
 CREATE TABLE IF NOT EXISTS identity_flow (
 	network INT8 NOT NULL,
