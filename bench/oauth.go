@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,8 +18,8 @@ import (
 // An OAuth is a server with clients that the benchmark knows, and is the app that
 // answers its challenges.
 type OAuth struct {
+	httpClient
 	public, admin string // URLs
-	http          *http.Client
 	opaque, jwt   oauthClient
 }
 
@@ -51,24 +50,12 @@ func NewOAuth(ctx context.Context, public, admin string, callers int) (*OAuth, e
 }
 
 func newOAuth(public, admin string, callers int) *OAuth {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*callers, callers
-	return &OAuth{public: public, admin: admin, http: &http.Client{Transport: transport}}
-}
-
-// Close closes idle connections.
-func (o *OAuth) Close() { o.http.CloseIdleConnections() }
-
-// An OAuthOp is something that is asked of a server. New prepares a caller, who then
-// does it again and again.
-type OAuthOp struct {
-	Name string
-	New  func(ctx context.Context) (func(context.Context) error, error)
+	return &OAuth{httpClient: newHTTPClient(callers), public: public, admin: admin}
 }
 
 // Ops returns what is measured.
-func (o *OAuth) Ops() []OAuthOp {
-	return []OAuthOp{
+func (o *OAuth) Ops() []HTTPOp {
+	return []HTTPOp{
 		{OAuthCredentials, always(func(ctx context.Context) error { return o.credentials(ctx, o.opaque, "ory_at_") })},
 		{OAuthJWT, always(func(ctx context.Context) error { return o.credentials(ctx, o.jwt, "ey") })},
 		{OAuthIntrospect, func(ctx context.Context) (func(context.Context) error, error) {
@@ -85,11 +72,6 @@ func (o *OAuth) Ops() []OAuthOp {
 		{OAuthDiscovery, always(func(ctx context.Context) error { return o.document(ctx, "openid-configuration", "issuer") })},
 		{OAuthJWKS, always(func(ctx context.Context) error { return o.document(ctx, "jwks.json", "keys") })},
 	}
-}
-
-// always is New of what needs no preparation.
-func always(do func(context.Context) error) func(context.Context) (func(context.Context) error, error) {
-	return func(context.Context) (func(context.Context) error, error) { return do, nil }
 }
 
 // Names of what is measured.
@@ -266,42 +248,4 @@ func (o *OAuth) post(ctx context.Context, at string, c oauthClient, form url.Val
 		r.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret))
 	}
 	return o.do(r, into)
-}
-
-// send sends JSON, if there is some.
-func (o *OAuth) send(ctx context.Context, method, at string, body, into any) error {
-	var reader io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		reader = bytes.NewReader(text)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, at, reader)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	return o.do(r, into)
-}
-
-// do makes a request and decodes the JSON of the answer.
-func (o *OAuth) do(r *http.Request, into any) error {
-	resp, err := o.http.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= 300 {
-		err = errors.New(resp.Status)
-	}
-	if err == nil {
-		err = json.Unmarshal(text, into)
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w: %.300s", r.Method, r.URL.Path, err, text)
-	}
-	return nil
 }

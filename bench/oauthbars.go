@@ -28,20 +28,20 @@ var OAuthBars = map[string]struct {
 const noTrips = 0.05
 
 // AddOAuth adds the rounds of operations of a server, with their bars.
-func (r *Result) AddOAuth(rounds map[string][]OAuthReport) {
-	of := func(name string, value func(OAuthReport) float64) (out []float64) {
+func (r *Result) AddOAuth(rounds map[string][]HTTPReport) {
+	of := func(name string, value func(HTTPReport) float64) (out []float64) {
 		for _, x := range rounds[name] {
 			out = append(out, value(x))
 		}
 		return out
 	}
-	cpu := func(x OAuthReport) float64 { return x.CPU }
+	cpu := func(x HTTPReport) float64 { return x.CPU }
 	for _, name := range []string{OAuthCredentials, OAuthJWT, OAuthIntrospect, OAuthIntrospectClient, OAuthRefresh, OAuthLogin, OAuthDiscovery, OAuthJWKS,
 		FloorNothing, FloorInsert, FloorSign, FloorSelect} {
 		ours, bars := of(name, cpu), OAuthBars[name]
 		r.Add(name+": CPU", "µs", nil, ours...)
-		r.Add(name+": p50", "µs", nil, of(name, func(x OAuthReport) float64 { return x.P50 })...)
-		r.Add(name+": p99", "µs", nil, of(name, func(x OAuthReport) float64 { return x.P99 })...)
+		r.Add(name+": p50", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P50 })...)
+		r.Add(name+": p99", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P99 })...)
 		if bars.Floor != "" {
 			r.Add(name+": CPU by that of the "+bars.Floor, "times", AtMost(1.5), each(ours, of(bars.Floor, cpu), func(a, b float64) float64 { return a / b })...)
 		}

@@ -145,7 +145,7 @@ func floorAnswer(w http.ResponseWriter, body any, err error) {
 }
 
 // OAuthFloorOps are what an OAuthFloor at a URL can do.
-func OAuthFloorOps(at string, callers int) []OAuthOp {
+func OAuthFloorOps(at string, callers int) []HTTPOp {
 	o := newOAuth("", "", callers)
 	insert := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}
 	issue := func(path string) func(context.Context) error {
@@ -154,7 +154,7 @@ func OAuthFloorOps(at string, callers int) []OAuthOp {
 			return o.post(ctx, at+path, floorClient, insert, &t)
 		}
 	}
-	return []OAuthOp{
+	return []HTTPOp{
 		{FloorNothing, always(func(ctx context.Context) error {
 			return o.send(ctx, "GET", at+"/", nil, &map[string]any{})
 		})},

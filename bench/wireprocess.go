@@ -130,6 +130,12 @@ func (p *Process) Resident() (int64, error) {
 	return int64(s.ResidentMemory()), err
 }
 
+// Peak returns the most bytes of memory that the process has held.
+func (p *Process) Peak() (int64, error) {
+	s, err := p.proc.NewStatus()
+	return int64(s.VmHWM), err
+}
+
 // stopTime bounds how long a process may take to end before it is killed.
 const stopTime = time.Minute
 

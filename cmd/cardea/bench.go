@@ -20,6 +20,7 @@ func (a *app) benchCommand() *cobra.Command {
 		a.benchWriteCommand(),
 		a.benchLagCommand(),
 		a.benchOAuthCommand(),
+		a.benchIdentityCommand(),
 		a.benchWorkloadCommand(),
 		a.benchPlotCommand(),
 	)

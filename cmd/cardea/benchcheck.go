@@ -208,7 +208,7 @@ func (a *app) measure(ctx context.Context, r *bench.Result, w bench.Workload, l 
 	figures := map[string][]float64{}
 	for i := range rounds {
 		if i == rounds-1 && profile != "" {
-			stop := s.profile(ctx, profile, l.Duration)
+			stop := profileOf(ctx, s.metrics, profile, l.Duration)
 			defer func() {
 				if err := stop(); err != nil {
 					fmt.Fprintln(a.stderr, "no profile:", err)
@@ -270,11 +270,12 @@ func (s served) run(ctx context.Context, w bench.Workload, l bench.Load) (report
 	return report, (after - before).Seconds() * 1e6 / float64(max(report.Checks, 1)), err
 }
 
-// profile begins to fetch a profile of the server, and returns how to wait for it.
-func (s served) profile(ctx context.Context, path string, d time.Duration) (wait func() error) {
+// profileOf begins to fetch a profile of a server with a metrics port, and returns how to
+// wait for it.
+func profileOf(ctx context.Context, metrics, path string, d time.Duration) (wait func() error) {
 	done := make(chan error, 1)
 	go func() {
-		done <- fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.metrics, max(int(d.Seconds()), 1)), path)
+		done <- fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", metrics, max(int(d.Seconds()), 1)), path)
 	}()
 	return func() error { return <-done }
 }

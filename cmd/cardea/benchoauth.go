@@ -100,35 +100,27 @@ func (a *app) benchOAuth(ctx context.Context, f oauthFlags) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
-	missed := false
-	measure := func(dsn string) error {
-		err := a.benchOAuthOn(ctx, f, dsn)
-		if errors.Is(err, errNo) {
-			missed = true
-			return nil
-		}
-		return err
-	}
-	err := a.eachDatabase(ctx, f.dsn, measure)
-	if err == nil && missed {
-		return errNo
-	}
-	return err
+	return a.eachDatabase(ctx, f.dsn, func(dsn string) error { return a.benchOAuthOn(ctx, f, dsn) })
 }
 
-// eachDatabase calls do with dsn, or if it is empty, with the databases of the machine.
+// eachDatabase calls do with dsn, or if it is empty, with the databases of the machine. A
+// bar that is missed on one does not keep it from the other.
 func (a *app) eachDatabase(ctx context.Context, dsn string, do func(dsn string) error) error {
 	if dsn != "" {
 		return do(dsn)
 	}
-	if err := onSQLite(do); err != nil {
-		return err
+	first := onSQLite(do)
+	if first != nil && !errors.Is(first, errNo) {
+		return first
 	}
 	if _, err := localdb.PostgresBinaries(); err != nil {
 		fmt.Fprintln(a.stderr, "no server:", err)
-		return nil
+		return first
 	}
-	return a.onServer(ctx, "", do)
+	if err := a.onServer(ctx, "", do); err != nil {
+		return err
+	}
+	return first
 }
 
 // benchOAuthOn measures a server and a floor on the database of dsn.
@@ -158,7 +150,7 @@ func (a *app) benchOAuthOn(ctx context.Context, f oauthFlags, dsn string) error 
 }
 
 // oauthRounds measures all operations in turn.
-func oauthRounds(ctx context.Context, f oauthFlags, dsn, folder string) (map[string][]bench.OAuthReport, error) {
+func oauthRounds(ctx context.Context, f oauthFlags, dsn, folder string) (map[string][]bench.HTTPReport, error) {
 	s, o, err := startOAuth(ctx, dsn, folder, f.callers)
 	if err != nil {
 		return nil, err
@@ -171,7 +163,7 @@ func oauthRounds(ctx context.Context, f oauthFlags, dsn, folder string) (map[str
 	}
 	defer func() { _ = floor.Stop() }()
 	type measured struct {
-		bench.OAuthCallers
+		bench.HTTPCallers
 		of *bench.Process
 	}
 	all := map[string]measured{}
@@ -187,7 +179,7 @@ func oauthRounds(ctx context.Context, f oauthFlags, dsn, folder string) (map[str
 		}
 		all[op.Name], names = measured{c, of}, append(names, op.Name)
 	}
-	rounds := map[string][]bench.OAuthReport{}
+	rounds := map[string][]bench.HTTPReport{}
 	for i := range f.rounds + 1 {
 		for _, name := range names {
 			report, err := all[name].Run(ctx, all[name].of, f.duration)
@@ -223,16 +215,9 @@ func oauthTrips(ctx context.Context, f oauthFlags, dsn, folder string, r *bench.
 		if err != nil {
 			return err
 		}
-		var trips []float64
-		for i := range f.rounds + 1 {
-			const times = 20 // in which little else happens
-			n, err := c.Trips(ctx, wire, times)
-			if err != nil {
-				return err
-			}
-			if i > 0 { // the first one prepares statements
-				trips = append(trips, n)
-			}
+		trips, err := c.TripsOf(ctx, wire, f.rounds)
+		if err != nil {
+			return err
 		}
 		r.Add(op.Name+": round trips to the database", "", bench.AtMost(bench.OAuthBars[op.Name].Trips), trips...)
 	}

@@ -260,7 +260,7 @@ type child struct {
 	write   *remote
 	started time.Duration
 
-	admin, public string // addresses of HTTP
+	admin, public, metrics string // addresses of HTTP
 }
 
 // startChild starts this program as a server on loopback and connects to it.
@@ -269,13 +269,13 @@ func startChild(ctx context.Context, folder string, args ...string) (*child, err
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := freeAddresses(3)
+	addrs, err := freeAddresses(4)
 	if err != nil {
 		return nil, err
 	}
 	args = append([]string{self}, append(args, "--read", addrs[0], "--write", addrs[1], "--public", addrs[2],
-		"--metrics", "", "--opl", "", "--log-level", "warn")...)
-	c := &child{admin: addrs[1], public: addrs[2]}
+		"--metrics", addrs[3], "--opl", "", "--log-level", "warn")...)
+	c := &child{admin: addrs[1], public: addrs[2], metrics: addrs[3]}
 	if c.process, c.started, err = bench.StartProcess(ctx, filepath.Join(folder, "log"), addrs[0], args...); err != nil {
 		return nil, err
 	}

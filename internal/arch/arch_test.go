@@ -66,7 +66,7 @@ var mayImport = map[string]rule{
 
 	// Load, examples, and the tests of the whole. e2e runs the binary and sees
 	// no package of ours but the questions to ask it.
-	"bench":          {ours: "engine opl store examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*", tests: "oauth internal/testdb internal/golden internal/secret"},
+	"bench":          {ours: "engine opl store examples internal/errs proto/cardea/v1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*", tests: "identity oauth internal/testdb internal/golden internal/secret"},
 	"examples":       {never: noDoors},
 	"examples/drive": {never: noDoors},
 	"e2e": {tests: "examples internal/testapt internal/testdb",

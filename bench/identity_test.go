@@ -1,0 +1,137 @@
+package bench_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cardea-iam/cardea/bench"
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/secret"
+	"github.com/cardea-iam/cardea/internal/testdb"
+	"github.com/cardea-iam/cardea/store"
+)
+
+// identityCosts are what each operation asks of the database: round trips, as they are
+// counted on the wire, and how many of the calls of its store write.
+var identityCosts = map[string]struct{ trips, writes int64 }{
+	bench.IdentityWhoami:       {1, 0},
+	bench.IdentityWhoamiCookie: {1, 0},
+	bench.IdentityWhoamiBad:    {1, 0},
+	bench.IdentityLoginFlow:    {0, 0},
+	bench.IdentityLoginNative:  {0, 0},
+	bench.IdentityFetch:        {1, 0},
+	bench.IdentitySettingsFlow: {2, 0},
+	bench.IdentitySessions:     {2, 0},
+	bench.IdentityAdminGet:     {1, 0},
+	bench.IdentityAdminList:    {1, 0},
+	bench.IdentityExtend:       {4, 1},
+	bench.IdentityLogin:        {6, 2},
+	bench.IdentityRegistration: {4, 1},
+	bench.IdentityLogout:       {2, 1},
+}
+
+// writes is a store that counts them.
+type writes struct {
+	identity.Store
+	n atomic.Int64
+}
+
+func (w *writes) Write(ctx context.Context, ops ...identity.Op) error {
+	w.n.Add(1)
+	return w.Store.Write(ctx, ops...)
+}
+
+func (w *writes) Attempt(ctx context.Context, key string, l identity.Limit, now time.Time) (bool, time.Time, error) {
+	w.n.Add(1)
+	return w.Store.Attempt(ctx, key, l, now)
+}
+
+// TestIdentityCosts counts what each operation asks of PostgreSQL.
+func TestIdentityCosts(t *testing.T) {
+	wire, err := bench.CountTrips(testdb.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	i, on := identityOn(t, wire.DSN())
+	for _, op := range i.Ops() {
+		want, counted := identityCosts[op.Name]
+		if !counted { // it takes the whole server
+			continue
+		}
+		do, err := op.New(t.Context())
+		if err == nil {
+			err = do(t.Context()) // prepares the statements
+		}
+		trips, writes := wire.Count(), on.n.Load()
+		if err == nil {
+			err = do(t.Context())
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", op.Name, err)
+		}
+		if trips, writes = wire.Count()-trips, on.n.Load()-writes; trips != want.trips || writes != want.writes {
+			t.Errorf("%s: %d round trips and %d writes, expected %d and %d", op.Name, trips, writes, want.trips, want.writes)
+		}
+	}
+}
+
+// identityOn keeps identities in the database of dsn, with nothing else beside them.
+func identityOn(t testing.TB, dsn string) (*bench.Identity, *writes) {
+	t.Helper()
+	db, err := store.Open(t.Context(), dsn, store.Options{Migrate: true, MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	people, err := db.People(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := secret.New("the secret of the tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, admin := http.NewServeMux(), http.NewServeMux()
+	publicAt, adminAt := httptest.NewServer(public), httptest.NewServer(admin)
+	t.Cleanup(publicAt.Close)
+	t.Cleanup(adminAt.Close)
+	on := &writes{Store: people}
+	s, err := identity.New(on, secrets, identity.Options{BaseURL: strings.Replace(publicAt.URL, "127.0.0.1", "localhost", 1), Hashing: identity.HashOptions{Memory: 64, Iterations: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mux, routes := range map[*http.ServeMux][]identity.Route{public: identity.PublicRoutes(), admin: identity.AdminRoutes()} {
+		for _, route := range routes {
+			mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+				if err := route.Handle(s, w, r); err != nil {
+					s.Fail(w, r, err, statusOf(err), err.Error())
+				}
+			})
+		}
+	}
+	i, err := bench.NewIdentity(t.Context(), publicAt.URL, adminAt.URL, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.Close)
+	return i, on
+}
+
+// statusOf is that of the errors that operations expect.
+func statusOf(err error) int {
+	if errs.KindOf(err) == errs.Unauthenticated {
+		return http.StatusUnauthorized
+	}
+	return http.StatusInternalServerError
+}
