@@ -123,7 +123,7 @@ func setTrait(traits map[string]any, path []string, value any) {
 
 func (a *app) createIdentityCommand() *cobra.Command {
 	var file, schema, state, external, organization string
-	var traits []string
+	var traits, groups []string
 	var password bool
 	cmd := &cobra.Command{
 		Use:   "create",
@@ -162,6 +162,15 @@ func (a *app) createIdentityCommand() *cobra.Command {
 				setTrait(given, path, value)
 			}
 			body["traits"] = given
+			if len(groups) > 0 {
+				server, err := a.adminRemote()
+				if err != nil {
+					return err
+				}
+				if body["groups"], err = server.groupIDs(cmd.Context(), groupKinds[0], groups); err != nil {
+					return err
+				}
+			}
 			if password {
 				text, err := a.readFile("-")
 				if err != nil {
@@ -181,6 +190,7 @@ func (a *app) createIdentityCommand() *cobra.Command {
 	f.StringVar(&state, "state", "", "active (the default) or inactive")
 	f.StringVar(&external, "external-id", "", "id of your own, unique")
 	f.StringVar(&organization, "organization", "", "id of the organization it belongs to")
+	f.StringArrayVar(&groups, "group", nil, "id or name of a group that it is a member of from the start; can be given several times")
 	f.BoolVar(&password, "password-stdin", false, "read a first password from stdin")
 	return cmd
 }

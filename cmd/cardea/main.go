@@ -105,6 +105,7 @@ Exit codes: 0 yes or done, 1 no, 2 error.`,
 		a.statusCommand(),
 		a.versionCommand(),
 	)
+	root.AddCommand(a.groupCommands()...)
 	return root
 }
 
