@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -44,12 +41,12 @@ func TestReferenceUI(t *testing.T) {
 	packaged := filepath.Join(dir, "node_modules", "@ory", "kratos-selfservice-ui-node")
 	t.Run("packaged", func(t *testing.T) {
 		u := b.oryUI(t, oryWords{"/welcome", "Logout", "Profile Management and Security Settings", []string{"/welcome", "aal2"}})
-		u.serve(t, packaged, []string{"PORT=" + portOf(u.base), "KRATOS_PUBLIC_URL=" + u.public()}, "lib/index.js")
+		serveNPM(t, packaged, []string{"PORT=" + portOf(u.base), "KRATOS_PUBLIC_URL=" + u.public()}, "lib/index.js")
 		u.journey(t)
 	})
 	t.Run("elements", func(t *testing.T) {
 		u := b.oryUI(t, oryWords{"/sessions", "Log out", "Account settings", []string{"/settings?flow=", "You successfully recovered your account"}})
-		u.serve(t, dir, nil, "client.mjs", portOf(u.base), u.public())
+		serveNPM(t, dir, nil, "client.mjs", portOf(u.base), u.public())
 		u.journey(t)
 	})
 }
@@ -62,15 +59,7 @@ func (u *oryUI) public() string { return "http://localhost:" + portOf(u.address(
 // oryUI starts a server whose flows are shown at a port that is free.
 func (b *browser) oryUI(t *testing.T, words oryWords) *oryUI {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir, base := t.TempDir(), fmt.Sprintf("http://localhost:%d", port)
+	dir, base := t.TempDir(), "http://localhost:"+freePort(t)
 	config := strings.NewReplacer("HOME", words.home, "UI", base).Replace(`identity:
   selfservice:
     default_browser_return_url: UIHOME
@@ -89,47 +78,6 @@ func (b *browser) oryUI(t *testing.T, words oryWords) *oryUI {
 	}
 	s := start(t, dir, "--dev", "--config", file, "--public", "localhost:0")
 	return &oryUI{b, s, base, &postbox{t, filepath.Join(dir, "mail"), map[string]bool{}}, words}
-}
-
-// serve runs the user interface in a folder until the test ends.
-func (u *oryUI) serve(t *testing.T, dir string, env []string, args ...string) {
-	t.Helper()
-	cmd := exec.Command("node", args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	listening, ended := make(chan bool, 1), make(chan error, 1)
-	go func() {
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			if strings.HasPrefix(lines.Text(), "Listening") {
-				listening <- true
-			}
-		}
-		ended <- cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		<-ended
-		if t.Failed() {
-			t.Logf("the user interface said\n%s", errs.String())
-		}
-	})
-	select {
-	case <-listening:
-	case err := <-ended:
-		ended <- err
-		t.Fatalf("the user interface ended: %v\n%s", err, errs.String())
-	case <-time.After(patience):
-		t.Fatal("the user interface does not listen")
-	}
 }
 
 // send fills in the form that has a button, which is written name=value, and clicks that.

@@ -1,12 +1,18 @@
 package e2e
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // npmClient copies a folder with a client, gets what it needs, as its
@@ -48,6 +54,81 @@ func runNPM(t *testing.T, dir string, operations int, args ...string) {
 	if n := strings.Count(out, "ok "); n != operations {
 		t.Errorf("%d operations, want %d:\n%s", n, operations, out)
 	}
+}
+
+// A program of node runs until the test ends.
+type nodeProgram struct {
+	mu   sync.Mutex
+	said []string
+}
+
+// serveNPM runs one that says when it listens.
+func serveNPM(t *testing.T, dir string, env []string, args ...string) *nodeProgram {
+	t.Helper()
+	p := &nodeProgram{}
+	cmd := exec.Command("node", args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	listening, ended := make(chan bool, 1), make(chan error, 1)
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			p.mu.Lock()
+			p.said = append(p.said, lines.Text())
+			p.mu.Unlock()
+			if strings.HasPrefix(lines.Text(), "Listening") {
+				listening <- true
+			}
+		}
+		ended <- cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		<-ended
+		if t.Failed() {
+			t.Logf("node %s said\n%s\n%s", args[0], strings.Join(p.lines(""), "\n"), errs.String())
+		}
+	})
+	select {
+	case <-listening:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("node %s ended: %v\n%s", args[0], err, errs.String())
+	case <-time.After(patience):
+		t.Fatalf("node %s does not listen", args[0])
+	}
+	return p
+}
+
+// lines are those that the program said and that begin with a word.
+func (p *nodeProgram) lines(word string) (found []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.said {
+		if strings.HasPrefix(line, word) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// freePort is one that nobody listens at, for programs that must be told.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // TestKetoNPM runs Keto's npm client, unchanged.
