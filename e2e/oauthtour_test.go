@@ -19,7 +19,7 @@ func TestOAuthTour(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	s := start(t, filepath.Join(dir, "data"), "--dev", "--example", "drive")
+	s := start(t, filepath.Join(dir, "data"), "--dev", "--example", "drive", "--public", "localhost:0")
 	v := b.tab(t, "http://"+s.address("public"))
 	tour := consoleBlocks(string(text))
 	if len(tour) < 5 {
@@ -27,7 +27,7 @@ func TestOAuthTour(t *testing.T) {
 	}
 	check := func(st step, got string) {
 		t.Helper()
-		got = strings.ReplaceAll(s.neutral(got), s.address("public"), "127.0.0.1:4444")
+		got = strings.ReplaceAll(s.neutral(got), s.address("public"), "localhost:4444")
 		if !matches(st.want, got) {
 			t.Errorf("docs/oauth.md:%d: %s\ngot\n%swant\n%s", st.line, st.command, got, st.want)
 		}

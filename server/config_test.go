@@ -44,7 +44,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	for got, want := range map[string]string{
 		c.DSN: "sqlite://./data/cardea.db", c.Serve.Read.Address: "127.0.0.1:4466", c.Serve.Write.Address: "127.0.0.1:4467",
-		c.Serve.Public.Address: "127.0.0.1:4444", c.Serve.Metrics.Address: "127.0.0.1:4468", c.Serve.OPL.Address: "127.0.0.1:4469",
+		c.Serve.Public.Address: "localhost:4444", c.Serve.Metrics.Address: "127.0.0.1:4468", c.Serve.OPL.Address: "127.0.0.1:4469",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

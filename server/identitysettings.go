@@ -206,7 +206,7 @@ func (c Config) hasIdentity() bool {
 func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	i := c.Identity
 	o := identity.Options{
-		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: i.AllowedReturns, ErrorUI: i.ErrorUI,
+		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: append(loopbackURLs(base), i.AllowedReturns...), ErrorUI: i.ErrorUI,
 		Flows: map[identity.Kind]identity.FlowOptions{
 			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, NeedsVerified: i.Login.Verified || i.Login.Hooks.asks("require_verified_address")},
 			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session,

@@ -25,6 +25,7 @@ type door struct {
 	role          string                      // that API keys need there; "": any
 	services      func(grpc.ServiceRegistrar) // nil: no gRPC
 	routes        func(*routes)
+	around        func(http.Handler) http.Handler // nil: nothing
 }
 
 // A port is a listener and the servers behind it.
@@ -63,8 +64,12 @@ func (c *core) openPort(d door) (*port, error) {
 	p.end = end
 	c.routes(draining, d, handlers)
 	p.grpc = c.services(draining, d, p.health, handlers)
+	handler := http.Handler(handlers)
+	if d.around != nil {
+		handler = d.around(handler)
+	}
 	p.http = &http.Server{
-		Handler:           withRequestID(handlers),
+		Handler:           withRequestID(handler),
 		ConnContext:       keepTLS,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: peekTime,

@@ -200,7 +200,7 @@ func (c *core) doors(at Serve) []door {
 		},
 		{
 			name: "public", address: at.Public.Address, listener: c.public,
-			routes: func(rs *routes) { c.publicRoutes(rs) },
+			routes: func(rs *routes) { c.publicRoutes(rs) }, around: c.toHome,
 		},
 		{
 			name: "metrics", address: at.Metrics.Address,

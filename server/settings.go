@@ -34,7 +34,7 @@ var coreSettings = []setting{
 		func(c *Config) any { return &c.Serve.Read.Address }, isAddress},
 	{"serve.write.address", "write", "127.0.0.1:4467", "address of the write API",
 		func(c *Config) any { return &c.Serve.Write.Address }, isAddress},
-	{"serve.public.address", "public", "127.0.0.1:4444", "address of the public API: OAuth2, OpenID Connect, the self-service flows and their pages; empty: closed",
+	{"serve.public.address", "public", "localhost:4444", "address of the public API: OAuth2, OpenID Connect, the self-service flows and their pages; its host is that of the public URL unless oauth.urls.self.issuer is set; empty: closed",
 		func(c *Config) any { return &c.Serve.Public.Address }, isAddressOrEmpty},
 	{"serve.metrics.address", "metrics", "127.0.0.1:4468", "address of metrics and health; empty: closed",
 		func(c *Config) any { return &c.Serve.Metrics.Address }, isAddressOrEmpty},

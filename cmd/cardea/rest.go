@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-const defaultPublicRemote = "http://127.0.0.1:4444"
+const defaultPublicRemote = "http://localhost:4444"
 
 // A restRemote is one listener of a server, as asked over HTTP.
 type restRemote struct {

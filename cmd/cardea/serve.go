@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -177,7 +178,7 @@ func (a *app) banner(s *server.Server, cfg server.Config, said string) {
 			if s.OwnTLS(l.name) != nil {
 				about += " (TLS)"
 			}
-			fmt.Fprintf(&b, "  %-9s%-22s %s\n", l.name, addr, about)
+			fmt.Fprintf(&b, "  %-9s%-22s %s\n", l.name, addressAs(cfg.Serve.Public.Address, l.name, addr), about)
 		}
 	}
 	fmt.Fprintf(&b, "  %-9s%s\n", "data", store.Redact(cfg.DSN))
@@ -189,6 +190,17 @@ func (a *app) banner(s *server.Server, cfg server.Config, said string) {
 		fmt.Fprintf(&b, "  %s %s%s\n", programName(), step, a.remoteFlags(strings.HasPrefix(step, "model")))
 	}
 	fmt.Fprintln(a.stdout, b.String())
+}
+
+// addressAs is where a listener is: people open the public one by the name that it was
+// given, so that cookies and passkeys belong to that.
+func addressAs(public, listener string, at net.Addr) string {
+	host, _, err := net.SplitHostPort(public)
+	_, port, err2 := net.SplitHostPort(at.String())
+	if listener != "public" || err != nil || err2 != nil || host != "localhost" {
+		return at.String()
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // nextSteps are what the banner tells people to try.
