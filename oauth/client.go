@@ -81,6 +81,7 @@ type Client struct {
 	InitiateLoginURI   string   `json:"initiate_login_uri,omitempty"`
 	SoftwareID         string   `json:"software_id,omitempty"`
 	SoftwareVersion    string   `json:"software_version,omitempty"`
+	SoftwareStatement  string   `json:"software_statement,omitempty"` // refused
 
 	version int64
 	secrets []storedSecret // the newest first

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -113,6 +114,27 @@ type Registration struct {
 	// InitialToken is what clients must show to register (RFC 7591, section 3); "": they
 	// need nothing, and may not register for grants that ask nobody.
 	InitialToken string
+	Scopes       []string // that clients may register for, to the letter; nil: DefaultScope
+	Audience     []string // likewise, or URLs above those; nil: none
+	Grants       []string // likewise; nil: authorization_code and refresh_token
+}
+
+func (o *Registration) check() error {
+	if o.Scopes == nil {
+		o.Scopes = o.DefaultScope
+	}
+	if o.Grants == nil {
+		o.Grants = []string{grantCode, grantRefresh}
+	}
+	for _, g := range o.Grants {
+		if !slices.Contains(knownGrants, g) {
+			return errs.New(errs.Invalid, "oidc.dynamic_client_registration.allowed_grant_types: %q: expected some of %s", g, strings.Join(knownGrants, ", "))
+		}
+		if o.Enabled && o.InitialToken == "" && !slices.Contains(openGrants, g) {
+			return errs.New(errs.Invalid, "oidc.dynamic_client_registration.allowed_grant_types: %q gives tokens without asking anybody: expected an initial_access_token, too", g)
+		}
+	}
+	return nil
 }
 
 // GrantOptions tune grants.
@@ -178,7 +200,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Grants.Grace < 0 || o.Grants.Grace > 5*time.Minute {
 		return o, errs.New(errs.Invalid, "oauth2.grant.refresh_token.rotation_grace_period: expected between 0 and 5m")
 	}
-	for _, err := range []error{o.Grants.checkUserCode(), o.AccessClaims.check(), o.Hooks.Token.check("token_hook"), o.Hooks.Refresh.check("refresh_token_hook")} {
+	for _, err := range []error{o.Grants.checkUserCode(), o.Register.check(), o.AccessClaims.check(), o.Hooks.Token.check("token_hook"), o.Hooks.Refresh.check("refresh_token_hook")} {
 		if err != nil {
 			return o, err
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -172,8 +173,8 @@ func (p *Provider) serveUnregister(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// openGrants are those that anybody may register for: people are asked before a token
-// is handed out.
+// openGrants are those that strangers can be allowed to register for: people are asked
+// before a token is handed out.
 var openGrants = []string{grantCode, grantImplicit, grantRefresh, grantDevice}
 
 // mayBe reports what a client that registers itself may not say of itself. What it
@@ -191,13 +192,31 @@ func (p *Provider) mayBe(c, old *Client) error {
 	if hasPeople(c) && len(c.RedirectURIs) == 0 && (len(c.GrantTypes) == 0 || slices.Contains(c.GrantTypes, grantCode) || slices.Contains(c.GrantTypes, grantImplicit)) {
 		return errRedirect.WithHint("redirect_uris: it is missing.")
 	}
-	if p.o.Register.InitialToken != "" {
-		return nil
+	return p.mayAsk(c, old)
+}
+
+// mayAsk reports what a client may not register to ask for. A pattern of scopes is none
+// of those that it stands for.
+func (p *Provider) mayAsk(c, old *Client) error {
+	o := p.o.Register
+	if c.Scope == "" && old.ID == "" && hasPeople(c) {
+		c.Scope = strings.Join(slices.DeleteFunc(slices.Clone(o.DefaultScope), func(s string) bool { return !slices.Contains(o.Scopes, s) }), " ")
 	}
-	for _, g := range c.GrantTypes {
-		if !slices.Contains(openGrants, g) && !slices.Contains(old.GrantTypes, g) {
-			return errMetadata.WithHintf("grant_types: %.100q gives tokens without asking anybody, so it is for clients that operators register.", g)
+	for _, f := range []struct {
+		name             string
+		asked, may, must []string
+	}{
+		{"grant_types", c.GrantTypes, o.Grants, old.GrantTypes},
+		{"scope", strings.Fields(c.Scope), o.Scopes, strings.Fields(old.Scope)},
+	} {
+		for _, value := range f.asked {
+			if !slices.Contains(f.may, value) && !slices.Contains(f.must, value) {
+				return errMetadata.WithHintf("%s: %.100q is for clients that operators register. Others may have: %s.", f.name, value, strings.Join(f.may, " "))
+			}
 		}
+	}
+	if a := uncovered(slices.Concat(o.Audience, old.Audience), c.Audience); a != "" {
+		return errMetadata.WithHintf("audience: %.100q is for clients that operators register.", a)
 	}
 	return nil
 }

@@ -3,11 +3,17 @@ package oauth_test
 import (
 	"fmt"
 	"maps"
+	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/oauth"
 )
 
@@ -22,7 +28,7 @@ func TestRegister(t *testing.T) {
 		t.Errorf("the metadata has the endpoint %v", got)
 	}
 	status, made := w.call("POST", w.public+"/oauth2/register", map[string]any{
-		"client_id": "mine", "client_name": "app", "redirect_uris": []string{callback}, "software_statement": "ignored",
+		"client_id": "mine", "client_name": "app", "redirect_uris": []string{callback}, "software_id": "kept", "whatever": "ignored",
 	})
 	id, _ := made["client_id"].(string)
 	at, _ := made["registration_client_uri"].(string)
@@ -83,7 +89,10 @@ func TestRegisterRefused(t *testing.T) {
 		"skip_consent":          true,
 		"skip_logout_consent":   false,
 		"client_secret":         "a secret that somebody chose",
-		"grant_types":           []string{"client_credentials"},
+		"grant_types":           []string{"authorization_code", "client_credentials"},
+		"scope":                 "openid admin",
+		"audience":              []string{"https://api.test"},
+		"software_statement":    "x.y.z",
 		"redirect_uris":         []string{},
 		"jwks_uri":              "ftp://client.test",
 		"refresh_token_grant_access_token_lifespan": "80000h",
@@ -129,7 +138,9 @@ func TestRegisterNeedsToken(t *testing.T) {
 		t.Errorf("the metadata has %v", got["registration_endpoint"])
 	}
 
-	guarded := start(t, open, func(o *oauth.Options) { o.Register.InitialToken = "for those we know" })
+	guarded := start(t, open, func(o *oauth.Options) {
+		o.Register.InitialToken, o.Register.Grants = "for those we know", []string{"client_credentials"}
+	})
 	machine := map[string]any{"grant_types": []string{"client_credentials"}}
 	for token, want := range map[string]int{"": 401, "for others": 401, "for those we know": 201} {
 		if status, body := guarded.call("POST", guarded.public+"/oauth2/register", machine, bearer(token)); status != want {
@@ -157,5 +168,99 @@ func TestRegisterOnce(t *testing.T) {
 	wait.Wait()
 	if done.Load() != 1 || refused.Load() != 7 {
 		t.Errorf("%d succeed, %d are refused", done.Load(), refused.Load())
+	}
+}
+
+// TestRegisterFor: what clients may register for is what the operator has listed, and what
+// the client has from operators.
+func TestRegisterFor(t *testing.T) {
+	listed := func(o *oauth.Options) {
+		o.Register.DefaultScope = []string{"openid", "secret"}
+		o.Register.Scopes = []string{"openid", "read", "files.*"}
+		o.Register.Audience = []string{"https://api.test/v1", "urn:api"}
+		o.Register.Grants = []string{"authorization_code", deviceType, "implicit"}
+	}
+	for _, tt := range []struct {
+		settings    string
+		name        string
+		value, want any // nil: refused
+	}{
+		{"usual", "scope", "", "openid profile"},
+		{"usual", "scope", "profile", "profile"},
+		{"usual", "scope", "offline_access", nil},
+		{"usual", "scope", "*", nil},
+		{"usual", "scope", "open*", nil},
+		{"usual", "scope", "OPENID", nil},
+		{"usual", "scope", "openid\nadmin", nil},
+		{"usual", "audience", []string{}, []any{}},
+		{"usual", "audience", []string{"urn:api"}, nil},
+		{"usual", "grant_types", []string{"authorization_code", "refresh_token"}, []any{"authorization_code", "refresh_token"}},
+		{"usual", "grant_types", []string{deviceType}, nil},
+		{"usual", "grant_types", []string{"authorization_code", "implicit"}, nil},
+		{"usual", "grant_types", []string{exchangeType}, nil},
+		{"usual", "grant_types", []string{bearerType}, nil},
+		{"listed", "scope", "", "openid"},
+		{"listed", "scope", "read files.*", "read files.*"},
+		{"listed", "scope", "files.a", nil},
+		{"listed", "scope", "secret", nil},
+		{"listed", "audience", []string{"https://api.test/v1/a", "urn:api"}, []any{"https://api.test/v1/a", "urn:api"}},
+		{"listed", "audience", []string{"https://api.test/"}, nil},
+		{"listed", "audience", []string{"https://api.test/v1/../v2"}, nil},
+		{"listed", "grant_types", []string{deviceType}, []any{deviceType}},
+		{"listed", "grant_types", []string{"refresh_token", "authorization_code"}, nil},
+		{"listed", "grant_types", []string{"client_credentials"}, nil},
+	} {
+		w := start(t, open)
+		if tt.settings == "listed" {
+			w = startOn(t, w.store, open, listed)
+		}
+		status, got := w.call("POST", w.public+"/oauth2/register", map[string]any{"redirect_uris": []string{callback}, tt.name: tt.value})
+		if tt.want == nil && (status != 400 || got["error"] != "invalid_client_metadata") || tt.want != nil && (status != 201 || !reflect.DeepEqual(got[tt.name], tt.want)) {
+			t.Errorf("%s, %s %q: %d %v", tt.settings, tt.name, tt.value, status, got)
+		}
+	}
+
+	w := start(t, open)
+	made := w.must("POST", w.public+"/oauth2/register", map[string]any{"redirect_uris": []string{callback}})
+	given := map[string]any{"scope": "openid admin", "audience": []any{"urn:api"}, "grant_types": []any{"authorization_code", "client_credentials"}}
+	var patch []map[string]any
+	for name, value := range given {
+		patch = append(patch, map[string]any{"op": "add", "path": "/" + name, "value": value})
+	}
+	changed := w.must("PATCH", w.admin+"/admin/clients/"+text(made, "client_id"), patch)
+	for _, tt := range []struct {
+		scope string
+		want  int
+	}{{"openid other", 400}, {"openid admin", 200}} {
+		changed["scope"] = tt.scope
+		if status, got := w.call("PUT", text(made, "registration_client_uri"), changed, bearer(made["registration_access_token"])); status != tt.want {
+			t.Errorf("what operators gave, and the scope %s: %d %v", tt.scope, status, got)
+		}
+	}
+
+	if _, err := oauth.New(w.store, oauth.Options{Issuer: &url.URL{Scheme: "https", Host: "a.test"}, Secrets: must(secret.New("the secret of the tests")),
+		Register: oauth.Registration{Enabled: true, Grants: []string{"client_credentials"}}}); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("tokens of their own for strangers: %v", err)
+	}
+}
+
+// TestSoftwareStatement: what others say of a client is refused, and not ignored.
+func TestSoftwareStatement(t *testing.T) {
+	w := start(t, open)
+	k := key(t, jose.ES256, "k")
+	for statement, want := range map[string]string{
+		"x":                                    "invalid_software_statement",
+		"e30.e30.":                             "invalid_software_statement",
+		"a.b.c.d.e":                            "invalid_software_statement",
+		"eyJhbGciOiJub25lIn0.eyJpc3MiOiJhIn0.": "invalid_software_statement",
+		signed(t, jose.ES256, k, "JWT", map[string]any{"client_name": "app"}):                        "invalid_software_statement",
+		signed(t, jose.ES256, k, "JWT", map[string]any{"iss": "https://a.test", "scope": "profile"}): "unapproved_software_statement",
+	} {
+		body := map[string]any{"redirect_uris": []string{callback}, "software_statement": statement}
+		for _, at := range []string{w.public + "/oauth2/register", w.admin + "/admin/clients"} {
+			if status, got := w.call("POST", at, body); status != 400 || got["error"] != want {
+				t.Errorf("%.30q: %d %v: expected %s", statement, status, got, want)
+			}
+		}
 	}
 }

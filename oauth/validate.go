@@ -30,6 +30,14 @@ var (
 		ErrorField: "invalid_redirect_uri", CodeField: http.StatusBadRequest,
 		DescriptionField: "The value of one of the client's redirect URIs is wrong.",
 	}
+	errStatement = &fosite.RFC6749Error{
+		ErrorField: "invalid_software_statement", CodeField: http.StatusBadRequest,
+		DescriptionField: "The software statement is none.",
+	}
+	errUnapproved = &fosite.RFC6749Error{
+		ErrorField: "unapproved_software_statement", CodeField: http.StatusBadRequest,
+		DescriptionField: "The software statement is not approved for use here.",
+	}
 )
 
 // Bounds on what is registered, in bytes, and on how many of it there are.
@@ -118,6 +126,9 @@ func (v *verdict) err() error {
 // validate reports everything that is wrong with a client. old is what it was before;
 // nil: nothing.
 func (p *Provider) validate(ctx context.Context, c, old *Client) error {
+	if err := checkStatement(c.SoftwareStatement); err != nil {
+		return err
+	}
 	v := &verdict{dev: p.o.Dev}
 	v.texts(c)
 	v.grants(c)
@@ -136,6 +147,23 @@ func (p *Provider) validate(ctx context.Context, c, old *Client) error {
 		return err
 	}
 	return p.checkSector(ctx, c, old)
+}
+
+// checkStatement refuses what somebody else asserts of a client (RFC 7591, section 2.3):
+// nobody is trusted to. It could be ignored, but then a client would take for granted
+// what it says.
+func checkStatement(text string) error {
+	if text == "" {
+		return nil
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	signed, err := jose.ParseSignedCompact(text, asymmetricAlgs)
+	if err != nil || json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &claims) != nil || claims.Issuer == "" {
+		return errStatement.WithHintf("software_statement: expected a JWT with iss that is signed by one of %s.", join(asymmetricAlgs))
+	}
+	return errUnapproved.WithHint("software_statement: this server trusts no one who makes them. What it says can be in the registration itself.")
 }
 
 // hasControl matches what cannot be in a line of text. What turns the direction of text
