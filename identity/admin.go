@@ -48,6 +48,7 @@ func AdminRoutes() []Route {
 		{"GET /admin/courier/messages", (*Service).adminMessages},
 		{"GET /admin/courier/messages/{id}", (*Service).adminMessage},
 		{"GET /admin/audit/events", (*Service).adminEvents},
+		{"POST /admin/test-login-flows", noTestLogins},
 	}
 }
 
@@ -168,7 +169,7 @@ func (s *Service) adminBody(i *Identity, include []string) *IdentityBody {
 	for t, c := range i.Credentials {
 		shown := CredentialBody{Type: t, Identifiers: c.Identifiers, Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 		if slices.Contains(include, string(t)) {
-			shown.Config = c.Config
+			shown.Config = s.configFor(i, c)
 		}
 		body.Credentials[string(t)] = shown
 	}

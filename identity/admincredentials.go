@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -80,4 +81,70 @@ func without(c Credential, identifier string) (Credential, error) {
 	config["providers"], _ = json.Marshal(left) // they were JSON
 	c.Config, _ = json.Marshal(config)
 	return c, nil
+}
+
+// configFor is the config of a credential as an administrator sees it: tokens of other
+// providers are opened, and what people have as a secret of theirs is left out.
+func (s *Service) configFor(i *Identity, c Credential) json.RawMessage {
+	switch c.Type {
+	case OIDC:
+		return s.openedAccounts(i, c)
+	case TOTP:
+		return json.RawMessage(`{}`)
+	case Lookup:
+		return s.codesWithout(i)
+	default:
+		return c.Config
+	}
+}
+
+// openedAccounts leaves out tokens that cannot be opened, as after a secret is gone.
+func (s *Service) openedAccounts(i *Identity, c Credential) json.RawMessage {
+	linked, _, err := config[oidcConfig](i, OIDC)
+	if err != nil {
+		return c.Config
+	}
+	for n := range linked.Providers {
+		a := &linked.Providers[n]
+		for _, token := range []*string{&a.IDToken, &a.AccessToken, &a.RefreshToken} {
+			if *token == "" {
+				continue
+			}
+			if *token, err = s.unsealed(OIDC, i.ID, *token); err != nil {
+				*token = ""
+			}
+		}
+	}
+	text, err := json.Marshal(linked)
+	if err != nil {
+		return c.Config
+	}
+	return text
+}
+
+// codesWithout says of backup codes how many there are, and when they were used.
+func (s *Service) codesWithout(i *Identity) json.RawMessage {
+	codes, err := (&lookupStrategy{s: s}).codes(i)
+	if err != nil {
+		return json.RawMessage(`{}`)
+	}
+	type used struct {
+		UsedAt time.Time `json:"used_at,omitzero"`
+	}
+	shown := struct {
+		Codes []used `json:"recovery_codes"`
+	}{[]used{}}
+	for _, one := range codes {
+		shown.Codes = append(shown.Codes, used{one.UsedAt})
+	}
+	text, err := json.Marshal(shown)
+	if err != nil {
+		panic(err) // it is made of times
+	}
+	return text
+}
+
+// noTestLogins refuses the dry run of a provider that Kratos has.
+func noTestLogins(*Service, http.ResponseWriter, *http.Request) error {
+	return errs.New(errs.Unsupported, "this server has no test logins: open /self-service/login/browser, and see the log for what a provider answers")
 }

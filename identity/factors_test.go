@@ -583,6 +583,10 @@ func TestImportedFactors(t *testing.T) {
 	if strings.Contains(shown.text, "abcd1234") || strings.Contains(shown.text, secret) {
 		t.Fatalf("secrets are stored as they are: %s", shown.text)
 	}
+	if strings.Contains(shown.text, "sealed") || len(shown.at("credentials.lookup_secret.config.recovery_codes").([]any)) != 2 ||
+		shown.at("credentials.lookup_secret.config.recovery_codes.1.used_at") != "2026-01-02T03:04:05Z" {
+		t.Errorf("an administrator sees %s", shown.text)
+	}
 	g.login("ann@example.com").is(200).has("session.identity", nil)
 	up := g.open("login", "?aal=aal2").is(200).shows("totp_code", "lookup_secret")
 	g.send(up, object{"method": "lookup_secret", "lookup_secret": "efgh5678"}).is(400).says(4000012)

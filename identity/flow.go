@@ -58,6 +58,10 @@ type Flow struct {
 	// sent.
 	Shared bool
 
+	// Granted is whom an administrator has made a recovery for. They come in by it although
+	// members of an organization come in by its provider alone: that may be broken.
+	Granted string `json:",omitempty"`
+
 	// What the last submission left.
 	Values map[string]any    // by the names of nodes; no secrets
 	Texts  []Text            // of the whole form

@@ -40,6 +40,7 @@ func PublicRoutes() []Route {
 		{"GET /self-service/errors", (*Service).flowError},
 		{"GET /.well-known/change-password", (*Service).changePassword},
 		{"GET " + scriptPath, (*Service).webauthnScript},
+		{"DELETE /self-service/login/test", noTestLogins},
 	}
 	routes = append(routes, SchemaRoutes()...)
 	routes = append(routes, oidcRoutes()...)

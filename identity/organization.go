@@ -110,9 +110,12 @@ func (s *Service) route(ctx context.Context, st *Step, org *Organization) (Outco
 }
 
 // onlySSO is a hook of logins and recoveries: members of an organization come in by its
-// providers alone, whatever else they could prove.
+// providers alone, whatever else they could prove, unless an administrator lets them.
 func (s *Service) onlySSO(_ context.Context, st *Step) error {
 	org := s.organization(st.Identity.OrganizationID)
+	if st.Flow.Kind == Recovery && st.Flow.Granted == st.Identity.ID {
+		return nil
+	}
 	if org == nil || st.Proof.Organization == org.ID || st.Proof.AAL == AAL2 {
 		return nil
 	}

@@ -277,7 +277,7 @@ func (s *Service) adminRecovery(r *http.Request, method string) (*Step, *Identit
 	now := s.now()
 	api := body.Type == "api"
 	f := &Flow{
-		Kind: Recovery, API: api, State: Sent, Active: method, Shared: true, IssuedAt: now.Truncate(time.Millisecond), ExpiresAt: now.Add(life),
+		Kind: Recovery, API: api, State: Sent, Active: method, Shared: true, Granted: who.ID, IssuedAt: now.Truncate(time.Millisecond), ExpiresAt: now.Add(life),
 		Opening: Opening{ReturnTo: to, RequestURL: s.initURL(Recovery, api, Opening{})},
 	}
 	f.ID = s.newFlowID(f, true)

@@ -56,6 +56,17 @@ func TestOrganization(t *testing.T) {
 	outside = s.rp.visitor(t, true)
 	outside.login("eve@example.com").is(400).says(4000001)
 
+	// What an administrator gives out works all the same, as when the provider is broken.
+	link := s.rp.admin(t).do("POST", "/admin/recovery/link", map[string]any{"identity_id": who.str("identity.id")}).is(200).str("recovery_link")
+	again := s.rp.visitor(t, true)
+	spa := again.get("/self-service/login/browser", asProgram...).is(200)
+	again.do("POST", link, map[string]any{"csrf_token": spa.csrf(), "method": "link"}).is(200).has("state", "passed_challenge")
+	again.get("/sessions/whoami").is(200).has("identity.id", who.str("identity.id"))
+	code := s.rp.admin(t).do("POST", "/admin/recovery/code", map[string]any{"identity_id": who.str("identity.id"), "flow_type": "api"}).is(201)
+	native := s.rp.visitor(t, false)
+	native.do("POST", "/self-service/recovery?flow="+flowOf(code.str("recovery_link")), map[string]any{"method": "code", "code": code.str("recovery_code")}).
+		is(200).has("state", "passed_challenge").has("continue_with.0.action", "set_ory_session_token")
+
 	// The provider speaks for its own domains only.
 	bob := s.person("bob@example.com", true)
 	stranger := s.rp.visitor(t, true)

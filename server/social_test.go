@@ -143,9 +143,11 @@ func TestSocialLogin(t *testing.T) {
 	again.get("/sessions/whoami").is(200).has("identity.id", who.str("identity.id"))
 
 	stored := s.rp.admin(t).get("/admin/identities/" + who.str("identity.id") + "?include_credential=oidc").is(200)
-	if !strings.Contains(stored.text, `"house:`) || strings.Contains(stored.text, "eyJ") {
-		t.Errorf("stored is %s", stored.text)
+	if !strings.Contains(stored.text, `"house:`) || !strings.HasPrefix(stored.str("credentials.oidc.config.providers.0.initial_id_token"), "eyJ") {
+		t.Errorf("an administrator sees %s", stored.text)
 	}
+	s.rp.admin(t).do("POST", "/admin/test-login-flows", map[string]any{"provider_id": "house"}).is(501).has("error.code", 501.0)
+	v.do("DELETE", "/self-service/login/test?id=x", nil, asProgram...).is(501).has("error.code", 501.0)
 }
 
 // TestSocialState: an answer is taken from the browser that asked, for what it asked.
