@@ -48,7 +48,7 @@ var mayImport = map[string]rule{
 	"store/script": {never: noDoors + " os"},
 	"store/grants": {ours: "oauth store/script internal/errs", never: noDoors + " os"},
 	"store/people": {ours: "identity store/script internal/errs", never: noDoors + " os"},
-	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest store/grants oauth"},
+	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest store/grants store/people oauth identity"},
 	"store/pg": {ours: "engine store/script internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
 		never: "net/http", tests: "store/storetest store/grants oauth internal/testdb"},
 	"store/storetest": {ours: "engine identity oauth store/grants store/people store/script internal/errs", never: "net/http database/sql"},

@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS identity_session (
 	devices       TEXT NOT NULL,
 	PRIMARY KEY (network, id),
 	UNIQUE INDEX identity_session_by_token (network, token),
-	INDEX identity_session_by_identity (network, identity, issued, id),
+	INDEX identity_session_by_identity (network, identity, active, issued, id),
 	INDEX identity_session_by_issued (network, issued, id),
 	INDEX identity_session_by_expires (network, expires)
 );

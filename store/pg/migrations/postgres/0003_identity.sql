@@ -65,7 +65,7 @@ CREATE TABLE identity_session (
 	PRIMARY KEY (network, id)
 );
 CREATE UNIQUE INDEX identity_session_by_token ON identity_session (network, token);
-CREATE INDEX identity_session_by_identity ON identity_session (network, identity, issued, id);
+CREATE INDEX identity_session_by_identity ON identity_session (network, identity, active, issued, id);
 CREATE INDEX identity_session_by_issued ON identity_session (network, issued, id);
 CREATE INDEX identity_session_by_expires ON identity_session (network, expires);
 
