@@ -65,12 +65,13 @@ func (r *Result) AddHashing(without, with []HTTPReport) {
 	r.Add("all of a login but the hash: CPU by that of the whole", "", AtMost(0.05), share...)
 }
 
-// AddCrowd adds what n logins at the same time did to a process that held before bytes
-// when it had hashed nothing, and may take bound bytes for all hashes.
-func (r *Result) AddCrowd(n int, c CrowdReport, before, bound int64) {
+// AddCrowd adds what n logins at the same time did. beside is the same with hashes that
+// need no memory; bound is how many bytes all hashes may take.
+func (r *Result) AddCrowd(n int, c, beside CrowdReport, bound int64) {
 	at := fmt.Sprintf("%d logins at the same time: ", n)
 	r.Add(at+"logged in", "", nil, float64(c.Done))
 	r.Add(at+"told to try again", "", nil, float64(c.Refused))
 	r.Add(at+"resident memory at most", "MiB", nil, float64(c.Peak)/(1<<20))
-	r.Add(at+"what they add to resident memory, by the bound", "times", AtMost(1), float64(c.Peak-before)/float64(bound))
+	r.Add(at+"resident memory at most, without the hash", "MiB", nil, float64(beside.Peak)/(1<<20))
+	r.Add(at+"memory that hashes add, by the bound", "times", AtMost(1), float64(c.Peak-beside.Peak)/float64(bound))
 }

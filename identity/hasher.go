@@ -5,15 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/argon2"
-	"golang.org/x/sync/semaphore"
-
-	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // HashOptions bound what the hashing of passwords (argon2id, RFC 9106) costs.
@@ -40,8 +38,8 @@ const (
 // A hasher hashes passwords, as many at the same time as its memory allows.
 type hasher struct {
 	options HashOptions
-	memory  *semaphore.Weighted // KiB
-	total   int64
+	memory  *hashMemory
+	total   int64 // KiB
 
 	tune   sync.Once
 	params hashParams
@@ -64,7 +62,7 @@ func newHasher(o HashOptions) *hasher {
 		o.MaxWait = 2 * time.Second
 	}
 	total := max(o.MaxMemory>>10, minHashMemory)
-	return &hasher{options: o, memory: semaphore.NewWeighted(total), total: total}
+	return &hasher{options: o, memory: newHashMemory(total), total: total}
 }
 
 // hash returns the PHC string of a password.
@@ -90,19 +88,6 @@ func (h *hasher) with(ctx context.Context, p hashParams, password string, salt [
 
 func (p hashParams) key(password string, salt []byte, size int) []byte {
 	return argon2.IDKey([]byte(password), salt, p.iterations, p.memory, p.threads, uint32(size))
-}
-
-// turn waits for memory, in KiB, and hashes.
-func (h *hasher) turn(ctx context.Context, memory uint32, hash func()) error {
-	waiting, cancel := context.WithTimeout(ctx, h.options.MaxWait)
-	defer cancel()
-	need := min(int64(memory), h.total) // one that is larger than all has it alone
-	if err := h.memory.Acquire(waiting, need); err != nil {
-		return errs.Wrap(errs.Unavailable, err, "too many passwords are being checked at this moment: try again in a few seconds")
-	}
-	defer h.memory.Release(need)
-	hash()
-	return nil
 }
 
 // verify reports whether hash is of the password, and whether it should be replaced
@@ -166,6 +151,7 @@ func (h *hasher) measure() {
 	salt, sum := make([]byte, saltSize), make([]byte, hashSize)
 	rand.Read(salt)
 	rand.Read(sum)
+	runtime.GC() // the tries are no longer needed, and count nowhere
 	h.dummy = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.params.memory, h.params.iterations, h.params.threads,
 		b64.EncodeToString(salt), b64.EncodeToString(sum))
 }

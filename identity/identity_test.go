@@ -148,15 +148,17 @@ func TestHasher(t *testing.T) {
 // TestHasherIsBounded holds all memory, so that nobody else gets a turn.
 func TestHasherIsBounded(t *testing.T) {
 	h := newHasher(HashOptions{Memory: 64, Iterations: 1, MaxWait: time.Millisecond})
-	if err := h.memory.Acquire(t.Context(), h.total); err != nil {
+	if err := h.memory.take(t.Context(), h.total); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.hash(t.Context(), "x"); errs.KindOf(err) != errs.Unavailable {
 		t.Errorf("got %v", err)
 	}
-	h.memory.Release(h.total)
+	h.memory.leave(h.total)
 	var wait sync.WaitGroup
 	h.options.MaxWait = time.Minute
+	h.total = 64 // so that each needs what the one before has left
+	h.memory = newHashMemory(h.total)
 	for range 50 {
 		wait.Go(func() {
 			if _, err := h.hash(context.Background(), "x"); err != nil {

@@ -201,44 +201,60 @@ func identityTrips(ctx context.Context, f identityFlags, dsn, folder string, r *
 // identityHashing measures logins whose passwords are hashed as by default. without is
 // what they cost without.
 func identityHashing(ctx context.Context, f identityFlags, dsn, folder string, r *bench.Result, without []bench.HTTPReport) error {
-	s, err := startIdentity(ctx, dsn, folder, "", false)
+	beside, err := identityCrowd(ctx, f, dsn, folder, cheapHash, func(*child, *bench.Identity) error { return nil })
 	if err != nil {
 		return err
+	}
+	crowd, err := identityCrowd(ctx, f, dsn, folder, "", func(s *child, i *bench.Identity) error {
+		with, err := identityLogins(ctx, f, s, i, len(without))
+		if err == nil {
+			r.AddHashing(without, with)
+		}
+		return err
+	})
+	if err == nil {
+		r.AddCrowd(f.crowd, crowd, beside, hashBound)
+	}
+	return err
+}
+
+// identityCrowd lets a crowd log in at a new server, and calls then.
+func identityCrowd(ctx context.Context, f identityFlags, dsn, folder, hashers string, then func(*child, *bench.Identity) error) (c bench.CrowdReport, err error) {
+	s, err := startIdentity(ctx, dsn, folder, hashers, false)
+	if err != nil {
+		return c, err
 	}
 	defer s.stop()
-	before, err := s.process.Resident()
-	if err != nil {
-		return err
-	}
 	i, err := bench.NewIdentity(ctx, "http://"+s.public, "http://"+s.admin, f.crowd)
 	if err != nil {
-		return err
+		return c, err
 	}
 	defer i.Close()
+	if c, err = i.Crowd(ctx, s.process, f.crowd, max(4*f.duration, identityCrowdTime)); err != nil {
+		return c, err
+	}
+	return c, then(s, i)
+}
+
+// identityLogins measures logins in some rounds.
+func identityLogins(ctx context.Context, f identityFlags, s *child, i *bench.Identity, rounds int) (reports []bench.HTTPReport, err error) {
 	for _, op := range i.Ops() {
 		if op.Name != bench.IdentityLogin {
 			continue
 		}
 		c, err := op.Prepare(ctx, f.callers)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var with []bench.HTTPReport
-		for range without {
+		for range rounds {
 			report, err := c.Run(ctx, s.process, f.duration)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			with = append(with, report)
+			reports = append(reports, report)
 		}
-		r.AddHashing(without, with)
 	}
-	crowd, err := i.Crowd(ctx, s.process, f.crowd, max(4*f.duration, identityCrowdTime))
-	if err != nil {
-		return err
-	}
-	r.AddCrowd(f.crowd, crowd, before, hashBound)
-	return nil
+	return reports, nil
 }
 
 const (
