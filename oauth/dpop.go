@@ -74,7 +74,7 @@ func (p *Provider) proofOf(w http.ResponseWriter, r *http.Request, endpoint, tok
 	if err != nil {
 		return nil, err
 	}
-	if claims.Method != r.Method || !sameEndpoint(claims.URL, endpoint) {
+	if claims.Method != r.Method || !sameEndpoint(claims.URL, endpoint) && !sameEndpoint(claims.URL, p.alias(endpoint)) {
 		return nil, errProof.WithHintf("It must be for this request: htm %q, htu %q.", r.Method, endpoint)
 	}
 	sum := sha256.Sum256([]byte(token))

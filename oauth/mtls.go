@@ -43,7 +43,39 @@ func (p *Provider) shownCertificate(r *http.Request) ([]*x509.Certificate, error
 	if err != nil {
 		return nil, errs.Wrap(errs.Invalid, err, "the header %s is no certificate in the form of RFC 9440 or PEM", o.Header)
 	}
-	return []*x509.Certificate{cert}, nil
+	shown := []*x509.Certificate{cert}
+	if o.ChainHeader == "" || len(r.Header.Values(o.ChainHeader)) == 0 {
+		return shown, nil
+	}
+	members := strings.Split(strings.Join(r.Header.Values(o.ChainHeader), ","), ",") // base64 has no comma
+	if len(members) > maxChain {
+		return nil, errs.New(errs.Invalid, "the header %s has more than %d certificates", o.ChainHeader, maxChain)
+	}
+	for _, text := range members {
+		cert, err := readBinary(strings.TrimSpace(text))
+		if err != nil {
+			return nil, errs.Wrap(errs.Invalid, err, "the header %s is no list of certificates in the form of RFC 9440", o.ChainHeader)
+		}
+		shown = append(shown, cert)
+	}
+	return shown, nil
+}
+
+// maxChain bounds how many certificates a proxy passes on beside that of the client.
+const maxChain = 10
+
+// readBinary reads a certificate as a byte sequence of RFC 9651.
+func readBinary(text string) (*x509.Certificate, error) {
+	inner, opened := strings.CutPrefix(text, ":")
+	inner, closed := strings.CutSuffix(inner, ":")
+	if !opened || !closed {
+		return nil, errs.New(errs.Invalid, "expected base64 between two colons")
+	}
+	der, err := base64.StdEncoding.DecodeString(inner)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
 // fromProxy reports whether the connection of a request comes from one of the proxies.
@@ -53,12 +85,8 @@ func fromProxy(r *http.Request, proxies []netip.Prefix) bool {
 }
 
 func readCertificate(text string) (*x509.Certificate, error) {
-	if inner, ok := strings.CutPrefix(text, ":"); ok {
-		der, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(inner, ":"))
-		if err != nil {
-			return nil, err
-		}
-		return x509.ParseCertificate(der)
+	if strings.HasPrefix(text, ":") {
+		return readBinary(text)
 	}
 	// Base64 has a plus, which is a space in a query, but not in a path.
 	plain, err := url.PathUnescape(text)
@@ -173,6 +201,37 @@ func nameParts(name string) []string {
 	}
 	add(len(name))
 	return parts
+}
+
+// aliases are the endpoints of clients that show certificates (RFC 8705, section 5).
+type aliases struct {
+	Token         string `json:"token_endpoint"`
+	Pushed        string `json:"pushed_authorization_request_endpoint"`
+	Userinfo      string `json:"userinfo_endpoint"`
+	Introspection string `json:"introspection_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
+	Device        string `json:"device_authorization_endpoint"`
+}
+
+// aliases is nil where there are none.
+func (p *Provider) aliases() *aliases {
+	if p.o.Certificates.Alias == nil {
+		return nil
+	}
+	m := p.tokenMetadata(Metadata{})
+	return &aliases{
+		Token: p.alias(p.own.token), Pushed: p.alias(p.own.pushed), Userinfo: p.alias(p.own.userinfo),
+		Introspection: p.alias(m.Introspection), Revocation: p.alias(m.Revocation), Device: p.alias(m.Device),
+	}
+}
+
+// alias is the URL of an endpoint for clients that show certificates.
+func (p *Provider) alias(endpoint string) string {
+	at := p.o.Certificates.Alias
+	if at == nil {
+		return endpoint
+	}
+	return strings.TrimSuffix(at.String(), "/") + strings.TrimPrefix(endpoint, p.issuer())
 }
 
 // thumbprint is x5t#S256 of a certificate.

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,5 +197,94 @@ func TestSelfSigned(t *testing.T) {
 		if status := post(c, other, otherPair); status != 401 {
 			t.Errorf("another by %s: %d", name, status)
 		}
+	}
+}
+
+// TestCertificateChain: certificates between that of a client and the authority count if
+// a proxy passes them on, and prove nothing else.
+func TestCertificateChain(t *testing.T) {
+	root := newAuthority(t)
+	between := &authority{t: t}
+	between.cert, between.key = root.make(&x509.Certificate{Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true}, nil)
+	leaf, _ := between.make(named("app"), forClients)
+	own := newAuthority(t)
+	foreign, _ := own.make(named("app"), forClients)
+	notCA, notCAKey := root.make(&x509.Certificate{Subject: pkix.Name{CommonName: "no authority"}, BasicConstraintsValid: true}, nil)
+	byLeaf, _ := (&authority{t: t, cert: notCA, key: notCAKey}).make(named("app"), forClients)
+
+	chained := func(o *oauth.Options) { o.Certificates.ChainHeader = "Client-Cert-Chain" }
+	w := start(t, behindProxy(root), chained)
+	c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "app.test"})
+	binary := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
+	with := func(cert *x509.Certificate, chain ...string) func(*http.Request) {
+		return func(r *http.Request) {
+			show(cert)(r)
+			r.Header["Client-Cert-Chain"] = chain
+		}
+	}
+	many := strings.TrimSuffix(strings.Repeat(binary(between.cert)+",", 11), ",")
+	for _, tt := range []struct {
+		name string
+		edit func(*http.Request)
+		want int
+	}{
+		{"no chain", show(leaf), 401},
+		{"the chain", with(leaf, binary(between.cert)), 200},
+		{"with the root", with(leaf, binary(between.cert)+", "+binary(root.cert)), 200},
+		{"two lines", with(leaf, binary(root.cert), binary(between.cert)), 200},
+		{"another chain", with(leaf, binary(own.cert)), 401},
+		{"its own authority", with(foreign, binary(own.cert)), 401},
+		{"signed by no authority", with(byLeaf, binary(notCA)), 401},
+		{"no list", with(leaf, "x"), 401},
+		{"half open", with(leaf, strings.TrimSuffix(binary(between.cert), ":")), 401},
+		{"an empty member", with(leaf, binary(between.cert)+","), 401},
+		{"no certificate", with(leaf, ":eA==:"), 401},
+		{"too many", with(leaf, many), 401},
+		{"a chain alone", func(r *http.Request) { r.Header.Set("Client-Cert-Chain", binary(leaf)) }, 401},
+		{"half open leaf", func(r *http.Request) {
+			with(leaf, binary(between.cert))(r)
+			r.Header.Set("Client-Cert", strings.TrimSuffix(binary(leaf), ":"))
+		}, 401},
+	} {
+		if status, body := w.token(credentialsOf(c), tt.edit); status != tt.want {
+			t.Errorf("%s: %d %v", tt.name, status, body)
+		}
+	}
+	far := startOn(t, w.store, behindProxy(root), chained, func(o *oauth.Options) { o.Certificates.Proxies = nil })
+	if status, body := far.token(credentialsOf(c), with(leaf, binary(between.cert))); status != 401 {
+		t.Errorf("from a stranger: %d %v", status, body)
+	}
+}
+
+// TestAliases: the metadata leads clients with certificates to where they are asked for
+// them, and their proofs may name that place.
+func TestAliases(t *testing.T) {
+	w := start(t, behindProxy(newAuthority(t)), func(o *oauth.Options) {
+		o.Certificates.Alias = &url.URL{Scheme: "https", Host: "mtls.test", Path: "/a/"}
+	})
+	m := w.must("GET", w.public+"/.well-known/openid-configuration", nil)
+	got, _ := m["mtls_endpoint_aliases"].(map[string]any)
+	for name, at := range got {
+		if path, ok := strings.CutPrefix(at.(string), "https://mtls.test/a/"); !ok || m[name] != w.public+"/"+path {
+			t.Errorf("%s is %s, and without a certificate %v", name, at, m[name])
+		}
+	}
+	if len(got) != 6 || m["tls_client_certificate_bound_access_tokens"] != true {
+		t.Errorf("the metadata has %v", got)
+	}
+	k, c := key(t, jose.ES256, ""), w.client(nil)
+	form := url.Values{"grant_type": {"client_credentials"}}
+	for at, want := range map[string]int{"https://mtls.test/a/oauth2/token": 200, w.public + "/oauth2/token": 200, "https://mtls.test/oauth2/token": 400, "https://mtls.test/a/oauth2/par": 400} {
+		if status, body := w.token(form, basic(c), w.proving(k, "POST", at)); status != want {
+			t.Errorf("a proof for %s: %d %v", at, status, body)
+		}
+	}
+	plain := start(t)
+	if m := plain.must("GET", plain.public+"/.well-known/openid-configuration", nil); m["mtls_endpoint_aliases"] != nil || m["tls_client_certificate_bound_access_tokens"] != false {
+		t.Errorf("without certificates the metadata has %v", m)
+	}
+	asked := startOn(t, plain.store, func(o *oauth.Options) { o.Certificates.Asked = true })
+	if m := asked.must("GET", asked.public+"/.well-known/openid-configuration", nil); m["tls_client_certificate_bound_access_tokens"] != true {
+		t.Errorf("where TLS asks for certificates the metadata has %v", m)
 	}
 }

@@ -152,16 +152,27 @@ type GrantOptions struct {
 
 // Certificates says how client certificates get here (RFC 8705).
 type Certificates struct {
+	// Asked says that TLS connections to this process are asked for one.
+	Asked bool
 	// Header is where a proxy that ends TLS puts them: between colons in base64 as in
 	// Client-Cert (RFC 9440), or in PEM, escaped as in a URL. "": in none, so that only
 	// TLS connections to this process have any.
 	Header string
+	// ChainHeader is where it puts those between that one and an authority, as in
+	// Client-Cert-Chain. They prove nothing by themselves. "": in none.
+	ChainHeader string
 	// Proxies are the addresses from which Header is believed. Proxies must remove it
 	// from the requests that they pass on.
 	Proxies []netip.Prefix
 	// Roots sign those of clients that authenticate by tls_client_auth; nil: nobody does.
 	Roots *x509.CertPool
+	// Alias is the URL under which clients with certificates reach the public API, like
+	// Options.Issuer; nil: under that.
+	Alias *url.URL
 }
+
+// used reports whether clients can show certificates.
+func (o Certificates) used() bool { return o.Asked || o.Header != "" }
 
 // A JWTGrant says what assertions of trusted issuers must have (RFC 7523).
 type JWTGrant struct {
@@ -170,9 +181,17 @@ type JWTGrant struct {
 	MaxTTL      time.Duration // 720 h
 }
 
+// isBase reports whether paths can be added to a URL.
+func isBase(u *url.URL) bool {
+	return u != nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http")
+}
+
 func (o Options) withDefaults() (Options, error) {
-	if o.Issuer == nil || o.Issuer.Host == "" || o.Issuer.RawQuery != "" || o.Issuer.Fragment != "" || o.Issuer.Scheme != "https" && o.Issuer.Scheme != "http" {
+	if !isBase(o.Issuer) {
 		return o, errs.New(errs.Invalid, "urls.self.issuer: expected an http(s) URL without query and fragment")
+	}
+	if alias := o.Certificates.Alias; alias != nil && !isBase(alias) {
+		return o, errs.New(errs.Invalid, "client_certificates.url: expected an http(s) URL without query and fragment")
 	}
 	if o.Secrets == nil {
 		return o, errs.New(errs.Invalid, "there are no system secrets")

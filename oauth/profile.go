@@ -97,6 +97,7 @@ type ProtectionMetadata struct {
 	ResponseAlgs       []string `json:"authorization_signing_alg_values_supported"`
 	ProofAlgs          []string `json:"dpop_signing_alg_values_supported"`
 	CertificateBound   bool     `json:"tls_client_certificate_bound_access_tokens"`
+	Aliases            *aliases `json:"mtls_endpoint_aliases,omitempty"`
 
 	RequestKeyAlgs    []string `json:"request_object_encryption_alg_values_supported"`
 	RequestEncs       []string `json:"request_object_encryption_enc_values_supported"`
@@ -115,7 +116,7 @@ func (p *Provider) protectionMetadata(signing []string) ProtectionMetadata {
 	return ProtectionMetadata{
 		AuthAlgs: algs, RevocationAuthAlgs: algs, IntrospectAuthAlgs: algs,
 		RequestAlgs: names(asymmetricAlgs), RegisteredURIs: true, Pushed: p.own.pushed, ResponseAlgs: signing,
-		ProofAlgs: names(asymmetricAlgs), CertificateBound: p.o.Certificates.Header != "",
+		ProofAlgs: names(asymmetricAlgs), CertificateBound: p.o.Certificates.used(), Aliases: p.aliases(),
 		RequestKeyAlgs: keyAlgs, ResponseKeyAlgs: keyAlgs, IDTokenKeyAlgs: keyAlgs, UserinfoKeyAlgs: keyAlgs, IntrospectKeyAlgs: keyAlgs,
 		RequestEncs: contentEnc, ResponseEncs: contentEnc, IDTokenEncs: contentEnc, UserinfoEncs: contentEnc, IntrospectEncs: contentEnc,
 	}
@@ -125,6 +126,6 @@ func (p *Provider) protectionMetadata(signing []string) ProtectionMetadata {
 func (p *Provider) authMethods() []string {
 	o := p.o.Certificates
 	return slices.DeleteFunc(slices.Clone(authMethods), func(m string) bool {
-		return o.Header == "" && (m == authTLS || m == authSelfTLS) || o.Roots == nil && m == authTLS
+		return !o.used() && (m == authTLS || m == authSelfTLS) || o.Roots == nil && m == authTLS
 	})
 }

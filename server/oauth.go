@@ -43,6 +43,8 @@ type OAuthConfig struct {
 type ClientCertificates struct {
 	Request bool // by TLS of the public listener
 	Header  string
+	Chain   string   // like Header
+	URL     string   // "": that of the issuer
 	From    []string // addresses or prefixes of proxies
 	CAPath  string
 }
@@ -159,6 +161,10 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Hooks.Private }, nil},
 	{"oauth.client_certificates.header", "", "", "the header in which a proxy that ends TLS passes on the certificate of a client, as RFC 9440 has it or in PEM, and which it removes where there is none; empty: no proxy does",
 		func(c *Config) any { return &c.OAuth.Certificates.Header }, nil},
+	{"oauth.client_certificates.chain_header", "", "Client-Cert-Chain", "the header in which it passes on the certificates between that one and the authority, as RFC 9440 has it, and which it removes, too; empty: none",
+		func(c *Config) any { return &c.OAuth.Certificates.Chain }, nil},
+	{"oauth.client_certificates.url", "", "", "the URL under which clients that show certificates reach the public API, for the mtls_endpoint_aliases of the metadata (RFC 8705); empty: that of the issuer",
+		func(c *Config) any { return &c.OAuth.Certificates.URL }, isURLOrEmpty},
 	{"oauth.client_certificates.request", "", "false", "ask whoever connects to the public listener by TLS for a certificate; browsers of people who have some ask which to show",
 		func(c *Config) any { return &c.OAuth.Certificates.Request }, nil},
 	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
@@ -202,8 +208,13 @@ func prefixes(texts []string) (all []netip.Prefix, err error) {
 
 // read returns what package oauth wants to know.
 func (c ClientCertificates) read() (oauth.Certificates, error) {
-	o := oauth.Certificates{Header: c.Header}
+	o := oauth.Certificates{Header: c.Header, ChainHeader: c.Chain}
 	var err error
+	if c.URL != "" {
+		if o.Alias, err = url.Parse(c.URL); err != nil {
+			return o, errs.Wrap(errs.Invalid, err, "oauth.client_certificates.url: %v", err)
+		}
+	}
 	if o.Proxies, err = prefixes(c.From); err != nil {
 		return o, errs.Wrap(errs.Invalid, err, "oauth.client_certificates.allow_from: %v", err)
 	}
@@ -290,6 +301,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	if o.Certificates, err = c.Certificates.read(); err != nil {
 		return err
 	}
+	o.Certificates.Asked = c.Certificates.Request && s.config.Serve.encrypts("public")
 	o.Register.Enabled = o.Register.Enabled || s.config.Dev
 	o.Private = !c.DisallowPrivate || s.config.Dev
 	o.AccessClaims.NoMirror = !c.Mirror
