@@ -294,7 +294,7 @@ func (s *Service) arrived(ctx context.Context, st *Step, p *pending, c *Code) (O
 	i.Traits = p.After
 	s.settle(i, before, st.Now)
 	s.verified(i, c.Via, c.Address, st.Now)
-	st.Identity = i
+	st.Identity, st.sensitive = i, true
 	st.Also(SaveIdentity{i})
 	st.Event("address.changed", i, s.options.Client(st.Request), nil)
 	return Done, s.farewell(st, i, before)

@@ -134,18 +134,7 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 		return nil, err
 	}
 	if st.sensitive {
-		session := *st.Session
-		token, hash := newToken()
-		session.TokenHash = hash
-		if st.Proof.Method != "" { // to enrol a factor is to show it
-			session.prove(st.Proof)
-		}
-		st.Also(SaveSession{&session})
-		if f.API {
-			f.Continue = append(f.Continue, Continue{Action: "set_ory_session_token", Token: token})
-		} else {
-			a.cookie, a.life = token, session.ExpiresAt.Sub(st.Now)
-		}
+		s.rotate(st, a)
 	}
 	shown, err := s.show(ctx, st, s.csrfSecret(st.Request))
 	if err != nil {
@@ -164,6 +153,22 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	}
 	f.Continue = nil // a token is not stored
 	return a, nil
+}
+
+// rotate gives the caller's session a new token.
+func (s *Service) rotate(st *Step, a *answer) {
+	session := *st.Session
+	token, hash := newToken()
+	session.TokenHash = hash
+	if st.Proof.Method != "" { // to enrol a factor is to show it
+		session.prove(st.Proof)
+	}
+	st.Also(SaveSession{&session})
+	if st.Flow.API {
+		st.Flow.Continue = append(st.Flow.Continue, Continue{Action: "set_ory_session_token", Token: token})
+	} else {
+		a.cookie, a.life = token, session.ExpiresAt.Sub(st.Now)
+	}
 }
 
 // privileged asks for a new login before a change by which one gets into an account:

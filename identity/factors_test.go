@@ -157,15 +157,20 @@ func (g *guest) ask(method, path string, body any) *heard {
 	return s
 }
 
+// base is where a guest finds the house.
+func (g *guest) base() string {
+	if g.client.Jar != nil {
+		return strings.Replace(g.URL, "127.0.0.1", "localhost", 1)
+	}
+	return g.URL
+}
+
 func (g *guest) try(method, path string, body any) (*heard, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	base := g.URL
-	if g.client.Jar != nil {
-		base = strings.Replace(g.URL, "127.0.0.1", "localhost", 1)
-	}
+	base := g.base()
 	if i := strings.Index(path, "/self-service/"); i > 0 {
 		path = path[i:]
 	}

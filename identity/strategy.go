@@ -80,7 +80,7 @@ type Step struct {
 	Location string // for Leave
 
 	caller    *Identity           // of Session, without credentials
-	sensitive bool                // the settings that changed are ways into the account
+	sensitive bool                // what changed are ways into the account
 	unproven  []VerifiableAddress // addresses that are new with the step, and not verified
 	ops       []Op
 	always    []Op      // written even if the form is wrong

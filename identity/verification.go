@@ -82,6 +82,9 @@ func endVerification(s *Service, ctx context.Context, st *Step) (*answer, error)
 			return nil, err
 		}
 	}
+	if st.sensitive && st.Session != nil && st.Session.Identity == st.Identity.ID {
+		s.rotate(st, a)
+	}
 	shown, err := s.show(ctx, st, s.csrfSecret(st.Request))
 	if err != nil {
 		return nil, err

@@ -148,7 +148,9 @@ func TestAddressChange(t *testing.T) {
 	}
 	native := n.visitor(t, false)
 	native.enter(taken, "000000").is(200).says(4070006)
-	native.enter(changed, code).is(200).has("state", "passed_challenge")
+	done := v.enter(changed, code).is(200).has("state", "passed_challenge").has("continue_with.0.action", "set_ory_session_token")
+	v.get("/sessions/whoami").is(401) // an identifier is a way into the account, so the token was replaced
+	v.token = done.str("continue_with.0.ory_session_token")
 	v.get("/sessions/whoami").is(200).has("identity.traits.email", "new@example.com").has("identity.traits.name.first", "Ann").has("identity.verifiable_addresses.0.verified", true)
 	if l := box.take("ann@example.com"); l.subject != "The address of your account was changed" || l.code != "" {
 		t.Errorf("letter %+v", l)
