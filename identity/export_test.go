@@ -16,3 +16,9 @@ func (s *Service) Post(ctx context.Context, template, via, to, code string, unkn
 
 // DeliverSome sends one batch.
 func (s *Service) DeliverSome(ctx context.Context) (int, error) { return s.deliverSome(ctx) }
+
+// HashAlone takes all memory of hashes, until it is given back.
+func (s *Service) HashAlone(ctx context.Context) (leave func(), err error) {
+	m := s.hasher.memory
+	return func() { m.running.Add(-1); m.free.Release(s.hasher.total) }, m.take(ctx, s.hasher.total)
+}

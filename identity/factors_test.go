@@ -35,11 +35,12 @@ type house struct {
 // counted is a store that knows how often it was asked: all but reads of identities.
 type counted struct {
 	identity.Store
-	asked atomic.Int64
+	asked, writes atomic.Int64
 }
 
 func (c *counted) Write(ctx context.Context, ops ...identity.Op) error {
 	c.asked.Add(1)
+	c.writes.Add(1)
 	return c.Store.Write(ctx, ops...)
 }
 
@@ -73,7 +74,7 @@ func newHouse(t *testing.T, options ...func(*identity.Options)) *house {
 	mux := http.NewServeMux()
 	h.Server = httptest.NewServer(mux)
 	t.Cleanup(h.Close)
-	o := identity.Options{BaseURL: strings.Replace(h.URL, "127.0.0.1", "localhost", 1), Now: h.now, Hashing: identity.HashOptions{Memory: 64, Iterations: 1}}
+	o := identity.Options{BaseURL: h.home(), Now: h.now, Hashing: identity.HashOptions{Memory: 64, Iterations: 1}}
 	for _, change := range options {
 		change(&o)
 	}
@@ -113,6 +114,8 @@ func status(err error) int {
 		return 410
 	case errs.Refused:
 		return 422
+	case errs.Unavailable:
+		return 503
 	default:
 		return 500
 	}

@@ -84,6 +84,16 @@ func (p *passwordStrategy) login(ctx context.Context, st *Step) error {
 	if err := p.s.attempt(ctx, st, key); err != nil {
 		return err
 	}
+	if err := p.prove(ctx, st, identifier, password); err != nil {
+		p.s.untried(ctx, key, err)
+		return err
+	}
+	st.Also(Forgive{[]string{key}})
+	return nil
+}
+
+// prove says who somebody is who knows a password.
+func (p *passwordStrategy) prove(ctx context.Context, st *Step, identifier, password string) error {
 	i, err := p.s.store.Find(ctx, Password, identifier)
 	if errs.KindOf(err) == errs.NotFound {
 		if err := p.s.hasher.waste(ctx, password); err != nil {
@@ -97,7 +107,6 @@ func (p *passwordStrategy) login(ctx context.Context, st *Step) error {
 	if err := p.check(ctx, st, i, password); err != nil {
 		return err
 	}
-	st.Also(Forgive{[]string{key}})
 	st.Prove(i, p.Method(), AAL1)
 	return nil
 }
@@ -248,6 +257,17 @@ func (s *Service) attempt(ctx context.Context, st *Step, key string) error {
 		return Wrong(textLocked(next.Sub(st.Now)))
 	}
 	return nil
+}
+
+// untried gives an attempt back that could not be made, so that those who try again when
+// there is much to do are not locked out for it. Else it stays counted.
+func (s *Service) untried(ctx context.Context, key string, why error) {
+	if errs.KindOf(why) != errs.Unavailable {
+		return
+	}
+	if err := s.store.Write(context.WithoutCancel(ctx), ReturnAttempt{Key: key, Limit: s.options.LoginLimit}); err != nil {
+		s.options.Log.Warn("an attempt to log in stays counted, though it was not made", "err", err)
+	}
 }
 
 // Import implements Importer: a password, or the hash of one.

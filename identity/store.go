@@ -319,6 +319,12 @@ type (
 	// Record adds to the audit log.
 	Record struct{ Event Event }
 
+	// ReturnAttempt takes back an attempt that was allowed under Limit and not made.
+	ReturnAttempt struct {
+		Key   string
+		Limit Limit
+	}
+
 	// Forgive forgets the attempts that were counted under the keys.
 	Forgive struct{ Keys []string }
 )
@@ -338,6 +344,7 @@ func (DropCodes) op()      {}
 func (PutMessage) op()     {}
 func (ReturnMessage) op()  {}
 func (Record) op()         {}
+func (ReturnAttempt) op()  {}
 func (Forgive) op()        {}
 
 // A TakenError says that something unique is of another identity. It has the kind

@@ -80,6 +80,10 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 	case identity.HoldIdentity:
 		sc.Must(errs.New(errs.NotFound, "there is no identity %s", op.ID),
 			"UPDATE identity SET version = version WHERE network = $1 AND id = $2", n, op.ID)
+	case identity.ReturnAttempt:
+		const wait = "CASE WHEN tries <= $3 THEN 0 WHEN wait >= $4 THEN wait ELSE wait >> 1 END" // as it was before
+		sc.Do("UPDATE identity_attempt SET tries = tries - 1, wait = "+wait+", at = at - "+wait+" WHERE network = $1 AND key = $2 AND tries > 0",
+			n, hashed(op.Key), int64(op.Limit.Free), op.Limit.MaxDelay.Microseconds())
 	case identity.Forgive:
 		for _, key := range op.Keys {
 			sc.Do("DELETE FROM identity_attempt WHERE network = $1 AND key = $2", n, hashed(key))

@@ -56,6 +56,7 @@ var peopleSuite = []struct {
 	{"CodeOnce", codeOnce},
 	{"CodesDropped", codesDropped},
 	{"AttemptsAreCounted", attemptsAreCounted},
+	{"AttemptsAreReturned", attemptsAreReturned},
 	{"AttemptsAtOnce", attemptsAtOnce},
 	{"MessagesTakenOnce", messagesTakenOnce},
 	{"EventsInOrder", eventsInOrder},

@@ -378,6 +378,38 @@ func attemptsAreCounted(c *folk) {
 	}
 }
 
+// attemptsAreReturned: an attempt that is returned leaves everything as it was.
+func attemptsAreReturned(c *folk) {
+	now := c.now
+	try := func(want time.Duration) {
+		c.Helper()
+		allowed, next, err := c.Attempt(c.ctx, "key", limit, now)
+		c.must(err)
+		if got := next.Sub(now); allowed != (want == 0) || !allowed && got != want {
+			c.Fatalf("allowed: %t, the next in %v, want %v", allowed, got, want)
+		}
+	}
+	c.write(identity.ReturnAttempt{Key: "key", Limit: limit}) // there was none
+	for range 3 * limit.Free {
+		try(0)
+		c.write(identity.ReturnAttempt{Key: "key", Limit: limit})
+	}
+	for range limit.Free {
+		try(0)
+	}
+	wait := limit.Delay
+	for range 12 {
+		try(wait)
+		now = now.Add(wait)
+		for range 3 {
+			try(0)
+			c.write(identity.ReturnAttempt{Key: "key", Limit: limit})
+		}
+		try(0)
+		wait = min(2*wait, limit.MaxDelay)
+	}
+}
+
 func attemptsAtOnce(c *folk) {
 	var allowed atomic.Int64
 	var wait sync.WaitGroup
