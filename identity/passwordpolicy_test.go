@@ -52,7 +52,7 @@ func TestBreachedPasswords(t *testing.T) {
 		{identity.PolicyOptions{Service: service, Breaches: 2}, "seen as often as is allowed", 200, 0},
 		{identity.PolicyOptions{Service: service, Breaches: 2}, "a password that leaked", 400, 4000034},
 		{identity.PolicyOptions{Service: broken}, "a password that leaked", 200, 0},
-		{identity.PolicyOptions{Service: broken, Needed: true}, "a password that leaked", 500, 0},
+		{identity.PolicyOptions{Service: broken, Needed: true}, "a password that leaked", 503, 0},
 		{identity.PolicyOptions{Service: "http://127.0.0.1:1"}, "a password that leaked", 200, 0},
 		{identity.PolicyOptions{}, "ann@example.com", 400, 4000031},
 		{identity.PolicyOptions{Similar: true}, "ann@example.com", 200, 0},
