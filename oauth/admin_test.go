@@ -224,6 +224,11 @@ func TestClientRefused(t *testing.T) {
 		{field: "implicit_grant_id_token_lifespan", value: "0s"},
 		{field: "implicit_grant_id_token_lifespan", value: "-1h"},
 		{field: "implicit_grant_id_token_lifespan", value: "1000000h"},
+		{field: "implicit_grant_id_token_lifespan", value: "soon"},
+		{field: "implicit_grant_id_token_lifespan", value: 3600},
+		{field: "jwks", value: json.RawMessage(`{"keys":[{"kty":"magic"}]}`)},
+		{field: "client_secret", value: strings.Repeat("x", 31), more: map[string]any{"token_endpoint_auth_method": "client_secret_jwt"}},
+		{field: "client_secret", value: strings.Repeat("x", 63), more: map[string]any{"token_endpoint_auth_method": "client_secret_jwt", "token_endpoint_auth_signing_alg": "HS512"}},
 		{field: "sector_identifier_uri", value: "https://nowhere.invalid/"},
 		{field: "sector_identifier_uri", value: "http://client.test/"},
 	} {
@@ -236,7 +241,7 @@ func TestClientRefused(t *testing.T) {
 			if tt.field == "redirect_uris" && reflectStrings(tt.value) {
 				want = "invalid_redirect_uri"
 			}
-			if status != 400 || got["error"] != want || !strings.Contains(fmt.Sprint(got["error_description"]), tt.field+": ") {
+			if status != 400 || got["error"] != want || !strings.Contains(fmt.Sprint(got["error_description"]), " "+tt.field+": ") {
 				t.Errorf("got %d %v: expected %s", status, got, want)
 			}
 		})
@@ -388,6 +393,7 @@ func TestSector(t *testing.T) {
 	}{
 		{"", []string{"https://a.test/", "https://a.test/x"}, 201},
 		{"", []string{"https://a.test/", "https://b.test/"}, 400},
+		{"", []string{"https://a.test/", "https://a.test:8443/"}, 400},
 		{sector.URL, []string{"https://a.test/", "https://b.test/"}, 201},
 		{sector.URL, []string{"https://a.test/", "https://c.test/"}, 400},
 	} {

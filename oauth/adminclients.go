@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -166,15 +169,20 @@ func decodeMetadata(text []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &kind) && kind.Field != "":
-		return errMetadata.WithHintf("%s: expected %s, got a JSON %s.", kind.Field, jsonKind(kind.Type.Kind().String()), kind.Value).WithWrap(err)
+		return errMetadata.WithHintf("%s: expected %s, got a JSON %s.", strings.TrimPrefix(kind.Field, "Lifespans."), jsonKind(kind.Type), kind.Value).WithWrap(err)
+	case errors.Is(err, jose.ErrUnsupportedKeyType):
+		return errMetadata.WithHint("jwks: it has a key of a kind that is not known here.").WithWrap(err)
 	default:
 		return errMetadata.WithHintf("The body is no JSON of the expected form: %v.", err).WithWrap(err)
 	}
 }
 
-// jsonKind is the word of JSON for a kind of Go.
-func jsonKind(kind string) string {
-	switch kind {
+// jsonKind is the word of JSON for a type of Go.
+func jsonKind(t reflect.Type) string {
+	if t == reflect.TypeFor[Duration]() {
+		return `a duration such as "1h30m", or null`
+	}
+	switch t.Kind().String() {
 	case "slice":
 		return "a list of strings"
 	case "string":

@@ -108,6 +108,8 @@ func (a *authorization) check(p *Provider) error {
 		return fosite.ErrUnauthorizedClient.WithHint("The client may not use the grant type \"authorization_code\".")
 	case types.HasOneOf("token", "id_token") && (!a.client.rules().browser || !a.client.may(grantImplicit)):
 		return fosite.ErrUnauthorizedClient.WithHint("Tokens in the address of the browser are for clients with the profile \"legacy\" and the grant type \"implicit\".")
+	case types.Has("id_token") && !a.GetRequestedScopes().Has(scopeOpenID):
+		return fosite.ErrInvalidRequest.WithHint("The scope \"openid\" is missing, without which there is no ID token.")
 	case types.Has("id_token") && a.form.Get("nonce") == "":
 		return fosite.ErrInvalidRequest.WithHint("The parameter \"nonce\" is missing, which an ID token from this endpoint needs.")
 	case types.HasOneOf("token", "id_token") && (a.GetResponseMode() == fosite.ResponseModeQuery || a.GetResponseMode() == modeQueryJWT):
@@ -376,6 +378,9 @@ func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *S
 		rows = append(rows, row)
 		answer.Set("code", code)
 	}
+	if types.Has("id_token") && !slices.Contains(s.Scopes, scopeOpenID) {
+		return nil, fosite.ErrAccessDenied.WithHint("The scope \"openid\" was not granted.")
+	}
 	x := &exchange{Session: *s, client: a.client, grant: grantImplicit}
 	out := &issued{}
 	if types.Has("token") {
@@ -388,7 +393,7 @@ func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *S
 		answer.Set("expires_in", strconv.FormatInt(int64(out.expiresIn.Seconds()), 10))
 		answer.Set("scope", strings.Join(s.Scopes, " "))
 	}
-	if types.Has("id_token") && slices.Contains(s.Scopes, scopeOpenID) {
+	if types.Has("id_token") {
 		id, err := p.issueID(ctx, x, besides{out.access, code, a.form.Get("state")})
 		if err != nil {
 			return nil, err
@@ -421,12 +426,17 @@ func redirect(w http.ResponseWriter, r *http.Request, page string, more url.Valu
 	if err != nil {
 		return errs.Wrap(errs.Internal, err, "a page has no URL")
 	}
-	q := u.Query()
-	for name, values := range more {
-		q[name] = values
-	}
-	u.RawQuery = q.Encode()
+	addQuery(u, more)
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, u.String(), http.StatusSeeOther)
 	return nil
+}
+
+// addQuery adds parameters to a URI, whose own query stays as it is (RFC 6749, section
+// 3.1.2).
+func addQuery(u *url.URL, more url.Values) {
+	if u.RawQuery != "" && len(more) > 0 {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += more.Encode()
 }

@@ -38,6 +38,7 @@ type session struct {
 	ACR      string    `json:"a,omitempty"`
 	AMR      []string  `json:"m,omitempty"`
 	Provider string    `json:"v,omitempty"` // its session at the identity provider
+	Expires  time.Time `json:"u,omitzero"`  // until when it is remembered; zero: that is still to be said
 
 	// Forced is how clients know the subject, by their ids, where the login page says so.
 	Forced map[string]string `json:"f,omitempty"`

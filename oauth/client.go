@@ -2,6 +2,8 @@ package oauth
 
 import (
 	"encoding/json"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -124,14 +126,15 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 func (d *Duration) UnmarshalJSON(text []byte) error {
 	*d = Duration{}
 	var s *string
-	if err := json.Unmarshal(text, &s); err != nil || s == nil || *s == "" {
-		return err
+	var value time.Duration
+	err := json.Unmarshal(text, &s)
+	if err == nil && s != nil && *s != "" {
+		value, err = time.ParseDuration(*s)
+		*d = Duration{value, true}
 	}
-	value, err := time.ParseDuration(*s)
-	if err != nil {
-		return err
+	if err != nil { // of this type, so that the decoder says of which field
+		return &json.UnmarshalTypeError{Value: fmt.Sprintf("value %.50s", text), Type: reflect.TypeFor[Duration]()}
 	}
-	*d = Duration{value, true}
 	return nil
 }
 

@@ -226,6 +226,21 @@ func TestAssertionAlgs(t *testing.T) {
 	}
 }
 
+// TestSecretSigns: a secret that is made here signs with each algorithm that the metadata
+// names (RFC 7518, section 3.2), also one that was rotated.
+func TestSecretSigns(t *testing.T) {
+	w := start(t)
+	c := w.client(map[string]any{"token_endpoint_auth_method": "client_secret_jwt"})
+	for range 2 {
+		for _, alg := range []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512} {
+			if status, body := w.token(byAssertion(signed(t, alg, []byte(c["client_secret"].(string)), "", w.assertionClaims(c)))); status != 200 {
+				t.Errorf("%s: %d %v", alg, status, body)
+			}
+		}
+		c = w.must("POST", w.admin+"/admin/clients/"+c["client_id"].(string)+"/secrets/rotate", nil)
+	}
+}
+
 // TestEd25519 is the newer name of EdDSA (RFC 9864): with a key of either name, or none.
 func TestEd25519(t *testing.T) {
 	w := start(t)

@@ -109,6 +109,7 @@ func (p *Provider) loginOf(r *http.Request) (*session, error) {
 		}
 		return nil, err
 	}
+	s.Expires = l.Expires
 	return s, nil
 }
 

@@ -90,7 +90,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 		Issuer: p.issuer(), Authorization: p.own.authorize, Token: p.own.token, Keys: p.own.jwks, Userinfo: p.own.userinfo,
 		ResponseIssuer: true, ClaimsParameter: true, RequestParameter: true, RequestURI: true,
 		EndSession: p.own.logout, FrontLogout: true, FrontLogoutSID: true, BackLogout: true, BackLogoutSID: true,
-		ResponseTypes: []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token"},
+		ResponseTypes: []string{"code", "code id_token", "id_token", "id_token token", "code token", "code id_token token", "token"},
 		ResponseModes: knownModes,
 		GrantTypes:    append(slices.Clone(grantTypes), grantImplicit),
 		AuthMethods:   p.authMethods(),

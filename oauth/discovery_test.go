@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cardea-iam/cardea/oauth"
@@ -42,6 +43,32 @@ func TestDiscovery(t *testing.T) {
 		if status, _, _ := w.raw(method, at, nil); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			t.Errorf("%s: %s %s answers %d", name, method, at, status)
 		}
+	}
+}
+
+// TestResponseTypes: those that the metadata names are those that work.
+func TestResponseTypes(t *testing.T) {
+	w := start(t)
+	all := []string{"code", "token", "id_token", "id_token token", "code id_token", "code token", "code id_token token"}
+	c := w.client(map[string]any{"profile": "legacy", "grant_types": []string{"implicit", "authorization_code"}, "response_types": all})
+	var work []any
+	for _, kind := range all {
+		got := w.browser().authorize(codeRequest(c, "response_type", kind), ann())
+		for name, of := range map[string]string{"code": "code", "access_token": "token", "id_token": "id_token"} {
+			if got.Has(name) != slices.Contains(strings.Fields(kind), of) {
+				t.Errorf("%s: %v", kind, got)
+			}
+		}
+		work = append(work, kind)
+	}
+	named := w.must("GET", w.public+"/.well-known/openid-configuration", nil)["response_types_supported"].([]any)
+	for _, kind := range work {
+		if !slices.Contains(named, kind) {
+			t.Errorf("%q is missing in %v", kind, named)
+		}
+	}
+	if len(named) != len(work) {
+		t.Errorf("the metadata has %v", named)
 	}
 }
 

@@ -1,7 +1,9 @@
 package oauth_test
 
 import (
+	"math"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,10 +119,15 @@ func TestAuthorizeRefused(t *testing.T) {
 		{"none and login", "prompt", "none login", "invalid_request", true},
 		{"nobody there", "prompt", "none", "login_required", true},
 		{"bad max_age", "max_age", "old", "invalid_request", true},
+		{"no response type", "response_type", "", "invalid_request", true},
+		{"unknown response type", "response_type", "magic", "unsupported_response_type", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at := w.browser().open(w.public + "/oauth2/auth?" + codeRequest(c, tt.parameter, tt.value).Encode())
 			q := at.Query()
+			if at.Fragment != "" {
+				q, _ = url.ParseQuery(at.Fragment)
+			}
 			if q.Get("error") != tt.want || (at.Host == "client.test") != tt.told || tt.told && q.Get("state") != "st" {
 				t.Errorf("ends at %v", at)
 			}
@@ -170,5 +177,105 @@ func TestRemember(t *testing.T) {
 	w.pass(time.Hour)
 	if answer := b.authorize(codeRequest(c, "prompt", "none", "max_age", "60"), ann()); answer.Get("error") != "login_required" {
 		t.Errorf("prompt=none with a login that is too old: %v", answer)
+	}
+}
+
+// TestRememberFor: a login is remembered for as long as the page says, also if that is
+// longer than any time, and who confirms it makes it last no longer unless the page
+// says so.
+func TestRememberFor(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		first           int64 // seconds
+		confirmed, more bool  // once, and with extend_session_lifespan
+		want            bool  // after an hour and a half
+	}{
+		{"usual", 0, false, false, true},
+		{"longer than any time", math.MaxInt64, false, false, true},
+		{"317 years", 1e10, false, false, true},
+		{"an hour", 3600, false, false, false},
+		{"an hour, confirmed", 3600, true, false, false},
+		{"an hour, extended", 3600, true, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := start(t)
+			c := w.client(nil)
+			b := w.browser()
+			a := ann()
+			a.login["remember"], a.login["remember_for"] = true, tt.first
+			a.consent["remember"], a.consent["remember_for"] = true, tt.first
+			if answer := b.authorize(codeRequest(c), a); answer.Get("code") == "" {
+				t.Fatalf("got %v", answer)
+			}
+			w.pass(45 * time.Minute)
+			if tt.confirmed {
+				again := ann()
+				again.login["extend_session_lifespan"] = tt.more
+				if answer := b.authorize(codeRequest(c, "prompt", "none"), again); answer.Get("code") == "" {
+					t.Fatalf("got %v", answer)
+				}
+			}
+			w.pass(45 * time.Minute)
+			asked, _ := b.challenge(codeRequest(c))
+			if asked["skip"] != tt.want {
+				t.Errorf("skip is %v: expected %v", asked["skip"], tt.want)
+			}
+			if tt.first > 3600 {
+				if answer := b.authorize(codeRequest(c, "prompt", "none"), ann()); answer.Get("code") == "" {
+					t.Errorf("the consent is forgotten: %v", answer)
+				}
+			}
+		})
+	}
+}
+
+// TestQueryStays: the query of a registered URI is what it was, to the letter (RFC 6749,
+// section 3.1.2).
+func TestQueryStays(t *testing.T) {
+	w := start(t)
+	const query = "z=1&a=b;c&flag&sp=a%20b"
+	c := w.leaving(map[string]any{"redirect_uris": []string{callback + "?" + query}, "post_logout_redirect_uris": []string{afterLogout + "?" + query}})
+	b := w.browser()
+	at := b.open(w.public + "/oauth2/auth?" + codeRequest(c, "redirect_uri", callback+"?"+query, "prompt", "none").Encode())
+	if !strings.HasPrefix(at.String(), callback+"?"+query+"&error=login_required&") {
+		t.Errorf("an error goes to %s", at)
+	}
+	end, _ := b.logOut(url.Values{"client_id": {c["client_id"].(string)}, "post_logout_redirect_uri": {afterLogout + "?" + query}, "state": {"st"}}, "accept")
+	if end.String() != afterLogout+"?"+query+"&state=st" {
+		t.Errorf("a logout ends at %s", end)
+	}
+}
+
+// TestIDTokenNeedsOpenID: who asks for an ID token gets one, or learns why not.
+func TestIDTokenNeedsOpenID(t *testing.T) {
+	w := start(t)
+	c := w.client(map[string]any{"profile": "legacy", "grant_types": []string{"implicit", "authorization_code"}, "response_types": []string{"id_token", "code id_token"}})
+	for _, kind := range []string{"id_token", "code id_token"} {
+		if got := w.browser().authorize(codeRequest(c, "response_type", kind, "scope", "read"), ann()); got.Get("error") != "invalid_request" {
+			t.Errorf("%s without the scope: %v", kind, got)
+		}
+		denied := ann()
+		denied.consent["grant_scope"] = []string{}
+		if got := w.browser().authorize(codeRequest(c, "response_type", kind), denied); got.Get("error") != "access_denied" || got.Get("code") != "" {
+			t.Errorf("%s, and the scope denied: %v", kind, got)
+		}
+		if got := w.browser().authorize(codeRequest(c, "response_type", kind), ann()); got.Get("id_token") == "" {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
+}
+
+// TestRefreshWithoutOpenID: an ID token belongs to the scope openid, also where that is
+// given up for one time.
+func TestRefreshWithoutOpenID(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	got := w.tokens(c, ann())
+	for _, scope := range []string{"offline_access", "openid"} {
+		status, next := w.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got["refresh_token"].(string)}, "scope": {scope}}, basic(c))
+		if _, ok := next["id_token"]; status != 200 || ok != (scope == "openid") {
+			t.Errorf("%s: %d %v", scope, status, next)
+		}
+		got = next
 	}
 }

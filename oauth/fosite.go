@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -157,6 +158,9 @@ func (p *Provider) authorizeRequest(ctx context.Context, form url.Values, found 
 	requested, err := f.NewAuthorizeRequest(ctx, r)
 	if errors.Is(err, fosite.ErrInvalidState) {
 		err = nil // its last check, that of the length of state, which is the client's business
+	}
+	if errors.Is(err, fosite.ErrUnsupportedResponseType) && strings.TrimSpace(form.Get("response_type")) == "" {
+		err = fosite.ErrInvalidRequest.WithHint("The parameter \"response_type\" is missing.")
 	}
 	return requested.(*fosite.AuthorizeRequest), err
 }

@@ -21,10 +21,7 @@ func (p *Provider) frames(told []participant) []*url.URL {
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			continue
 		}
-		q := u.Query()
-		q.Set("iss", p.issuer())
-		q.Set("sid", t.Login)
-		u.RawQuery = q.Encode()
+		addQuery(u, url.Values{"iss": {p.issuer()}, "sid": {t.Login}})
 		out = append(out, u)
 	}
 	return out
@@ -57,11 +54,7 @@ func writeFrames(w http.ResponseWriter, frames []*url.URL, to string, more url.V
 	if err != nil {
 		return errs.Wrap(errs.Internal, err, "a page has no URL")
 	}
-	q := next.Query()
-	for name, values := range more {
-		q[name] = values
-	}
-	next.RawQuery = q.Encode()
+	addQuery(next, more)
 	var origins, pages []string
 	for _, u := range frames {
 		origins = append(origins, u.Scheme+"://"+u.Host)

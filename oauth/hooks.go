@@ -147,15 +147,11 @@ func (p *Provider) askHooks(ctx context.Context, x *exchange, form url.Values) e
 }
 
 func (x *exchange) hookRequest(payload map[string][]string) hookRequest {
-	scopes := x.Scopes
-	if x.scopes != nil {
-		scopes = x.scopes
-	}
 	audience := x.Audience
 	if x.audience != nil {
 		audience = x.audience
 	}
-	return hookRequest{Client: x.client.ID, Scopes: list(scopes), Audience: list(audience), Grants: []string{x.grant}, Payload: payload}
+	return hookRequest{Client: x.client.ID, Scopes: list(x.given()), Audience: list(audience), Grants: []string{x.grant}, Payload: payload}
 }
 
 // hookSession is what tokens are to say, in Hydra's words.

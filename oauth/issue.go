@@ -51,7 +51,7 @@ func (p *Provider) issue(ctx context.Context, x *exchange) (*issued, error) {
 			return nil, err
 		}
 	}
-	if x.Subject != "" && slices.Contains(x.Scopes, scopeOpenID) && x.Type != grantExchange && x.Type != grantBearer {
+	if x.Subject != "" && slices.Contains(x.given(), scopeOpenID) && x.Type != grantExchange && x.Type != grantBearer {
 		var err error
 		if out.id, err = p.issueID(ctx, x, besides{access: out.access}); err != nil {
 			return nil, err
@@ -65,9 +65,7 @@ func (p *Provider) issue(ctx context.Context, x *exchange) (*issued, error) {
 func (p *Provider) issueAccess(ctx context.Context, x *exchange, out *issued) error {
 	s := x.Session
 	s.Nonce, s.RedirectURI, s.Challenge = "", "", ""
-	if x.scopes != nil {
-		s.Scopes = x.scopes
-	}
+	s.Scopes = x.given()
 	if x.audience != nil {
 		s.Audience = x.audience
 	}

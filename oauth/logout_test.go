@@ -293,7 +293,7 @@ func TestFrontChannel(t *testing.T) {
 	}
 	status, h, text := page()
 	sid := w.claims("RS256", id)["sid"].(string)
-	frame := "https://front.test/out?" + strings.ReplaceAll(url.Values{"iss": {w.public}, "sid": {sid}, "x": {"1"}}.Encode(), "&", "&amp;")
+	frame := "https://front.test/out?x=1&amp;" + strings.ReplaceAll(url.Values{"iss": {w.public}, "sid": {sid}}.Encode(), "&", "&amp;")
 	if status != 200 || strings.Count(text, "<iframe") != 1 || !strings.Contains(text, frame) {
 		t.Errorf("got %d %s: expected a frame with %s", status, text, frame)
 	}

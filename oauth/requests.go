@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -349,11 +350,14 @@ func (p *Provider) loginRow(l *login) *Login {
 	}
 	life := p.o.TTL.Login
 	if l.RememberFor > 0 {
-		life = min(life, time.Duration(l.RememberFor)*time.Second)
+		life = min(life, seconds(l.RememberFor))
 	}
-	from := l.session.AuthTime
-	if l.Extend {
-		from = p.o.Now()
+	expires := l.session.AuthTime.Add(life)
+	switch {
+	case l.Extend:
+		expires = p.o.Now().Add(life)
+	case !l.session.Expires.IsZero(): // it was confirmed, no more
+		expires = l.session.Expires
 	}
 	data, err := p.seal(sealLogin, l.ID, l.session)
 	if err != nil { // strings and a time only
@@ -361,8 +365,13 @@ func (p *Provider) loginRow(l *login) *Login {
 	}
 	return &Login{
 		ID: l.ID, Subject: l.session.Subject, Authenticated: l.session.AuthTime, Remember: l.Remember,
-		Expires: from.Add(life), Data: data,
+		Expires: expires, Data: data,
 	}
+}
+
+// seconds is a number of them, or as many as there can be: 292 years.
+func seconds(n int64) time.Duration {
+	return time.Duration(min(n, int64(math.MaxInt64/time.Second))) * time.Second
 }
 
 // grantRow is a consent as it is stored.
@@ -373,7 +382,7 @@ func (p *Provider) grantRow(f *flow, s *Session) (Grant, error) {
 		Scopes: k.Scopes, Audience: k.Audience, Remember: k.Remember, Created: k.At,
 	}
 	if k.RememberFor > 0 {
-		g.Expires = k.At.Add(time.Duration(k.RememberFor) * time.Second)
+		g.Expires = k.At.Add(seconds(k.RememberFor))
 	}
 	var err error
 	g.Data, err = p.seal(sealGrant, f.ID, f)

@@ -38,9 +38,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, a *authorizati
 	case fosite.ResponseModeFragment:
 		http.Redirect(w, r, to.String()+"#"+params.Encode(), http.StatusSeeOther)
 	default:
-		query := to.Query()
-		maps.Copy(query, params)
-		to.RawQuery = query.Encode()
+		addQuery(&to, params)
 		http.Redirect(w, r, to.String(), http.StatusSeeOther)
 	}
 	return nil

@@ -52,6 +52,11 @@ func (p *Provider) newSecret(c *Client, chosen string) (string, storedSecret) {
 	if chosen == "" {
 		var hash Hash
 		secret, hash = newToken("")
+		if c.authMethod() == authSecretJWT { // HS512 takes keys of 64 bytes
+			more, _ := newToken("")
+			secret += more
+			hash = hashOf(secret)
+		}
 		s.Hash = hash[:]
 	} else {
 		s.Salt = make([]byte, 16)

@@ -122,6 +122,14 @@ type exchange struct {
 	extra     map[string]any // more for the response
 }
 
+// given are the scopes of this access token.
+func (x *exchange) given() []string {
+	if x.scopes != nil {
+		return x.scopes
+	}
+	return x.Scopes
+}
+
 var _ fosite.Session = (*exchange)(nil)
 
 // The methods of fosite.Session are not used: issue knows how long tokens live.

@@ -51,15 +51,11 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 
 // response is the body of RFC 6749, section 5.1.
 func (out *issued) response(x *exchange) map[string]any {
-	scopes := x.Scopes
-	if x.scopes != nil {
-		scopes = x.scopes
-	}
 	body := map[string]any{
 		"access_token": out.access,
 		"token_type":   tokenType(x),
 		"expires_in":   int64(out.expiresIn.Seconds()),
-		"scope":        strings.Join(scopes, " "),
+		"scope":        strings.Join(x.given(), " "),
 	}
 	if out.refresh != "" {
 		body["refresh_token"] = out.refresh

@@ -372,6 +372,11 @@ func (v *verdict) authentication(c *Client) {
 		if named != 1 {
 			v.add("tls_client_auth_subject_dn", "the authentication method tls_client_auth needs one of the fields tls_client_auth_..., and has %d (RFC 8705, section 2.1.2)", named)
 		}
+	case authSecretJWT:
+		least := map[string]int{"HS384": 48, "HS512": 64}[c.AuthAlg]
+		if least = max(least, 32); c.Secret != "" && len(c.Secret) < least {
+			v.add("client_secret", "it has %d characters, and signs: expected at least %d (RFC 7518, section 3.2)", len(c.Secret), least)
+		}
 	case authNone:
 		if slices.Contains(c.GrantTypes, grantCredentials) && len(c.GrantTypes) == 1 {
 			v.add("token_endpoint_auth_method", "a client without authentication has no tokens of its own (client_credentials)")
@@ -487,7 +492,7 @@ func (v *verdict) sectors(c *Client) {
 	hosts := map[string]bool{}
 	for _, text := range c.RedirectURIs {
 		if u, err := url.Parse(text); err == nil {
-			hosts[u.Hostname()] = true
+			hosts[u.Host] = true // as sector has it
 		}
 	}
 	if len(hosts) > 1 {
