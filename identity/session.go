@@ -77,14 +77,16 @@ func (s *Service) active(of string, now time.Time) SessionQuery {
 const seenParts = 10
 
 // touch notes that a session is used, if that was not noted for a while: most uses
-// write nothing.
-func (s *Service) touch(ctx context.Context, x *Session, now time.Time) error {
+// write nothing. It fails no request: the next one notes it.
+func (s *Service) touch(ctx context.Context, x *Session, now time.Time) {
 	coarse := s.options.SessionIdle / seenParts
 	if now.Sub(x.SeenAt) < coarse || !x.SeenAt.Add(s.options.SessionIdle).Before(x.ExpiresAt) {
-		return nil
+		return
 	}
 	x.SeenAt = now
-	return s.store.Write(ctx, TouchSession{ID: x.ID, SeenAt: now, Before: now.Add(-coarse)})
+	if err := s.store.Write(ctx, TouchSession{ID: x.ID, SeenAt: now, Before: now.Add(-coarse)}); err != nil && ctx.Err() == nil {
+		s.options.Log.WarnContext(ctx, "that a session is used was not noted", "session", x.ID, "err", err)
+	}
 }
 
 // prolong lets a session last as long as a new one.

@@ -46,7 +46,8 @@ func (s *Service) sessionOf(ctx context.Context, token string, now time.Time) (*
 	if !s.counts(session, now) || i.State != Active {
 		return nil, nil, nil
 	}
-	return session, i, s.touch(ctx, session, now)
+	s.touch(ctx, session, now)
+	return session, i, nil
 }
 
 // current is sessionOf for a request that must have a session, with a second factor if

@@ -42,7 +42,7 @@ var sessionSettings = []setting{
 		func(c *Config) any { return &c.Identity.Session.CookieDomain }, nil},
 	{"identity.session.cookie.persistent", "", "true", "whether browsers keep the session when they are closed",
 		func(c *Config) any { return &c.Identity.Session.Persistent }, nil},
-	{"identity.cookies.same_site", "", "Lax", "SameSite of all cookies: Lax, Strict, or None, which needs https",
+	{"identity.cookies.same_site", "", "Lax", "SameSite of all cookies: Lax, Strict, with which nobody comes back from another provider, or None, which needs https",
 		func(c *Config) any { return &c.Identity.Session.SameSite }, oneOf("Lax", "Strict", "None")},
 	{"identity.feature_flags.cacheable_sessions", "", "false", "let whoami tell edges, in the header Ory-Session-Cache-For, how many seconds they may answer in its place: a session that has ended is still one to them",
 		func(c *Config) any { return &c.Identity.Session.Cacheable }, nil},

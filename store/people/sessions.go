@@ -136,7 +136,7 @@ func (s *Store) limit(sc *script.Script, op identity.LimitSessions) {
 	where := s.query(" WHERE network = $1")
 	where.add(" AND active = 1 AND id IN (SELECT s.id FROM identity_session AS s WHERE s.network = $1 AND s.identity = ? AND s.id <> ? AND s.active = 1",
 		op.Identity, op.New)
-	where.add(" AND s.expires > ? AND s.seen > ?", micros(op.Now), seenAfter(op.Now, op.Idle))
+	where.add(counting, micros(op.Now), seenAfter(op.Now, op.Idle))
 	where.add(" ORDER BY s.issued DESC, s.id DESC LIMIT 1000 OFFSET ?)", int64(op.Others))
 	s.note(sc, where, op.Tell)
 	sc.Count(op.Count, endSessions+where.text.String(), where.args...)
