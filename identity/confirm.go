@@ -250,7 +250,7 @@ func (s *Service) verification(st *Step, a VerifiableAddress) *Flow {
 	old := st.Flow
 	f := &Flow{
 		Kind: Verification, API: old.API, State: Sent, Active: string(CodeAuth), Browser: s.browser(st.Request), Shared: true,
-		IssuedAt: st.Now.Truncate(time.Millisecond), Opening: Opening{ReturnTo: old.ReturnTo, RequestURL: old.RequestURL},
+		IssuedAt: st.Now.Truncate(time.Millisecond), Opening: Opening{ReturnTo: old.ReturnTo, RequestURL: old.RequestURL, Invitation: old.Invitation},
 	}
 	if old.AfterVerified != "" {
 		f.ReturnTo = old.AfterVerified

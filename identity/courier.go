@@ -114,7 +114,8 @@ type note struct {
 	Via, To  string
 	Code     string          `json:",omitempty"`
 	URL      string          `json:",omitempty"`
-	Expires  time.Time       `json:",omitzero"` // of the code or the link
+	Group    string          `json:",omitempty"` // to which somebody is invited
+	Expires  time.Time       `json:",omitzero"`  // of the code or the link
 	Minutes  int             `json:",omitempty"`
 	Locales  string          `json:",omitempty"`
 	Request  string          `json:",omitempty"` // the URL that the flow was opened with
@@ -129,7 +130,7 @@ type note struct {
 // data is what templates see: Kratos's names, and ours.
 func (n *note) data() map[string]any {
 	d := map[string]any{
-		"To": n.To, "Code": n.Code, "URL": n.URL, "ExpiresInMinutes": n.Minutes, "RequestURL": n.Request,
+		"To": n.To, "Code": n.Code, "URL": n.URL, "Group": n.Group, "ExpiresInMinutes": n.Minutes, "RequestURL": n.Request,
 		"RecoveryCode": n.Code, "VerificationCode": n.Code, "LoginCode": n.Code, "RegistrationCode": n.Code,
 		"RecoveryURL": n.URL, "VerificationURL": n.URL,
 	}
@@ -164,17 +165,23 @@ func (s *Service) post(st *Step, n note, who *Identity) error {
 		n.Identity = body
 		n.Locales = localeOf(who) + n.Locales
 	}
-	m := Message{ID: NewID(), Status: queued, Type: "email", Channel: "email", Recipient: n.To, Template: n.Template, DueAt: st.Now, CreatedAt: st.Now, UpdatedAt: st.Now}
-	if n.Via == viaSMS {
-		m.Type, m.Channel = "phone", viaSMS
-	}
-	var err error
-	if m.Data, err = s.sealNote(m.ID, n); err != nil {
+	m, err := s.message(n, st.Now)
+	if err != nil {
 		return err
 	}
 	st.Also(PutMessage{m})
 	st.Then(s.wake)
 	return nil
+}
+
+// message returns what a note becomes in the queue.
+func (s *Service) message(n note, now time.Time) (m Message, err error) {
+	m = Message{ID: NewID(), Status: queued, Type: "email", Channel: "email", Recipient: n.To, Template: n.Template, DueAt: now, CreatedAt: now, UpdatedAt: now}
+	if n.Via == viaSMS {
+		m.Type, m.Channel = "phone", viaSMS
+	}
+	m.Data, err = s.sealNote(m.ID, n)
+	return m, err
 }
 
 // localeOf is the language that somebody has chosen, in front of those of the browser.
@@ -367,7 +374,7 @@ func (n *note) hide() {
 	if n.Code != "" {
 		n.Code = "******"
 	}
-	for _, name := range []string{"token", "code"} {
+	for _, name := range []string{"token", "code", "invitation"} {
 		if u, err := url.Parse(n.URL); err == nil && u.Query().Has(name) {
 			n.URL = withQuery(n.URL, name, "******")
 		}

@@ -88,6 +88,7 @@ type Opening struct {
 	Exchange       string `json:",omitempty"` // of native apps that wait for a session: see tokenexchange.go
 	Via            string `json:",omitempty"`
 	AfterVerified  string `json:",omitempty"` // after_verification_return_to
+	Invitation     string `json:",omitempty"` // id of one whose link the client has
 
 	ExpiredAt time.Time `json:",omitzero"` // when the flow that this one replaces expired
 }

@@ -41,6 +41,8 @@ func PublicRoutes() []Route {
 		{"GET /.well-known/change-password", (*Service).changePassword},
 		{"GET " + scriptPath, (*Service).webauthnScript},
 		{"DELETE /self-service/login/test", noTestLogins},
+		{"GET " + invitationPath, (*Service).invitationPage},
+		{"POST " + invitationPath, (*Service).acceptNow},
 	}
 	routes = append(routes, SchemaRoutes()...)
 	routes = append(routes, oidcRoutes()...)

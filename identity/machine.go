@@ -125,7 +125,15 @@ func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 	if o.AfterVerified, err = s.returnTo(o.AfterVerified); err != nil {
 		return Opening{}, err
 	}
+	if k != Settings {
+		if o.Invitation, err = s.invitation(r, api); err != nil {
+			return Opening{}, err
+		}
+	}
 	o.RequestURL = s.self(r)
+	if o.Invitation != "" { // whose link is a secret
+		o.RequestURL = s.initURL(k, api, o)
+	}
 	return o, nil
 }
 
@@ -410,7 +418,8 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.Write(ctx, append(append(st.ops, st.always...), op)...); err != nil {
+	token := ""
+	if err := s.store.Write(ctx, s.shown(&token, append(append(st.ops, st.always...), op)...)...); err != nil {
 		if isTaken(err) {
 			f.State = first(f.Kind)
 			return s.again(ctx, st, Wrong(textTaken), true)
@@ -420,6 +429,7 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 		}
 		return nil, err
 	}
+	showToken(w, token)
 	for _, do := range st.then {
 		do()
 	}
@@ -504,7 +514,11 @@ func (s *Service) conclude(ctx context.Context, st *Step, before *Identity, outc
 			return nil, err
 		}
 	}
-	return ends(k)(s, ctx, st)
+	a, err := ends(k)(s, ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	return a, s.accept(ctx, st)
 }
 
 // strategy is the one that answers to a form.

@@ -88,6 +88,9 @@ type Options struct {
 	// Groups say what it is to be a member; nil: the store keeps no relations.
 	Groups map[GroupKind]GroupOptions
 
+	// CanJoin reports why nobody can become a member of a group of a kind, with Groups.
+	CanJoin func(ctx context.Context, k GroupKind) error
+
 	Courier CourierOptions // how messages to people go out
 
 	Log *slog.Logger     // nil: none

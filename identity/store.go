@@ -23,6 +23,7 @@ type Store interface {
 	Messages
 	Events
 	Groups
+	Invitations
 
 	// Purge forgets flows, codes, sessions and counters that ended before t, and
 	// messages that are done and due to be forgotten, and returns how many rows went.

@@ -49,6 +49,9 @@ func (c *core) groupRoutes(rs *routes) {
 		handle("GET "+one+"/members", (*groupRequest).members)
 		handle("POST "+one+"/members", (*groupRequest).add)
 		handle("DELETE "+one+"/members", (*groupRequest).remove)
+		handle("GET "+one+"/invitations", (*groupRequest).invitations)
+		handle("POST "+one+"/invitations", (*groupRequest).invite)
+		handle("DELETE "+one+"/invitations/{invitation}", (*groupRequest).withdraw)
 		handle("GET /admin/identities/{id}/"+strings.TrimPrefix(g.path, "/admin/"), (*groupRequest).of)
 	}
 }

@@ -41,6 +41,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 			return err
 		}
 		n.joint = &joint{people, n.engine, o.Groups}
+		o.CanJoin = n.joint.modelled
 		o.Network = n.name
 		o.LoggedOut = func(w http.ResponseWriter, r *http.Request, identity string) error {
 			if n.oauth == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-var sample = map[string]any{"Code": "123456", "URL": `https://id.example/?a=1&b="><script>`, "ExpiresInMinutes": 60}
+var sample = map[string]any{"Group": "<script>", "Code": "123456", "URL": `https://id.example/?a=1&b="><script>`, "ExpiresInMinutes": 60}
 
 // TestMailIsComplete writes every message in every language.
 func TestMailIsComplete(t *testing.T) {
@@ -17,7 +17,7 @@ func TestMailIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"recovery_code_valid", "recovery_code_invalid", "recovery_valid", "recovery_invalid", "verification_code_valid",
-		"verification_code_invalid", "verification_valid", "verification_invalid", "login_code_valid", "registration_code_valid", "account_exists", "verifiable_address_changed"} {
+		"verification_code_invalid", "verification_valid", "verification_invalid", "login_code_valid", "registration_code_valid", "account_exists", "verifiable_address_changed", "invitation"} {
 		seen := map[string]bool{}
 		for _, locale := range m.locales {
 			subject, text, html, err := m.Letter(name, locale, false, sample)

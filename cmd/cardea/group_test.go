@@ -46,6 +46,9 @@ class Group implements Namespace { related: { members: (User | SubjectSet<Group,
 	if out := ok(t, "group", "of", ann, "--effective"); strings.Count(out, "\n") != 3 {
 		t.Errorf("groups of ann in effect: %q", out)
 	}
+	if out := ok(t, "group", "invite", "eng", "bob@example.com"); !strings.Contains(out, "/self-service/invitation?invitation=") || !strings.Contains(out, "mailed      true") {
+		t.Errorf("invited: %q", out)
+	}
 	okJSON(t, &got, "group", "rename", "backend", "--name", "platform")
 	if got["name"] != "platform" {
 		t.Errorf("renamed: %v", got)

@@ -55,4 +55,50 @@ func (s *Store) saveGroup(sc *script.Script, g *identity.Group) {
 func (s *Store) deleteGroup(sc *script.Script, op identity.DeleteGroup) {
 	sc.Must(errs.New(errs.NotFound, "there is no %s %s", op.Kind, op.ID),
 		"DELETE FROM identity_group WHERE network = $1 AND kind = $2 AND id = $3", s.run.Network(), string(op.Kind), op.ID)
+	sc.Do("DELETE FROM identity_invitation WHERE network = $1 AND kind = $2 AND group_id = $3", s.run.Network(), string(op.Kind), op.ID)
+}
+
+const invitationColumns = "id, kind, group_id, via, address, hash, issued, expires, used, identity"
+
+func (s *Store) putInvitation(sc *script.Script, i *identity.Invitation) {
+	sc.Do("INSERT INTO identity_invitation (network, "+invitationColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '')",
+		s.run.Network(), i.ID, string(i.Kind), i.Group, i.Via, i.Address, i.Hash, micros(i.IssuedAt), micros(i.ExpiresAt))
+}
+
+// Invitation implements identity.Invitations.
+func (s *Store) Invitation(ctx context.Context, id string) (*identity.Invitation, error) {
+	found, err := s.invitations(ctx, func(q *query) { q.add(" AND id = ?", id) })
+	if err == nil && len(found) == 0 {
+		err = errs.New(errs.NotFound, "there is no such invitation")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// ListInvitations implements identity.Invitations.
+func (s *Store) ListInvitations(ctx context.Context, k identity.GroupKind, group, after string, limit int) ([]*identity.Invitation, error) {
+	return s.invitations(ctx, func(q *query) {
+		q.add(" AND kind = ? AND group_id = ? AND id > ? ORDER BY id LIMIT ?", string(k), group, after, int64(limit))
+	})
+}
+
+func (s *Store) invitations(ctx context.Context, where func(*query)) ([]*identity.Invitation, error) {
+	var found []*identity.Invitation
+	err := s.run.Read(ctx, "read invitations", func(sc *script.Script) {
+		found = nil
+		q := s.query("SELECT " + invitationColumns + " FROM identity_invitation WHERE network = $1")
+		where(q)
+		q.ask(sc, func(scan script.Scan) error {
+			i := &identity.Invitation{}
+			var kind string
+			var issued, expires, used int64
+			err := scan(&i.ID, &kind, &i.Group, &i.Via, &i.Address, &i.Hash, &issued, &expires, &used, &i.Identity)
+			i.Kind, i.IssuedAt, i.ExpiresAt, i.UsedAt = identity.GroupKind(kind), clock(issued), clock(expires), clock(used)
+			found = append(found, i)
+			return err
+		})
+	})
+	return found, err
 }

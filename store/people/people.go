@@ -116,11 +116,12 @@ func decode(text string, into any) error {
 
 // Purge implements identity.Store.
 func (s *Store) Purge(ctx context.Context, t time.Time) (int64, error) {
-	counts := make([]int64, 5)
+	counts := make([]int64, 6)
 	err := s.run.Write(ctx, "purge what flows left", func(sc *script.Script) {
 		for i, where := range []string{
 			"identity_flow WHERE network = $1 AND expires < $2",
 			"identity_code WHERE network = $1 AND expires < $2",
+			"identity_invitation WHERE network = $1 AND expires < $2",
 			"identity_session WHERE network = $1 AND expires < $2",
 			"identity_attempt WHERE network = $1 AND until < $2",
 			"identity_message WHERE network = $1 AND status IN ('sent', 'abandoned') AND due < $2",

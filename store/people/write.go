@@ -74,6 +74,14 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 		s.saveGroup(sc, op.Group)
 	case identity.DeleteGroup:
 		s.deleteGroup(sc, op)
+	case identity.PutInvitation:
+		s.putInvitation(sc, op.Invitation)
+	case identity.UseInvitation:
+		sc.Must(errs.New(errs.Refused, "the invitation was used before, has expired, or was withdrawn"),
+			"UPDATE identity_invitation SET used = $3, identity = $4 WHERE network = $1 AND id = $2 AND used = 0 AND expires > $3", n, op.ID, micros(op.Now), op.Identity)
+	case identity.DropInvitation:
+		sc.Must(errs.New(errs.NotFound, "there is no invitation %s", op.ID),
+			"DELETE FROM identity_invitation WHERE network = $1 AND id = $2 AND kind = $3 AND group_id = $4", n, op.ID, string(op.Kind), op.Group)
 	case identity.HoldGroup:
 		sc.Must(errs.New(errs.NotFound, "there is no %s %s", op.Kind, op.ID),
 			"UPDATE identity_group SET version = version WHERE network = $1 AND kind = $2 AND id = $3", n, string(op.Kind), op.ID)

@@ -63,6 +63,7 @@ var peopleSuite = []struct {
 	{"GroupAsItWasSaved", groupAsItWasSaved},
 	{"GroupNames", groupNames},
 	{"GroupsAreHeld", groupsAreHeld},
+	{"InvitationOnce", invitationOnce},
 	{"PurgeOfFlows", purgeOfFlows},
 }
 

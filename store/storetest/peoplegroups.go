@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"reflect"
+	"sync/atomic"
+	"time"
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -75,4 +77,75 @@ func groupsAreHeld(c *folk) {
 	c.fails(c.Write(c.ctx, identity.HoldGroup{Kind: identity.OfOrganization, ID: "a"}), errs.NotFound)
 	c.fails(c.Write(c.ctx, identity.HoldGroup{Kind: identity.OfGroup, ID: "b"}), errs.NotFound)
 	c.fails(c.Write(c.ctx, identity.HoldIdentity{ID: identity.NewID()}), errs.NotFound)
+}
+
+func (c *folk) invite(id, group string) *identity.Invitation {
+	c.Helper()
+	i := &identity.Invitation{ID: id, Kind: identity.OfGroup, Group: group, Via: "email", Address: "ann@example.com", Hash: []byte("h"), IssuedAt: c.now, ExpiresAt: c.now.Add(time.Hour)}
+	c.write(identity.PutInvitation{Invitation: i})
+	return i
+}
+
+func (c *folk) invited(group, after string, limit int) (ids []string) {
+	c.Helper()
+	found, err := c.ListInvitations(c.ctx, identity.OfGroup, group, after, limit)
+	c.must(err)
+	for _, i := range found {
+		ids = append(ids, i.ID)
+	}
+	return ids
+}
+
+func (c *folk) noInvitation(s identity.Store, id string) {
+	c.Helper()
+	_, err := s.Invitation(c.ctx, id)
+	c.fails(err, errs.NotFound)
+}
+
+// invitationOnce has many use one, which goes with its group or by itself.
+func invitationOnce(c *folk) {
+	c.write(identity.SaveGroup{Group: c.group(identity.OfGroup, "a", "alpha")})
+	want := c.invite("1", "a")
+	c.invite("2", "a")
+	c.invite("3", "a")
+	c.invite("4", "b")
+	got, err := c.Invitation(c.ctx, "1")
+	c.must(err)
+	if !reflect.DeepEqual(got, want) {
+		c.Fatalf("got %+v, want %+v", got, want)
+	}
+	c.noInvitation(c.other, "1")
+	c.lists(c.invited("a", "", 10), "1", "2", "3")
+	c.lists(c.invited("a", "1", 1), "2")
+
+	var won atomic.Int64
+	c.must(all(8, func(int) error {
+		err := c.Write(c.ctx, identity.UseInvitation{ID: "1", Identity: "ann", Now: c.now})
+		switch errs.KindOf(err) {
+		case errs.OK:
+			won.Add(1)
+			return nil
+		case errs.Refused:
+			return nil
+		}
+		return err
+	}))
+	if got, err = c.Invitation(c.ctx, "1"); err != nil || won.Load() != 1 || got.Identity != "ann" || !got.UsedAt.Equal(c.now) {
+		c.Fatalf("%d have used %+v, error %v", won.Load(), got, err)
+	}
+	c.fails(c.Write(c.ctx, identity.UseInvitation{ID: "2", Now: c.now.Add(time.Hour)}), errs.Refused)
+	c.fails(c.Write(c.ctx, identity.UseInvitation{ID: "none", Now: c.now}), errs.Refused)
+
+	c.fails(c.Write(c.ctx, identity.DropInvitation{ID: "2", Kind: identity.OfGroup, Group: "b"}), errs.NotFound)
+	c.write(identity.DropInvitation{ID: "2", Kind: identity.OfGroup, Group: "a"})
+	c.noInvitation(c, "2")
+	c.write(identity.DeleteGroup{Kind: identity.OfGroup, ID: "a"})
+	c.lists(c.invited("a", "", 10))
+	c.noInvitation(c, "3")
+	if n, err := c.Purge(c.ctx, c.now.Add(time.Hour+1)); err != nil || n != 0 {
+		c.Fatalf("%d rows purged too soon, error %v", n, err)
+	}
+	if n, err := c.Purge(c.ctx, c.now.Add(2*time.Hour)); err != nil || n != 1 {
+		c.Fatalf("%d rows purged, error %v: expected that of group b", n, err)
+	}
 }

@@ -169,3 +169,21 @@ CREATE TABLE identity_group (
 	PRIMARY KEY (network, kind, id)
 );
 CREATE UNIQUE INDEX identity_group_by_name ON identity_group (network, kind, name);
+
+-- Invitations to groups, by the hashes of what is in their links. used is 0 until one is.
+CREATE TABLE identity_invitation (
+	network  INTEGER NOT NULL,
+	id       TEXT NOT NULL,
+	kind     TEXT NOT NULL,
+	group_id TEXT NOT NULL,
+	via      TEXT NOT NULL,
+	address  TEXT NOT NULL,
+	hash     BLOB NOT NULL,
+	issued   INTEGER NOT NULL,
+	expires  INTEGER NOT NULL,
+	used     INTEGER NOT NULL,
+	identity TEXT NOT NULL,
+	PRIMARY KEY (network, id)
+);
+CREATE INDEX identity_invitation_by_group ON identity_invitation (network, kind, group_id, id);
+CREATE INDEX identity_invitation_by_expires ON identity_invitation (network, expires);

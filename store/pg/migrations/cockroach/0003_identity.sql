@@ -170,3 +170,21 @@ CREATE TABLE IF NOT EXISTS identity_group (
 	PRIMARY KEY (network, kind, id),
 	UNIQUE INDEX identity_group_by_name (network, kind, name)
 );
+
+-- Invitations to groups, by the hashes of what is in their links. used is 0 until one is.
+CREATE TABLE IF NOT EXISTS identity_invitation (
+	network  INT8 NOT NULL,
+	id       TEXT NOT NULL,
+	kind     TEXT NOT NULL,
+	group_id TEXT NOT NULL,
+	via      TEXT NOT NULL,
+	address  TEXT NOT NULL,
+	hash     BYTES NOT NULL,
+	issued   INT8 NOT NULL,
+	expires  INT8 NOT NULL,
+	used     INT8 NOT NULL,
+	identity TEXT NOT NULL,
+	PRIMARY KEY (network, id),
+	INDEX identity_invitation_by_group (network, kind, group_id, id),
+	INDEX identity_invitation_by_expires (network, expires)
+);

@@ -169,3 +169,21 @@ CREATE TABLE identity_group (
 	PRIMARY KEY (network, kind, id)
 );
 CREATE UNIQUE INDEX identity_group_by_name ON identity_group (network, kind, name);
+
+-- Invitations to groups, by the hashes of what is in their links. used is 0 until one is.
+CREATE TABLE identity_invitation (
+	network  bigint NOT NULL,
+	id       text COLLATE "C" NOT NULL,
+	kind     text COLLATE "C" NOT NULL,
+	group_id text COLLATE "C" NOT NULL,
+	via      text COLLATE "C" NOT NULL,
+	address  text COLLATE "C" NOT NULL,
+	hash     bytea NOT NULL,
+	issued   bigint NOT NULL,
+	expires  bigint NOT NULL,
+	used     bigint NOT NULL,
+	identity text COLLATE "C" NOT NULL,
+	PRIMARY KEY (network, id)
+);
+CREATE INDEX identity_invitation_by_group ON identity_invitation (network, kind, group_id, id);
+CREATE INDEX identity_invitation_by_expires ON identity_invitation (network, expires);
