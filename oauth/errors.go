@@ -14,6 +14,12 @@ import (
 // errUsed is the answer to a second use of what may be used once.
 var errUsed = fosite.ErrInvalidGrant.WithHint("It was used before, so everything that came of it is revoked.")
 
+// ErrMethod tells that an endpoint is there, but not for the method of the request.
+var ErrMethod error = &fosite.RFC6749Error{
+	ErrorField: "method_not_allowed", CodeField: http.StatusMethodNotAllowed,
+	DescriptionField: "The method is not one of those in the header Allow.",
+}
+
 // rfcError returns err as fosite has it, nil for nil. Errors with a kind become the
 // one of RFC 6749 that is nearest; their text is for the log unless the caller can do
 // something about it.

@@ -134,4 +134,9 @@ func TestFormScript(t *testing.T) {
 	if hash := "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, hash) {
 		t.Errorf("the policy %q does not allow the script: expected %s", policy, hash)
 	}
+	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("%s is %q: expected %q", name, got, want)
+		}
+	}
 }

@@ -31,6 +31,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, a *authorizati
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
 	switch mode {
 	case fosite.ResponseModeFormPost:
 		h.Set("Content-Type", "text/html;charset=UTF-8")

@@ -78,7 +78,7 @@ func TestBridgePlain(t *testing.T) {
 		{"wrong type", checkMethod, `{"latest":"maybe"}`, json, 400, `{"code":"invalid_argument","message":"` + malformed + `",...`},
 		{"unknown field of ours", "/cardea.v1.CheckService/Check", `{"more":1}`, json, 400, `{"code":"invalid_argument","message":"the request is not a valid message: (line 1:2): unknown field \"more\"",...`},
 		{"unknown method", ketoPackage + "CheckService/Nope", `{}`, json, 404, `...`},
-		{"service of the write port", ketoPackage + "WriteService/DeleteRelationTuples", `{}`, json, 404, "404 page not found"},
+		{"service of the write port", ketoPackage + "WriteService/DeleteRelationTuples", `{}`, json, 404, nowhere(ketoPackage + "WriteService/DeleteRelationTuples")},
 		{"no content type", checkMethod, `{}`, "X: y", 415, `...`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

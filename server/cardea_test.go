@@ -108,8 +108,8 @@ func TestCardeaRESTBadInput(t *testing.T) {
 		{"list with a negative page", "GET", "/v1/tuples?page_size=-1", "", 400, invalid("page_size is -1: expected 0 for 100, or more")},
 		{"list with a foreign page token", "GET", "/v1/tuples?page_token=x", "", 400, invalid("invalid pagination token")},
 		{"list with invalid UTF-8", "GET", "/v1/tuples?query.object=%ff", "", 400, invalid(`query parameter "query.object" is not valid UTF-8`)},
-		{"wrong method", "GET", "/v1/check", "", 405, "Method Not Allowed"},
-		{"trailing slash", "POST", "/v1/check/", "", 404, "404 page not found"},
+		{"wrong method", "GET", "/v1/check", "", 405, failed(405, "UNIMPLEMENTED", "the method is not one of those in the header Allow")},
+		{"trailing slash", "POST", "/v1/check/", "", 404, failed(404, "NOT_FOUND", `there is nothing at "/v1/check/"`)},
 	})
 	n.run(n.write, []restCase{
 		{"unspecified action", "POST", "/v1/tuples", `{"updates":[` + good + `,{"tuple":` + x + `}]}`, 400,

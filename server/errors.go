@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
 )
 
 // A code is what an error becomes on the two transports.
@@ -35,11 +36,12 @@ var statuses = map[errs.Kind]code{
 	errs.Unknown:         {http.StatusInternalServerError, codes.Unknown},
 }
 
-// Three errors come from the transport and have no kind.
+// Four errors come from the transport and have no kind.
 var (
-	tooLarge  = code{http.StatusRequestEntityTooLarge, codes.ResourceExhausted}
-	cancelled = code{statusClientClosed, codes.Canceled}
-	outOfTime = code{http.StatusGatewayTimeout, codes.DeadlineExceeded}
+	tooLarge    = code{http.StatusRequestEntityTooLarge, codes.ResourceExhausted}
+	wrongMethod = code{http.StatusMethodNotAllowed, codes.Unimplemented}
+	cancelled   = code{statusClientClosed, codes.Canceled}
+	outOfTime   = code{http.StatusGatewayTimeout, codes.DeadlineExceeded}
 )
 
 // statusClientClosed is nginx's code for a client that went away. Nobody reads
@@ -55,6 +57,8 @@ func codeOf(err error) code {
 		return tooLarge
 	case kind != errs.Internal:
 		return statuses[kind]
+	case errors.Is(err, oauth.ErrMethod):
+		return wrongMethod
 	case errors.Is(err, context.Canceled):
 		return cancelled
 	case errors.Is(err, context.DeadlineExceeded):
@@ -73,6 +77,8 @@ func text(err error) string {
 		return "the body is too large: expected at most " + byteCount(large.Limit)
 	case errors.As(err, &e) && e.Kind != errs.Internal:
 		return e.Msg
+	case errors.Is(err, oauth.ErrMethod):
+		return "the method is not one of those in the header Allow"
 	case errors.Is(err, context.Canceled):
 		return "the request was cancelled"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -28,6 +28,9 @@ func herodot(status int, message, reason string) string {
 	return fmt.Sprintf(`{"error":{"code":%d,"status":%q,%s"message":%s}}`, status, http.StatusText(status), reason, quote(message))
 }
 
+// nowhere is the answer where nothing is.
+func nowhere(path string) string { return herodot(404, notFound, `there is nothing at "`+path+`"`) }
+
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
@@ -189,10 +192,10 @@ func TestKetoRESTReads(t *testing.T) {
 		{"alive", "GET", "/health/alive", "", 200, `{"status":"ok"}`},
 		{"ready", "GET", "/health/ready", "", 200, `{"status":"ok"}`},
 
-		{"unknown path", "GET", "/nope", "", 404, "404 page not found"},
-		{"trailing slash", "GET", "/relation-tuples/", "", 404, "404 page not found"},
-		{"wrong method", "PUT", "/relation-tuples", "", 405, "Method Not Allowed"},
-		{"write on the read port", "PUT", "/admin/relation-tuples", `{}`, 404, "404 page not found"},
+		{"unknown path", "GET", "/nope", "", 404, nowhere("/nope")},
+		{"trailing slash", "GET", "/relation-tuples/", "", 404, nowhere("/relation-tuples/")},
+		{"wrong method", "PUT", "/relation-tuples", "", 405, herodot(405, "the method is not one of those in the header Allow", "")},
+		{"write on the read port", "PUT", "/admin/relation-tuples", `{}`, 404, nowhere("/admin/relation-tuples")},
 	})
 }
 
@@ -272,9 +275,9 @@ func TestKetoRESTBadWrites(t *testing.T) {
 			herodot(400, malformed, "subject_id has 100000 bytes: expected at most 1000")},
 		{"invalid UTF-8", "PUT", path, "{\"namespace\":\"Open\",\"object\":\"\xc3\"}", 400, herodot(400, malformed, "the body is not valid UTF-8")},
 		{"NUL", "PUT", path, `{"namespace":"Open","object":"a\u0000b","relation":"r","subject_id":"x"}`, 400, herodot(400, malformed, "object holds a NUL byte")},
-		{"wrong method", "POST", path, "", 405, "Method Not Allowed"},
-		{"trailing slash", "PUT", path + "/", "", 404, "404 page not found"},
-		{"read on the write port", "GET", "/relation-tuples", "", 404, "404 page not found"},
+		{"wrong method", "POST", path, "", 405, herodot(405, "the method is not one of those in the header Allow", "")},
+		{"trailing slash", "PUT", path + "/", "", 404, nowhere(path + "/")},
+		{"read on the write port", "GET", "/relation-tuples", "", 404, nowhere("/relation-tuples")},
 
 		{"patch without action", "PATCH", path, `[` + good + `,{"relation_tuple":{}}]`, 400, herodot(400, "unknown action ", "")},
 		{"patch with an unknown action", "PATCH", path, `[` + good + `,{"action":"upsert","relation_tuple":{}}]`, 400, herodot(400, "unknown action upsert", "")},

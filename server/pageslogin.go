@@ -189,9 +189,11 @@ func (n *network) showConsent(w http.ResponseWriter, q *oauth.ConsentRequest, wh
 		Title, Client, Account, Challenge, Action, Site, Policy, Terms string
 		Device                                                         bool
 		Scopes                                                         []consentScope
+		Audience                                                       []string
 	}{
 		Client: clientName(q.Client), Account: "Signed in as " + who.Identity.Label(), Challenge: q.Challenge, Action: n.at(consentPage),
 		Site: q.Client.URI, Policy: q.Client.PolicyURI, Terms: q.Client.TermsURI, Device: q.Device,
+		Audience: slices.DeleteFunc(slices.Clone(q.Audience), func(a string) bool { return a == q.Client.ID }),
 	}
 	page.Title = page.Client + " wants access to your account"
 	show := func(scopes []string, needed bool) {

@@ -142,3 +142,16 @@ func TestErrorPages(t *testing.T) {
 	v.page("/oauth2/fallbacks/login").is(200).shows("No page for this", "oauth.urls.login")
 	v.get("/login").is(404)
 }
+
+// TestConsentShowsTargets: people see for which servers the tokens are.
+func TestConsentShowsTargets(t *testing.T) {
+	n := start(t, withIdentity)
+	c := n.rp(`,"audience":["https://api.test/","urn:<b>"]`)
+	v := n.visitor(t, true)
+	v.register("ann@example.com")
+	page := v.page(c.request("resource", "https://api.test/a", "audience", "urn:<b>")).is(200)
+	page.shows("Demo will be able to", "With that it can go to", "<li>https://api.test/a</li>", "<li>urn:&lt;b&gt;</li>")
+	if page = v.page(c.request()).is(200); strings.Contains(page.text, "With that it can go to") {
+		t.Errorf("without any the page is %s", page.text)
+	}
+}

@@ -122,6 +122,7 @@ func (c *core) routes(draining context.Context, d door, handlers *http.ServeMux)
 	if d.name != "public" {
 		rs.operators("GET /metrics/prometheus", c.metrics.handler())
 	}
+	c.unmatched(rs, d.name)
 }
 
 // serve returns nil after shutdown, else why it ended.

@@ -44,11 +44,19 @@ func (a *app) janitor(cmd *cobra.Command, batch int) error {
 		}
 		total, batches = total+got.Purged, batches+1
 		if batches%10 == 0 && a.output != "json" {
-			fmt.Fprintf(a.stderr, "removed %d rows so far\n", total)
+			fmt.Fprintf(a.stderr, "removed %s so far\n", rows(total))
 		}
 	}
 	return a.print(struct {
 		Purged  int64 `json:"purged"`
 		Batches int   `json:"batches"`
-	}{total, batches}, "removed %d rows\n", total)
+	}{total, batches}, "removed %s\n", rows(total))
+}
+
+// rows says how many there are.
+func rows(n int64) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return strconv.FormatInt(n, 10) + " rows"
 }

@@ -183,12 +183,12 @@ func (r *restRemote) explain(resp *http.Response, text []byte) error {
 		e.msg = fmt.Sprintf("the server at %s wants an API key: give it one in CARDEA_API_KEY", r.base.Host)
 	case resp.StatusCode == http.StatusUnauthorized && r.flag == "--write-remote":
 		e.msg = fmt.Sprintf("the server at %s does not know the API key of CARDEA_API_KEY or --api-key", r.base.Host)
+	case resp.StatusCode == http.StatusNotFound && (bytes.Contains(text, []byte("there is nothing at ")) || err != nil && !isKratos):
+		e.msg = fmt.Sprintf("the listener at %s has nothing at %s: is %s right, and are system secrets set?", r.base.Host, resp.Request.URL.Path, r.flag)
 	case err == nil && body.Description != "":
 		e.msg = body.Name + ": " + body.Description
 	case isKratos:
 		e.msg = kratos.Error.String()
-	case resp.StatusCode == http.StatusNotFound:
-		e.msg = fmt.Sprintf("the listener at %s has no OAuth2: is %s right, and are system secrets set?", r.base.Host, r.flag)
 	default:
 		e.msg = fmt.Sprintf("the server at %s answers %s", r.base.Host, resp.Status)
 	}

@@ -45,6 +45,7 @@ CREATE TABLE oauth_grant (
 CREATE INDEX oauth_grant_by_subject ON oauth_grant (subject, network, created, id);
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client, network, created, id);
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login_id, network) WHERE login_id <> '';
+CREATE INDEX oauth_grant_remembered ON oauth_grant (subject, client, network, created, id) WHERE remember = 1;
 CREATE INDEX oauth_grant_by_kept ON oauth_grant (kept_until, network);
 
 -- polled is when the token was asked about last, polled_before when before that. pause is
