@@ -62,9 +62,9 @@ const (
 	IdentityLoginPage    = "page of a login flow"
 	IdentitySettingsFlow = "settings flow"
 	IdentitySessions     = "list of sessions"
-	IdentityAdminGet     = "an identity, for an administrator"
-	IdentityAdminList    = "25 identities, for an administrator"
-	IdentityExtend       = "longer session, by an administrator"
+	IdentityAdminGet     = "an identity for an administrator"
+	IdentityAdminList    = "25 identities for an administrator"
+	IdentityExtend       = "longer session by an administrator"
 	IdentityLogin        = "login with its flow"
 	IdentityRegistration = "registration with its flow"
 	IdentityLogout       = "logout"
@@ -328,10 +328,9 @@ func (i *Identity) extend(ctx context.Context) (func(context.Context) error, err
 
 // logout is prepared with sessions, and ends them.
 func (i *Identity) logout(ctx context.Context) (func(context.Context) error, error) {
-	p := i.somebody()
 	var tokens []string
 	for range identityLogouts {
-		g, err := i.enter(ctx, p)
+		g, err := i.enter(ctx, i.somebody()) // each may have a number of sessions only
 		if err != nil {
 			return nil, err
 		}

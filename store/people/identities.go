@@ -31,10 +31,12 @@ func (r *identityRow) identity() (*identity.Identity, error) {
 	i.State, i.AvailableAAL = identity.State(r.state), identity.AAL(r.aal)
 	i.StateChangedAt, i.CreatedAt, i.UpdatedAt = clock(r.stateChanged), clock(r.created), clock(r.updated)
 	i.Traits, i.MetadataPublic, i.MetadataAdmin = raw(r.traits), raw(r.public), raw(r.admin)
-	if err := decode(r.verifiable, &i.Verifiable); err != nil {
+	var err error
+	if i.Verifiable, err = verifiable(r.verifiable); err != nil {
 		return nil, err
 	}
-	return &i, decode(r.recoveryColumn, &i.Recovery)
+	i.Recovery, err = recovery(r.recoveryColumn)
+	return &i, err
 }
 
 // Identity implements identity.People.
@@ -142,14 +144,15 @@ func (s *Store) read(ctx context.Context, credentials bool, where func(*query)) 
 
 func scanCredential(scan script.Scan, byID map[string]*identity.Identity) error {
 	var c identity.Credential
-	var id, kind, config, identifiers string
+	var id, kind, config, ids string
 	var version, created, updated int64
-	if err := scan(&id, &kind, &config, &identifiers, &version, &created, &updated); err != nil {
+	if err := scan(&id, &kind, &config, &ids, &version, &created, &updated); err != nil {
 		return err
 	}
 	c.Type, c.Config, c.Version = identity.CredentialType(kind), raw(config), int(version)
 	c.CreatedAt, c.UpdatedAt = clock(created), clock(updated)
-	if err := decode(identifiers, &c.Identifiers); err != nil {
+	var err error
+	if c.Identifiers, err = identifiers(ids); err != nil {
 		return err
 	}
 	if i := byID[id]; i != nil { // else it was made between the two statements

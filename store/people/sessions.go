@@ -27,10 +27,12 @@ func (r *sessionRow) session() (*identity.Session, error) {
 	s := r.Session
 	s.Active, s.AAL = r.active != 0, identity.AAL(r.aal)
 	s.AuthenticatedAt, s.IssuedAt, s.ExpiresAt, s.SeenAt = clock(r.authenticated), clock(r.issued), clock(r.expires), clock(r.seen)
-	if err := decode(r.methods, &s.Methods); err != nil {
+	var err error
+	if s.Methods, err = methods(r.methods); err != nil {
 		return nil, err
 	}
-	return &s, decode(r.devices, &s.Devices)
+	s.Devices, err = devices(r.devices)
+	return &s, err
 }
 
 // SessionByToken implements identity.Sessions.
