@@ -382,6 +382,9 @@ func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *S
 		return nil, fosite.ErrAccessDenied.WithHint("The scope \"openid\" was not granted.")
 	}
 	x := &exchange{Session: *s, client: a.client, grant: grantImplicit}
+	if err := p.permit(ctx, x); err != nil {
+		return nil, err
+	}
 	out := &issued{}
 	if types.Has("token") {
 		if err := p.issueAccess(ctx, x, out); err != nil {
@@ -391,7 +394,7 @@ func (p *Provider) conclude(ctx context.Context, a *authorization, f *flow, s *S
 		answer.Set("access_token", out.access)
 		answer.Set("token_type", tokenType(x))
 		answer.Set("expires_in", strconv.FormatInt(int64(out.expiresIn.Seconds()), 10))
-		answer.Set("scope", strings.Join(s.Scopes, " "))
+		answer.Set("scope", strings.Join(x.given(), " "))
 	}
 	if types.Has("id_token") {
 		id, err := p.issueID(ctx, x, besides{out.access, code, a.form.Get("state")})

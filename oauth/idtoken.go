@@ -24,14 +24,16 @@ type besides struct{ access, code, state string }
 
 // issueID makes an ID token (OpenID Connect Core, section 2). The claims of the consent
 // are in it as the consent page gave them, but for those that the client wants from
-// userinfo only. One that comes of a refresh is about the same login (section 12.2).
+// userinfo only, and of scopes that the access token does not have. One that comes of a refresh is about the same login (section 12.2).
 func (p *Provider) issueID(ctx context.Context, x *exchange, with besides) (string, error) {
 	now := p.o.Now()
 	claims := maps.Clone(x.IDClaims)
 	if claims == nil {
 		claims = map[string]any{}
 	}
-	maps.DeleteFunc(claims, func(name string, _ any) bool { return p.userinfoOnly(&x.Session, name) })
+	maps.DeleteFunc(claims, func(name string, _ any) bool {
+		return p.userinfoOnly(&x.Session, name) || p.covers(x.Scopes, name) && !p.covers(x.given(), name)
+	})
 	for _, name := range notFromConsent {
 		delete(claims, name)
 	}

@@ -167,7 +167,7 @@ func (c *Client) named(cert *x509.Certificate) bool {
 		_, err := asn1.Unmarshal(cert.RawSubject, &names)
 		return err == nil && sameName(names.String(), c.CertificateSubject)
 	case c.CertificateDNS != "":
-		return slices.Contains(cert.DNSNames, c.CertificateDNS)
+		return slices.ContainsFunc(cert.DNSNames, func(name string) bool { return strings.EqualFold(name, c.CertificateDNS) })
 	case c.CertificateURI != "":
 		return slices.ContainsFunc(cert.URIs, func(u *url.URL) bool { return u.String() == c.CertificateURI })
 	case c.CertificateIP != "":

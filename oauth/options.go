@@ -52,6 +52,11 @@ type Options struct {
 	// nil: nobody knows.
 	ACRValues []string
 
+	// Permitted returns those of some scopes that an account may have now; nil: all. It is
+	// asked whenever an access token of somebody is made, whoever has asked for their
+	// consent.
+	Permitted func(ctx context.Context, scopes []string, account string) ([]string, error)
+
 	// LoggedOut is told of a login that has ended: whose it was, and the session of the
 	// identity provider that the login page named. nil: nobody is.
 	LoggedOut func(ctx context.Context, subject, session string) error

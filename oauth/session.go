@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -128,6 +129,19 @@ func (x *exchange) given() []string {
 		return x.scopes
 	}
 	return x.Scopes
+}
+
+// permit leaves out the scopes that the person may not have now. A refresh token keeps
+// them, as they may be permitted again.
+func (p *Provider) permit(ctx context.Context, x *exchange) error {
+	if p.o.Permitted == nil || x.Account == "" {
+		return nil
+	}
+	scopes, err := p.o.Permitted(ctx, x.given(), x.Account)
+	if err == nil && len(scopes) < len(x.given()) {
+		x.scopes = list(scopes)
+	}
+	return err
 }
 
 var _ fosite.Session = (*exchange)(nil)

@@ -36,6 +36,9 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if err := p.bind(r, x, proof); err != nil {
 		return err
 	}
+	if err := p.permit(ctx, x); err != nil {
+		return err
+	}
 	if err := p.askHooks(ctx, x, r.PostForm); err != nil {
 		return err
 	}

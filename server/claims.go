@@ -145,6 +145,9 @@ func (n *network) permitted(ctx context.Context, scopes []string, subject string
 			answer, err := n.engine.Check(ctx, engine.Tuple{
 				Object: engine.Object{Namespace: rule.Namespace, ID: rule.Object}, Relation: rule.Permission, Subject: engine.SubjectID(subject),
 			}, engine.Consistency{Mode: engine.FullyConsistent})
+			if kind := errs.KindOf(err); kind == errs.Invalid || kind == errs.NotFound { // whoever asks cannot help it
+				return nil, errs.Wrap(errs.Internal, err, "the permission of the scope %q cannot be checked", scope)
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -71,6 +71,20 @@ func TestConfigLayers(t *testing.T) {
 	}
 }
 
+// TestConfigAsHydra: what Hydra's documentation writes in its own way.
+func TestConfigAsHydra(t *testing.T) {
+	c, err := load(t, "oauth:\n  ttl: {refresh_token: -1}\n  oauth2:\n    token_hook: https://hook.test/a\n    refresh_token_hook: {url: 'https://hook.test/b'}\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := c.OAuth; o.TTL.RefreshToken >= 0 || o.Hooks.Token.URL != "https://hook.test/a" || o.Hooks.Refresh.URL != "https://hook.test/b" {
+		t.Errorf("got %+v", c.OAuth)
+	}
+	if _, err := load(t, "oauth:\n  oauth2:\n    token_hook: 5\n  ttl: {id_token: -1}\n", nil); err == nil || !strings.Contains(err.Error(), "expected a section") || !strings.Contains(err.Error(), "oauth.ttl.id_token") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestConfigMistakes makes every kind of mistake at once: all are reported, each
 // with its key, where it was made and what was expected.
 func TestConfigMistakes(t *testing.T) {

@@ -125,6 +125,7 @@ func (l *loader) flatten(path, prefix string, tree map[string]any, values map[st
 	for _, name := range names {
 		key, value := prefix+name, tree[name]
 		below, isSection := value.(map[string]any)
+		_, isText := value.(string)
 		switch {
 		case isSetting(key):
 			if value != nil {
@@ -132,6 +133,8 @@ func (l *loader) flatten(path, prefix string, tree map[string]any, values map[st
 			}
 		case !isSectionKey(key):
 			l.mistake("%s (%s): there is no such key; %s has %s", key, path, sectionName(prefix), strings.Join(keysBelow(prefix), ", "))
+		case isText && isSetting(key+".url"): // as Hydra has hooks of which no more is to be said
+			values[key+".url"] = value
 		case isSection:
 			l.flatten(path, key+".", below, values)
 		case value != nil:

@@ -71,7 +71,7 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.URLs.DeviceSuccess }, isURLOrEmpty},
 	{"oauth.ttl.access_token", "", "1h", "how long an access token is good",
 		func(c *Config) any { return &c.OAuth.TTL.AccessToken }, isPositive},
-	{"oauth.ttl.refresh_token", "", "720h", "how long a refresh token is good; -1ns: for ever",
+	{"oauth.ttl.refresh_token", "", "720h", "how long a refresh token is good; -1: for ever",
 		func(c *Config) any { return &c.OAuth.TTL.RefreshToken }, nil},
 	{"oauth.ttl.id_token", "", "1h", "how long an ID token is good",
 		func(c *Config) any { return &c.OAuth.TTL.IDToken }, isPositive},
@@ -315,6 +315,9 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 		o.URLs = ownPages(o.URLs, strings.TrimSuffix(issuer.String(), "/"))
 	}
 	n.claims = claimMaker{c.Claims, c.Scopes, c.GroupScope}
+	if len(c.Scopes) > 0 {
+		o.Permitted = n.permitted
+	}
 	if n.claims.claims == nil {
 		n.claims.claims = usualClaims
 	}
@@ -323,7 +326,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	}
 	n.oauth, err = oauth.New(grants, o)
 	if err != nil {
-		return errs.Wrap(errs.KindOf(err), err, "oauth: %v", err)
+		return errs.Wrap(errs.KindOf(err), err, "oauth")
 	}
 	n.admin = n.oauth.Admin()
 	return nil

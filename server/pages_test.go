@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
 	"github.com/cardea-iam/cardea/server"
 )
 
@@ -55,16 +56,8 @@ func (c rp) request(more ...string) string {
 // tokens exchanges a code, and returns the claims of the ID token with them.
 func (c rp) tokens(code string) (map[string]any, map[string]any) {
 	c.n.t.Helper()
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"https://client.test/cb"}, "code_verifier": {pkceVerifier}}
-	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(c.id) + ":" + url.QueryEscape(c.secret)))
-	got := c.n.do("POST", c.n.public, "/oauth2/token", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Authorization: Basic "+basic)
-	if got.status != http.StatusOK {
-		c.n.t.Fatalf("the code gives %d %s", got.status, got.body)
-	}
-	var body, claims map[string]any
-	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
-		c.n.t.Fatal(err)
-	}
+	body := c.token(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"https://client.test/cb"}, "code_verifier": {pkceVerifier}})
+	var claims map[string]any
 	id, _ := body["id_token"].(string)
 	parts := strings.Split(id, ".")
 	if len(parts) != 3 {
@@ -78,6 +71,20 @@ func (c rp) tokens(code string) (map[string]any, map[string]any) {
 		c.n.t.Fatal(err)
 	}
 	return body, claims
+}
+
+// token calls the token endpoint.
+func (c rp) token(form url.Values) (body map[string]any) {
+	c.n.t.Helper()
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(c.id) + ":" + url.QueryEscape(c.secret)))
+	got := c.n.do("POST", c.n.public, "/oauth2/token", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Authorization: Basic "+basic)
+	if got.status != http.StatusOK {
+		c.n.t.Fatalf("%v gives %d %s", form, got.status, got.body)
+	}
+	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
+		c.n.t.Fatal(err)
+	}
+	return body
 }
 
 // walk follows redirects, fills in a registration and a consent, and returns the
@@ -180,6 +187,38 @@ func TestOwnPages(t *testing.T) {
 	}
 	if answer = v.walk(c.request("prompt", "login"), "ann@example.com"); answer.Get("code") == "" {
 		t.Errorf("prompt=login: %v", answer)
+	}
+}
+
+// TestPermissionEnds: a refresh has a scope for as long as its permission is there, and
+// people are asked once, whether it was or not.
+func TestPermissionEnds(t *testing.T) {
+	n := startWithModel(t, withIdentity, withAdmins)
+	c := n.rp("")
+	v := n.visitor(t, true)
+	all := []string{"scope", "openid offline_access admin"}
+	body, claims := c.tokens(v.walk(c.request(append(all, "prompt", "create")...), "ann@example.com").Get("code"))
+	admin := "Doc:handbook#viewers@" + claims["sub"].(string)
+	check := func(when string, want bool) {
+		t.Helper()
+		scope, _ := body["scope"].(string)
+		if strings.Contains(scope, "admin") != want {
+			t.Errorf("%s: the scopes are %q", when, scope)
+		}
+	}
+	refresh := func() {
+		t.Helper()
+		body = c.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {body["refresh_token"].(string)}})
+	}
+	check("at the login", false)
+	n.insert(admin)
+	refresh()
+	check("with the permission", true)
+	n.update(cardeav1.TupleUpdate_ACTION_DELETE, admin)
+	refresh()
+	check("without it", false)
+	if answer := v.walk(c.request(append(all, "prompt", "none")...), ""); answer.Get("code") == "" {
+		t.Errorf("people are asked again: %v", answer)
 	}
 }
 

@@ -150,7 +150,7 @@ func (n *network) answerConsent(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (n *network) acceptConsent(w http.ResponseWriter, r *http.Request, q *oauth.ConsentRequest, who identity.Subject, scopes []string, remember bool) error {
-	scopes, err := n.permitted(r.Context(), scopes, who.Identity.ID)
+	permitted, err := n.permitted(r.Context(), scopes, who.Identity.ID)
 	if err != nil {
 		return err
 	}
@@ -158,11 +158,11 @@ func (n *network) acceptConsent(w http.ResponseWriter, r *http.Request, q *oauth
 	if err != nil {
 		return err
 	}
-	claims, err := n.claimsFor(r.Context(), who.Identity, slices.Concat(scopes, more))
+	claims, err := n.claimsFor(r.Context(), who.Identity, slices.Concat(permitted, more))
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(claims, func(claim string, _ any) bool { return !n.oauth.Lets(q, scopes, claim) })
+	maps.DeleteFunc(claims, func(claim string, _ any) bool { return !n.oauth.Lets(q, permitted, claim) })
 	to, err := n.oauth.AcceptConsent(q.Challenge, oauth.AcceptConsent{
 		Scopes: scopes, Audience: q.Audience, Remember: remember, Session: oauth.ConsentSession{ID: claims},
 	})

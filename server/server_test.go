@@ -126,9 +126,14 @@ func (n *node) dial(address string) *grpc.ClientConn {
 // insert writes tuples in the notation of engine.ParseTuple.
 func (n *node) insert(tuples ...string) string {
 	n.t.Helper()
+	return n.update(cardeav1.TupleUpdate_ACTION_INSERT, tuples...)
+}
+
+func (n *node) update(action cardeav1.TupleUpdate_Action, tuples ...string) string {
+	n.t.Helper()
 	req := &cardeav1.WriteTuplesRequest{}
 	for _, text := range tuples {
-		req.Updates = append(req.Updates, &cardeav1.TupleUpdate{Action: cardeav1.TupleUpdate_ACTION_INSERT, Tuple: cardeaTuple(n.t, text)})
+		req.Updates = append(req.Updates, &cardeav1.TupleUpdate{Action: action, Tuple: cardeaTuple(n.t, text)})
 	}
 	response, err := cardeav1.NewTupleWriteServiceClient(n.dial(n.write)).Write(n.t.Context(), req)
 	if err != nil {

@@ -162,6 +162,9 @@ func parse(field, raw any) error {
 		*field = value
 		return expected(err, "a whole number", raw)
 	case *time.Duration:
+		if text == "-1" { // Hydra's word for no end
+			text = "-1ns"
+		}
 		value, err := time.ParseDuration(text)
 		*field = value
 		return expected(err, "a duration such as 30s or 24h", raw)
