@@ -68,8 +68,9 @@ func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]
 		return results, s.token, err
 	}
 	results := make([]Result, len(ts))
-	for i, t := range ts {
-		results[i].Allowed, results[i].Err = e.check(ctx, s, t)
+	for i := 0; i < len(ts); i += maxStage {
+		end := min(i+maxStage, len(ts))
+		e.checkAll(ctx, s, ts[i:end], results[i:end])
 		if err := ctx.Err(); err != nil {
 			return nil, "", err // cancellation is never an answer
 		}
@@ -86,27 +87,43 @@ func (e *Engine) check(ctx context.Context, s *state, t Tuple) (bool, error) {
 
 // check answers one question. lacks is for bounded mode, see decide.
 func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	if err := t.Validate(); err != nil {
+	a, err := s.about(&t)
+	if err != nil {
 		return false, 0, err
+	}
+	pair := [1]graph.Pair{{NamespaceA: a.namespace, IDA: t.Object.ID, NamespaceB: a.from, IDB: t.Subject.ID}}
+	s.snap.Pairs(pair[:])
+	q := question{ref: graph.MakeRef(pair[0].A, a.relation), rule: a.rule}
+	return decide(ctx, s, q, graph.MakeRef(pair[0].B, a.as), t.Subject, budget, lacks)
+}
+
+// about is what a question is about, in numbers, but for its two objects.
+type about struct {
+	namespace, relation uint32
+	from, as            uint32 // namespace and relation of the subject
+	rule                *rule
+}
+
+func (s *state) about(t *Tuple) (about, error) {
+	if err := t.Validate(); err != nil {
+		return about{}, err
 	}
 	ns, err := s.must(t.Object.Namespace)
 	if err != nil {
-		return false, 0, err
+		return about{}, err
 	}
 	from := graph.Plain
 	if !t.Subject.IsID() {
 		if from, err = s.must(t.Subject.Namespace); err != nil {
-			return false, 0, err
+			return about{}, err
 		}
 	}
 	relation := s.relation(t.Relation)
 	r, err := s.ruleFor(ns, relation, t.Relation)
 	if err != nil {
-		return false, 0, err
+		return about{}, err
 	}
-	object, subject := s.snap.ObjectPair(ns, t.Object.ID, from, t.Subject.ID)
-	member := graph.MakeRef(subject, s.relation(t.Subject.Relation))
-	return decide(ctx, s, question{ref: graph.MakeRef(object, relation), rule: r}, member, t.Subject, budget, lacks)
+	return about{ns, relation, from, s.relation(t.Subject.Relation), r}, nil
 }
 
 // ruleFor returns the rule of the relation that a caller names.

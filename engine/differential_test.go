@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -75,6 +76,8 @@ type tally struct{ asked, allowed, failed int }
 func (w *world) compare(subject Subject, wild, compat bool, sum *tally) error {
 	ref := newReference(w.model, w.tuples, w.objects, subject, compat)
 	s := stateOf(w.model, w.tuples, compat)
+	var asked []Tuple
+	var answers []Result
 	for _, o := range w.objects {
 		for _, relation := range append(w.relations, "") {
 			if ns, _ := w.model.Namespace(o.Namespace); relation != "" && len(ns.Relations) > 0 {
@@ -86,6 +89,7 @@ func (w *world) compare(subject Subject, wild, compat bool, sum *tally) error {
 			got, _, err := s.check(context.Background(), q, 1e6, nil)
 			want, known := ref.answer(o, relation)
 			sum.count(got, err)
+			asked, answers = append(asked, q), append(answers, Result{got, err})
 			switch {
 			case errs.KindOf(err) == errs.Refused && wild:
 			case err == nil && !known:
@@ -95,6 +99,19 @@ func (w *world) compare(subject Subject, wild, compat bool, sum *tally) error {
 			case err == nil && got != want:
 				return errors.New(q.String() + ": the reference says otherwise")
 			}
+		}
+	}
+	return together(s, asked, answers)
+}
+
+// together asks at once what was asked one by one, and returns the first difference.
+func together(s *state, asked []Tuple, want []Result) error {
+	e := &Engine{options: Options{MaxWork: 1e6}}
+	got := make([]Result, len(asked))
+	e.checkAll(context.Background(), s, asked, got)
+	for i, q := range asked {
+		if got[i].Allowed != want[i].Allowed || errs.KindOf(got[i].Err) != errs.KindOf(want[i].Err) {
+			return fmt.Errorf("%v: %v together with others, %v alone", q, got[i], want[i])
 		}
 	}
 	return nil

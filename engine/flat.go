@@ -43,9 +43,8 @@ func flatten(own []*rule) {
 // flattenRule does so for one rule. What is asked of objects that a traversal leads
 // to is left alone: their namespace is not known before the walk.
 func flattenRule(r *rule, relation uint32, own []*rule) {
-	f := flattener{out: &flat{}, own: own, met: map[*rule]bool{}}
-	if len(r.alts) > 0 && f.add(r, relation) {
-		r.flat = f.out
+	if len(r.alts) > 0 {
+		r.flat = flatOf(r, relation)
 	}
 	for _, a := range r.alts {
 		for _, next := range a.args {
@@ -54,11 +53,56 @@ func flattenRule(r *rule, relation uint32, own []*rule) {
 			}
 		}
 	}
+	if len(r.alts) == 1 && r.alts[0].op == opAnd {
+		r.arms = armsOf(r.alts[0].args)
+	}
+}
+
+// flatOf returns the flat form of a rule, nil if it has none.
+func flatOf(r *rule, relation uint32) *flat {
+	f := flattener{out: &flat{}, met: map[*rule]bool{}}
+	if !f.add(r, relation) {
+		return nil
+	}
+	return f.out
+}
+
+// An arm is what an intersection asks, or, if not is set, what it asks to be "no".
+// Many permissions are such: some relations and what they lead to, unless banned. One
+// look at all that is stored of the object then answers most of their questions, and
+// shows which arms have to be walked for the others.
+type arm struct {
+	ask
+	flat *flat
+	not  bool
+}
+
+const maxArms = 64 // bits of the set of those that are open
+
+// armsOf returns the arms of an intersection, nil if not all of them are flat.
+func armsOf(args []ask) []arm {
+	if len(args) > maxArms {
+		return nil
+	}
+	var arms []arm
+	for _, next := range args {
+		a := arm{ask: next}
+		if r := next.rule; r != nil && !r.stored && len(r.alts) == 1 && r.alts[0].op == opNot {
+			a.ask, a.not = r.alts[0].args[0], true
+		}
+		if a.rule == nil {
+			return nil
+		}
+		if a.flat = flatOf(a.rule, a.relation); a.flat == nil {
+			return nil
+		}
+		arms = append(arms, a)
+	}
+	return arms
 }
 
 type flattener struct {
 	out *flat
-	own []*rule
 	met map[*rule]bool
 }
 
@@ -94,12 +138,7 @@ func (f *flattener) at(relation uint32) *flatRelation {
 
 // probe looks at all that is stored of an object under a flat rule: whether the
 // subject is there, and if not, whether anything there leads on.
-func (w *walk) probe(object uint32, f *flat) (found, leads bool) {
-	return probe(w.snap, object, f, w.subject)
-}
-
-func probe(snap *graph.Snapshot, object uint32, f *flat, subject graph.Ref) (found, leads bool) {
-	star := snap.Star(object)
+func (f *flat) probe(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (found, leads bool) {
 	bare := snap.HasBare()
 	for i := range star.Slots() {
 		relation, far := star.Kind(i)
@@ -115,10 +154,65 @@ func probe(snap *graph.Snapshot, object uint32, f *flat, subject graph.Ref) (fou
 	return false, leads
 }
 
+// probe is that for the subject of the walk.
+func (w *walk) probe(object uint32, f *flat) (found, leads bool) {
+	return f.probe(w.snap, w.snap.Star(object), w.subject)
+}
+
+// probeArms looks at all that is stored of an object under a rule with arms. An arm
+// that is known to be "no" decides, whatever the others are (rule E3). Without one,
+// open has those that must be walked, as a set of bits; if there are none, the answer
+// is "yes".
+func (r *rule) probeArms(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (no bool, open uint64) {
+	for i := range r.arms {
+		a := &r.arms[i]
+		switch found, leads := a.flat.probe(snap, star, subject); {
+		case found == a.not && (found || !leads):
+			return true, 0
+		case !found && leads:
+			open |= 1 << i
+		}
+	}
+	return false, open
+}
+
+// stores reports whether a relation of an object has subjects.
+func stores(star graph.Star, relation uint32) bool {
+	for i := range star.Slots() {
+		if r, _ := star.Kind(i); r == relation {
+			return true
+		}
+	}
+	return false
+}
+
+// meet answers a question with arms of which those in open are not known.
+func (w *walk) meet(q question, open uint64) answer {
+	result := answer{yes, certain, nil}
+	for i := range q.rule.arms {
+		if open&(1<<i) == 0 {
+			continue
+		}
+		arm := &q.rule.arms[i]
+		a := w.solve(graph.MakeRef(q.ref.Object(), arm.relation), arm.rule)
+		if a.verdict != failed && arm.not {
+			a.verdict = yes - a.verdict
+		}
+		switch a.verdict {
+		case no:
+			return a
+		case failed:
+			result = a
+		}
+	}
+	return result
+}
+
 // visitFlat puts what a question with a flat rule leads to on the lists of region id.
 func (w *walk) visitFlat(id int32, q question) answer {
 	result := answer{no, certain, nil}
 	star := w.snap.Star(q.ref.Object())
+	w.ahead(star, q.rule.flat)
 	for i := range star.Slots() {
 		relation, far := star.Kind(i)
 		at := q.rule.flat.of(relation)
@@ -138,4 +232,31 @@ func (w *walk) visitFlat(id int32, q question) answer {
 		}
 	}
 	return result
+}
+
+// ahead has the processor fetch what is stored of the objects that a star leads to,
+// so that the walk waits for memory once for all of them, and not for one after the
+// other.
+func (w *walk) ahead(star graph.Star, f *flat) {
+	if near := f.near(w.near[:0], nearest, star, w.snap.HasBare()); len(near) > 1 {
+		w.fetched += w.snap.Fetch(near)
+	}
+}
+
+// nearest is of how many objects a walk waits for memory together.
+const nearest = 16
+
+// near appends the objects that a star leads to under f, up to so many.
+func (f *flat) near(list []uint32, most int, star graph.Star, bare bool) []uint32 {
+	for i := range star.Slots() {
+		relation, far := star.Kind(i)
+		at := f.of(relation)
+		if len(at.asks) > 0 || at.members && (far != 0 || bare) {
+			members := star.List(i).Piece(0)
+			n := min(len(members), most)
+			list = append(list, members[:n]...)
+			most -= n
+		}
+	}
+	return list
 }

@@ -44,6 +44,7 @@ type rule struct {
 	stored bool
 	alts   []alt
 	flat   *flat // nil: the rule has none
+	arms   []arm // of an intersection that is all there is to the rule, if each is flat
 }
 
 // openRule is the rule of every relation that needs no declaration.

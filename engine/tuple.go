@@ -154,7 +154,25 @@ func (s Subject) Validate() error {
 	)
 }
 
+// like reports whether t and u differ in ids at most.
+func (t *Tuple) like(u *Tuple) bool {
+	return t.Object.Namespace == u.Object.Namespace && t.Relation == u.Relation &&
+		t.Subject.Namespace == u.Subject.Namespace && t.Subject.Relation == u.Subject.Relation
+}
+
+// validIDs is Validate for a tuple that is like a valid one.
+func (t *Tuple) validIDs() error {
+	field := "subject_set.object"
+	if t.Subject.IsID() {
+		field = "subject_id"
+	}
+	return cmp.Or(validName("object", t.Object.ID, MaxID), validName(field, t.Subject.ID, MaxID))
+}
+
 func validName(field, text string, limit int) error {
+	if len(text) <= limit && isPlain(text) {
+		return nil
+	}
 	switch {
 	case len(text) > limit:
 		return errs.New(errs.Invalid, "%s has %d bytes: expected at most %d", field, len(text), limit)
@@ -164,6 +182,25 @@ func validName(field, text string, limit int) error {
 		return errs.New(errs.Invalid, "%s holds a NUL byte", field)
 	}
 	return nil
+}
+
+// isPlain reports whether text is of ASCII without NUL bytes, as most are: eight bytes
+// at a time, none of which has its highest bit, nor gets one when 1 is taken away.
+func isPlain(text string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; len(text) >= 8; text = text[8:] {
+		x := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+		if (x|(x-ones))&tops != 0 {
+			return false
+		}
+	}
+	for i := range len(text) {
+		if text[i]-1 >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // shorten keeps a message readable when the input is not.

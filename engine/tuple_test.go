@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -123,4 +125,25 @@ func FuzzParseTuple(f *testing.F) {
 			t.Errorf("%q: %#v prints as %q, which is %#v, %v", text, tuple, tuple, again, err)
 		}
 	})
+}
+
+// TestPlain: what isPlain takes, the long way takes as well.
+func TestPlain(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 100_000 {
+		text := make([]byte, r.IntN(20))
+		for i := range text {
+			text[i] = byte(1 + r.IntN(0x7f))
+		}
+		if n := len(text); n > 0 && r.IntN(2) == 0 {
+			text[r.IntN(n)] = byte(r.IntN(256))
+		}
+		want := true
+		for _, c := range text {
+			want = want && c > 0 && c < utf8.RuneSelf
+		}
+		if got := isPlain(string(text)); got != want {
+			t.Fatalf("%q is plain: %t", text, got)
+		}
+	}
 }

@@ -62,6 +62,9 @@ type walk struct {
 	todo        []question // work lists of all open regions, one behind the other
 	later       []question // the same, for intersections and negations: dearer, so asked last
 	peak        int        // the longest that todo was
+
+	near    [nearest]uint32
+	fetched uint32 // of no meaning; that it is kept makes the compiler fetch
 }
 
 // maxDepth bounds the nesting of intersections and negations, each level of
@@ -117,14 +120,15 @@ var walks = sync.Pool{New: func() any { return &walk{} }}
 // bounded mode it notes in lacks what it needed to know and did not; if there is
 // anything, an error may mean no more than that.
 func decide(ctx context.Context, s *state, q question, member graph.Ref, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	if lacks == nil && q.rule.flat != nil {
-		if found, leads := probe(s.snap, q.ref.Object(), q.rule.flat, member); found || !leads {
-			return found, 1, nil
+	var open uint64
+	if lacks == nil {
+		allowed, known, arms := q.atOnce(s.snap, member)
+		if known {
+			return allowed, 1, nil
 		}
-	} else if set := s.snap.Set(q.ref); q.rule.stored && set.Contains(member) {
+		open = arms
+	} else if q.rule.stored && s.snap.Set(q.ref).Contains(member) {
 		return true, 1, nil
-	} else if len(q.rule.alts) == 0 && lacks == nil && ends(s.snap, set) {
-		return false, 1, nil
 	}
 	w := walks.Get().(*walk)
 	defer w.release()
@@ -133,8 +137,32 @@ func decide(ctx context.Context, s *state, q question, member graph.Ref, subject
 	if lacks != nil {
 		w.state, w.member, w.lacks = s, subject, lacks
 	}
-	a := w.solve(q.ref, q.rule)
+	var a answer
+	if open != 0 {
+		a = w.meet(q, open)
+	} else {
+		a = w.solve(q.ref, q.rule)
+	}
 	return a.verdict == yes, budget - w.budget, a.err
+}
+
+// atOnce looks at what is stored of the object, and whether that tells the answer. If
+// not, and the rule has arms, open are those that are not known yet.
+func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, known bool, open uint64) {
+	r, star := q.rule, snap.Star(q.ref.Object())
+	switch {
+	case r.flat != nil:
+		found, leads := r.flat.probe(snap, star, subject)
+		return found, found || !leads, 0
+	case r.arms != nil && !(r.stored && stores(star, q.ref.Relation())):
+		no, open := r.probeArms(snap, star, subject)
+		return !no, no || open == 0, open
+	}
+	set := snap.Set(q.ref)
+	if r.stored && set.Contains(subject) {
+		return true, true, 0
+	}
+	return false, len(r.alts) == 0 && ends(snap, set), 0
 }
 
 // ends reports whether the members of a set lead no further.
@@ -324,7 +352,10 @@ func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
 	result := answer{no, certain, nil}
 	r, of := next.rule, graph.Plain // r is the rule in namespace of
 	for p := range objects.Pieces() {
-		for _, object := range objects.Piece(p) {
+		for i, object := range objects.Piece(p) {
+			if i > 0 && i%nearest == 0 && w.lacks == nil { // the first ones were fetched before
+				w.fetched += w.snap.Fetch(objects.Piece(p)[i:min(i+nearest, len(objects.Piece(p)))])
+			}
 			ref, ns := graph.MakeRef(object, next.relation), w.snap.NamespaceOf(object)
 			if ns == graph.Plain {
 				continue

@@ -140,12 +140,6 @@ func (s *Snapshot) Object(namespace uint32, id string) (uint32, bool) {
 	return s.objects.lookup(namespace, id)
 }
 
-// ObjectPair returns the numbers of two objects, 0 for one that the graph never met. It
-// takes less time than two calls of Object.
-func (s *Snapshot) ObjectPair(namespaceA uint32, idA string, namespaceB uint32, idB string) (a, b uint32) {
-	return s.objects.pair(namespaceA, idA, namespaceB, idB)
-}
-
 // NamespaceOf returns the namespace of an object.
 func (s *Snapshot) NamespaceOf(object uint32) uint32 { return s.objects.space(object) }
 

@@ -205,11 +205,12 @@ func TestNames(t *testing.T) {
 	for i := range 3000 {
 		texts = append(texts, fmt.Sprint("name ", i), strings.Repeat("y", i%300)+fmt.Sprint(i))
 	}
+	spaces := []uint32{0, 1, 254, 255, 256, 1 << 20}
 	names := newNames(4)
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			for space := range uint32(2) {
+			for _, space := range spaces {
 				for _, text := range texts {
 					id := names.intern(space, text)
 					if names.text(id) != text || names.space(id) != space {
@@ -220,12 +221,14 @@ func TestNames(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if int(names.count) != 2*len(texts) {
-		t.Errorf("%d numbers for %d names", names.count, 2*len(texts))
+	if int(names.count) != len(spaces)*len(texts) {
+		t.Errorf("%d numbers for %d names", names.count, len(spaces)*len(texts))
 	}
 	for _, text := range texts {
-		if id, ok := names.lookup(1, text); !ok || names.text(id) != text {
-			t.Errorf("%q is lost", text)
+		for _, space := range spaces {
+			if id, ok := names.lookup(space, text); !ok || names.text(id) != text || names.space(id) != space {
+				t.Errorf("%q in %d is lost", text, space)
+			}
 		}
 		if _, ok := names.lookup(2, text); ok {
 			t.Errorf("%q is in a space without names", text)

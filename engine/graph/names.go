@@ -25,15 +25,16 @@ func mix(x uint64) uint64 {
 // is newer than a snapshot has no subjects there.
 //
 // A name takes its text, rounded up to 4 bytes after a header of six or eight (a
-// UUID takes 16 bytes instead of 36), 8 bytes for its place and space, and 8 in a
+// UUID takes 16 bytes instead of 36), 5 bytes for its place and space, and 8 in a
 // hash table that is half to three quarters full. Nothing of it has pointers, so
-// the garbage collector does not look inside.
+// the garbage collector does not look inside. A walk asks for the space of every
+// object that it comes to, so that stands in a byte, 64 of them in a line of a cache.
 //
 // A server's caches hold what it does with requests, and little of the graph. So
 // what a name costs to find is the memory that it waits for, one after the other:
 // the hash table has the place of the text, and beside the text stand its number and
-// space, which makes two; and two names are looked up together, which makes them
-// wait side by side (pair).
+// space, which makes two; and names are looked up together, those of one question or
+// of a hundred, which makes them wait side by side (Pair).
 //
 // Readers take no lock: what a number leads to is written before the number can
 // be found, and is never written again.
@@ -58,7 +59,7 @@ const (
 type (
 	namePage struct {
 		at    [1 << pageBits]uint32 // in units, over all blocks
-		space [1 << pageBits]uint32
+		space [1 << pageBits]uint8  // manySpaces: the record has it
 	}
 	nameBlock [blockBytes]byte
 )
@@ -106,7 +107,7 @@ func (t *names) findFrom(table []atomic.Uint64, tag uint32, entry uint64, space 
 	mask := uint32(len(table) - 1)
 	for i := tag; entry != 0; {
 		if uint32(entry>>32) == tag {
-			if r := t.record(uint32(entry) - 1); t.is(r, space, text) {
+			if r := t.record(uint32(entry) - 1); r.is(space, text) {
 				return r.id(), true
 			}
 		}
@@ -114,25 +115,6 @@ func (t *names) findFrom(table []atomic.Uint64, tag uint32, entry uint64, space 
 		entry = table[i&mask].Load()
 	}
 	return 0, false
-}
-
-// pair looks up two names, and has 0 for one that is not there. What it waits for on
-// behalf of one, it waits for on behalf of the other as well.
-func (t *names) pair(spaceA uint32, textA string, spaceB uint32, textB string) (a, b uint32) {
-	hashA, hashB := hashName(spaceA, textA), hashName(spaceB, textB)
-	tableA, tableB := *t.shard(hashA).table.Load(), *t.shard(hashB).table.Load()
-	tagA, tagB := uint32(hashA), uint32(hashB)
-	entryA, entryB := tableA[tagA&uint32(len(tableA)-1)].Load(), tableB[tagB&uint32(len(tableB)-1)].Load()
-	entryA, entryB = tagged(tableA, tagA, entryA), tagged(tableB, tagB, entryB)
-	if entryA != 0 && entryB != 0 {
-		recordA, recordB := t.record(uint32(entryA)-1), t.record(uint32(entryB)-1)
-		if idA, idB := recordA.id(), recordB.id(); t.is(recordA, spaceA, textA) && t.is(recordB, spaceB, textB) {
-			return idA, idB
-		}
-	}
-	a, _ = t.lookup(spaceA, textA) // two names with one tag, or one that is not there
-	b, _ = t.lookup(spaceB, textB)
-	return a, b
 }
 
 // tagged returns the first entry with a tag, 0 if there is none. entry is the one at
@@ -171,12 +153,12 @@ func (t *names) append(space uint32, text string) (id, at uint32) {
 	if int(id>>pageBits) == len(pages) {
 		pages = append(pages, new(namePage))
 		t.pages.Store(&pages)
-		t.bytes.Add(8 << pageBits)
+		t.bytes.Add(5 << pageBits)
 	}
 	page := pages[id>>pageBits]
 	at = t.store(id, space, text)
 	page.at[id&(1<<pageBits-1)] = at
-	page.space[id&(1<<pageBits-1)] = space
+	page.space[id&(1<<pageBits-1)] = uint8(min(space, manySpaces))
 	return id, at
 }
 
@@ -186,8 +168,7 @@ type record []byte
 
 const (
 	recordSpace = 4   // offset, after the number, of a byte
-	manySpaces  = 255 // there: the space is this, or a larger one
-	recordText  = 5   // offset of the text's header
+	manySpaces  = 255 // there: the space is this, or a larger one, and follows in 4 bytes
 
 	// Headers of a text: its length, or one of these.
 	headerLong = 254 // two bytes of length follow, little endian
@@ -196,9 +177,19 @@ const (
 
 func (r record) id() uint32 { return binary.LittleEndian.Uint32(r) }
 
+func (r record) space() uint32 {
+	if space := r[recordSpace]; space < manySpaces {
+		return uint32(space)
+	}
+	return binary.LittleEndian.Uint32(r[recordSpace+1:])
+}
+
 // text returns the text as it is stored: a UUID packed.
 func (r record) text() (text []byte, packed bool) {
-	r = r[recordText:]
+	if r[recordSpace] == manySpaces {
+		r = r[4:]
+	}
+	r = r[recordSpace+1:]
 	switch n := int(r[0]); n {
 	case headerUUID:
 		return r[1:17], true
@@ -213,12 +204,16 @@ func (r record) text() (text []byte, packed bool) {
 func (t *names) store(id, space uint32, text string) uint32 {
 	var packed [16]byte
 	isUUID := packUUID(&packed, text)
-	size := recordText + 1 + len(text)
+	head := recordSpace + 1
+	if space >= manySpaces {
+		head += 4
+	}
+	size := head + 1 + len(text)
 	switch {
 	case isUUID:
-		size = recordText + 17
+		size = head + 17
 	case len(text) >= headerLong:
-		size = recordText + 3 + len(text)
+		size = head + 3 + len(text)
 	}
 	blocks := *t.blocks.Load()
 	if t.free+size > blockBytes {
@@ -234,7 +229,10 @@ func (t *names) store(id, space uint32, text string) uint32 {
 	to := blocks[len(blocks)-1][start:]
 	binary.LittleEndian.PutUint32(to, id)
 	to[recordSpace] = byte(min(space, manySpaces))
-	switch to = to[recordText:]; {
+	if space >= manySpaces {
+		binary.LittleEndian.PutUint32(to[recordSpace+1:], space)
+	}
+	switch to = to[head:]; {
 	case isUUID:
 		to[0] = headerUUID
 		copy(to[1:], packed[:])
@@ -289,12 +287,15 @@ func (t *names) of(id uint32) record {
 }
 
 func (t *names) space(id uint32) uint32 {
-	return (*t.pages.Load())[id>>pageBits].space[id&(1<<pageBits-1)]
+	if space := (*t.pages.Load())[id>>pageBits].space[id&(1<<pageBits-1)]; space < manySpaces {
+		return uint32(space)
+	}
+	return t.of(id).space()
 }
 
 // is reports whether r is of a name.
-func (t *names) is(r record, space uint32, text string) bool {
-	if have := r[recordSpace]; uint32(have) != min(space, manySpaces) || have == manySpaces && t.space(r.id()) != space {
+func (r record) is(space uint32, text string) bool {
+	if r.space() != space {
 		return false
 	}
 	raw, packed := r.text()

@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/cardea-iam/cardea/engine/graph"
+)
+
+// A bundle answers many questions in stages, each for all of them: which rule each is
+// about and which objects, what is stored of those objects, what that leads to; and
+// then a walk for each. What a stage waits for in memory it waits for on behalf of all
+// questions together. One after the other they take half as long again in a graph
+// that is not in the processor's cache. Questions of a batch have most names but those
+// of objects in common, so what a name means is found once for those in a row.
+type bundle struct {
+	pairs   []graph.Pair
+	items   []bundled
+	objects []uint32
+	near    []uint32
+	fetched uint32 // of no meaning, see graph.Fetch
+}
+
+type bundled struct {
+	rule            *rule // nil: the question has an error
+	relation, other uint32
+}
+
+// A stage is for so many questions at most, that what one stage has fetched is still
+// there for the next.
+const maxStage = 128
+
+var bundles = sync.Pool{New: func() any { return &bundle{} }}
+
+// checkAll answers ts, which are no more than maxStage, at a state with all tuples.
+func (e *Engine) checkAll(ctx context.Context, s *state, ts []Tuple, results []Result) {
+	b := bundles.Get().(*bundle)
+	b.resolve(s, ts, results)
+	s.snap.Pairs(b.pairs)
+	b.fetch(s)
+	var steps, failed int64
+	for i := range ts {
+		if item := &b.items[i]; item.rule != nil {
+			p := &b.pairs[i]
+			q := question{ref: graph.MakeRef(p.A, item.relation), rule: item.rule}
+			var n int64
+			results[i].Allowed, n, results[i].Err = decide(ctx, s, q, graph.MakeRef(p.B, item.other), ts[i].Subject, e.options.MaxWork, nil)
+			steps += n
+		}
+		if results[i].Err != nil {
+			failed++
+		}
+	}
+	e.counters.steps.Add(steps)
+	e.counters.checks.Add(int64(len(ts)))
+	e.counters.errors.Add(failed)
+	clear(b.pairs) // they hold on to texts, and the items to a model
+	clear(b.items)
+	bundles.Put(b)
+}
+
+// resolve finds what questions are about, but for the numbers of their objects.
+func (b *bundle) resolve(s *state, ts []Tuple, results []Result) {
+	b.pairs, b.items = b.pairs[:0], b.items[:0]
+	for i := range ts {
+		t := &ts[i]
+		var pair graph.Pair
+		var item bundled
+		if i > 0 && b.items[i-1].rule != nil && t.like(&ts[i-1]) {
+			if results[i].Err = t.validIDs(); results[i].Err == nil {
+				pair, item = b.pairs[i-1], b.items[i-1]
+			}
+		} else {
+			var about about
+			about, results[i].Err = s.about(t)
+			pair.NamespaceA, pair.NamespaceB = about.namespace, about.from
+			item = bundled{about.rule, about.relation, about.as}
+		}
+		pair.IDA, pair.IDB = t.Object.ID, t.Subject.ID
+		b.pairs, b.items = append(b.pairs, pair), append(b.items, item)
+	}
+}
+
+// fetch brings what is stored of the questions' objects into the processor's cache, and
+// of the objects that a step leads to from there.
+func (b *bundle) fetch(s *state) {
+	b.objects = b.objects[:0]
+	for i := range b.pairs {
+		b.objects = append(b.objects, b.pairs[i].A)
+	}
+	b.fetched += s.snap.Fetch(b.objects)
+	next := b.near[:0]
+	for i := range b.items {
+		switch r := b.items[i].rule; {
+		case r == nil:
+		case r.flat != nil:
+			next = r.flat.near(next, nearest, s.snap.Star(b.objects[i]), s.snap.HasBare())
+		case len(r.arms) > 0:
+			next = r.arms[0].flat.near(next, nearest, s.snap.Star(b.objects[i]), s.snap.HasBare())
+		}
+	}
+	b.fetched += s.snap.Fetch(next)
+	b.near = next
+}

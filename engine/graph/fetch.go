@@ -1,0 +1,81 @@
+package graph
+
+// A check waits for memory more than for anything else: each object that it comes to
+// is somewhere else, and a processor that has to know one place before it can ask for
+// the next waits for each in turn. What is known to be needed is therefore asked for
+// together, in loops so short that the processor runs through them before the first
+// answer is there.
+
+// A Pair is two objects by name, those of one question, and their numbers once they
+// were looked up: 0 for one that the graph never met.
+type Pair struct {
+	NamespaceA, NamespaceB uint32
+	A, B                   uint32
+	IDA, IDB               string
+
+	hashA, hashB   uint64
+	entryA, entryB uint64 // of the hash table
+}
+
+// Pairs looks up the objects of pairs.
+func (s *Snapshot) Pairs(list []Pair) {
+	for i := range list {
+		s.objects.begin(&list[i])
+	}
+	for i := range list {
+		s.objects.reach(&list[i])
+	}
+	for i := range list {
+		s.objects.finish(&list[i])
+	}
+}
+
+// begin reads what stands in the hash table in the names' own places.
+func (t *names) begin(p *Pair) {
+	p.hashA, p.hashB = hashName(p.NamespaceA, p.IDA), hashName(p.NamespaceB, p.IDB)
+	tableA, tableB := *t.shard(p.hashA).table.Load(), *t.shard(p.hashB).table.Load()
+	p.entryA = tableA[uint32(p.hashA)&uint32(len(tableA)-1)].Load()
+	p.entryB = tableB[uint32(p.hashB)&uint32(len(tableB)-1)].Load()
+}
+
+// reach finds the first entries that may be those of the names, and their numbers.
+func (t *names) reach(p *Pair) {
+	p.entryA = tagged(*t.shard(p.hashA).table.Load(), uint32(p.hashA), p.entryA)
+	p.entryB = tagged(*t.shard(p.hashB).table.Load(), uint32(p.hashB), p.entryB)
+	p.A, p.B = 0, 0
+	if p.entryA != 0 {
+		p.A = t.record(uint32(p.entryA) - 1).id()
+	}
+	if p.entryB != 0 {
+		p.B = t.record(uint32(p.entryB) - 1).id()
+	}
+}
+
+// finish sees whether they are; if not, two names have one tag.
+func (t *names) finish(p *Pair) {
+	if p.entryA != 0 && !t.record(uint32(p.entryA)-1).is(p.NamespaceA, p.IDA) {
+		p.A, _ = t.lookup(p.NamespaceA, p.IDA)
+	}
+	if p.entryB != 0 && !t.record(uint32(p.entryB)-1).is(p.NamespaceB, p.IDB) {
+		p.B, _ = t.lookup(p.NamespaceB, p.IDB)
+	}
+}
+
+// Fetch brings what is stored of objects into the processor's cache. The number that
+// it returns means nothing; who keeps it keeps the compiler from leaving out the rest.
+func (s *Snapshot) Fetch(objects []uint32) (n uint32) {
+	for _, object := range objects {
+		n += s.objects.space(object)
+		if c := s.forward.get(object >> chunkBits); c != nil {
+			n += c.first[object&chunkMask]
+		}
+	}
+	for _, object := range objects {
+		if c := s.forward.get(object >> chunkBits); c != nil {
+			if e := c.entry(object); len(e) > 0 {
+				n += e[0]
+			}
+		}
+	}
+	return n
+}
