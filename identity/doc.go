@@ -21,5 +21,5 @@
 //	I6  A form is built anew whenever it is shown. Stored are only what the user wrote
 //	    and the messages.
 //
-// It knows no SQL, and nothing of OAuth2 or of permissions.
+// It knows no SQL, nothing of OAuth2, and of permissions the words in groups.go only.
 package identity

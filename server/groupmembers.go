@@ -99,20 +99,25 @@ type changed struct {
 	Snaptoken engine.Token `json:"snaptoken"`
 }
 
+// named returns the group of the path, and the tuples by which those of a list are its
+// members.
+func (q *groupRequest) named(l memberList) (g groupBody, tuples []engine.Tuple, err error) {
+	if g, err = q.one(); err != nil {
+		return g, nil, err
+	}
+	if tuples, err = l.tuples(q, g.ID); err != nil {
+		return g, nil, err
+	}
+	return g, tuples, q.n.joint.modelled(q.ctx, q.kind)
+}
+
 func (q *groupRequest) add() error {
 	var l memberList
 	if err := readAs(q.r, &l); err != nil {
 		return err
 	}
-	g, err := q.one()
+	g, tuples, err := q.named(l)
 	if err != nil {
-		return err
-	}
-	tuples, err := l.tuples(q, g.ID)
-	if err != nil {
-		return err
-	}
-	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
 		return err
 	}
 	ops, err := l.held(q)
@@ -128,15 +133,8 @@ func (q *groupRequest) remove() error {
 		return err
 	}
 	l := memberList{v["identity"], v["group"], v["organization"]}
-	g, err := q.one()
+	g, tuples, err := q.named(l)
 	if err != nil {
-		return err
-	}
-	tuples, err := l.tuples(q, g.ID)
-	if err != nil {
-		return err
-	}
-	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
 		return err
 	}
 	if q.kind == identity.OfOrganization && len(l.Identities) > 0 {
