@@ -178,7 +178,7 @@ func (v *tab) open(at string) *tab {
 func (v *tab) fill(name, value string) *tab {
 	v.Helper()
 	found, err := chromedp.Run(v.ctx, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
-		const field = document.querySelector('input[name=%q]:not([type=hidden])');
+		const field = document.querySelector('input[name=%[1]q]:not([type=hidden]), textarea[name=%[1]q]');
 		if (field) { field.focus(); field.select(); }
 		return !!field && document.activeElement === field;
 	})()`, name)))

@@ -22,6 +22,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("passkey", j.passkey)
 	t.Run("consent", j.consent)
 	t.Run("device", j.device)
+	t.Run("console", j.console)
 }
 
 type journeys struct {

@@ -88,14 +88,14 @@ func showSession(x *Session, here bool) shownSession {
 	out := shownSession{ID: x.ID, Device: "An app", Since: x.AuthenticatedAt, Here: here}
 	if n := len(x.Devices); n > 0 {
 		last := x.Devices[n-1]
-		out.Device, out.Address = deviceName(last.UserAgent), last.Address
+		out.Device, out.Address = DeviceName(last.UserAgent), last.Address
 	}
 	return out
 }
 
-// deviceName makes what browsers say of themselves readable. The first that is found
+// DeviceName makes what browsers say of themselves readable. The first that is found
 // counts: most say that they are others as well.
-func deviceName(agent string) string {
+func DeviceName(agent string) string {
 	browser, system := find(agent, "Edg", "Edge", "OPR/", "Opera", "Firefox/", "Firefox", "FxiOS/", "Firefox", "CriOS/", "Chrome", "Chrome/", "Chrome", "Safari/", "Safari", "curl/", "curl"),
 		find(agent, "Android", "Android", "iPhone", "iPhone", "iPad", "iPad", "Windows", "Windows", "Mac OS X", "macOS", "CrOS", "ChromeOS", "Linux", "Linux")
 	switch {

@@ -84,7 +84,7 @@ type Holder struct {
 type IdentityQuery struct {
 	IDs            []string // nil: any
 	Identifier     string   // of a credential of any type; exact
-	Prefix         string   // of such an identifier
+	Prefix         string   // of such an identifier, or of an address
 	ExternalID     string
 	OrganizationID string
 	Credentials    bool // read them too

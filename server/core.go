@@ -20,6 +20,9 @@ type core struct {
 	secrets     *secret.Keyring // nil: OAuth2 and identity are off
 	public      net.Listener    // nil: closed
 	pages       *pages
+	console     *pages // those of the console; nil with pages
+	ownKey      string // for what the process asks itself
+	consoleURL  string // "": there is none
 	dev         bool   // pages tell developers more
 	mailbox     string // where messages are written; "": they are sent
 	origin      *origin

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // toHome sends browsers that come to an address of this machine to its name, if that is
@@ -63,4 +65,20 @@ func loopbackURLs(base *url.URL) []string {
 		}
 	}
 	return all
+}
+
+// fromHere refuses what a page of another site makes a browser send to a listener that asks
+// nobody for a key. A browser that sends a form need not be allowed to.
+func (c *core) fromHere(h http.Handler) http.Handler {
+	if len(c.guard.keys) > 0 {
+		return h
+	}
+	var cross http.CrossOriginProtection
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cross.Check(r) != nil {
+			failKeto(w, r, errs.New(errs.Denied, "this request is of a page of another site"))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }

@@ -31,3 +31,15 @@ func TestHome(t *testing.T) {
 	n = start(t, withIdentity)
 	n.visitor(t, true).get("/", "Accept", "text/html").is(200)
 }
+
+// TestOtherSites: a page of another site makes no browser write, where nobody needs a key.
+func TestOtherSites(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	body := map[string]any{"schema_id": "default", "traits": map[string]any{"email": "ann@example.com"}}
+	for name, value := range map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"} {
+		a.do("POST", "/admin/identities", body, name, value).is(403).has("error.code", 403.0)
+	}
+	a.get("/admin/identities", "Sec-Fetch-Site", "cross-site").is(200) // which that page cannot read
+	a.do("POST", "/admin/identities", body, "Origin", a.base).is(201)
+}

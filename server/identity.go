@@ -17,6 +17,9 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 	if s.core.pages, err = openPages(s.config.Pages, base); err != nil {
 		return err
 	}
+	if s.core.console, err = s.core.pages.under(consoleBase, "console"); err != nil {
+		return err
+	}
 	for _, n := range s.core.networks {
 		n.pages = s.core.pages
 	}

@@ -76,6 +76,9 @@ func (c *core) devFacts() []devFact {
 	if c.mailbox != "" {
 		facts = append(facts, devFact{"Mail to people is written to", "", c.mailbox})
 	}
+	if c.consoleURL != "" {
+		facts = append(facts, devFact{"Console for administrators", c.consoleURL, c.consoleURL})
+	}
 	if c.guard.usual.oauth != nil {
 		facts = append(facts,
 			devFact{"OpenID Connect discovery", c.pages.base + "/.well-known/openid-configuration", c.pages.base + "/.well-known/openid-configuration"},

@@ -28,6 +28,13 @@ type door struct {
 	around        func(http.Handler) http.Handler // nil: nothing
 }
 
+func (d door) scheme() string {
+	if d.secure != nil {
+		return "https"
+	}
+	return "http"
+}
+
 // A port is a listener and the servers behind it.
 type port struct {
 	name    string

@@ -26,7 +26,6 @@ type Server struct {
 	db     *store.DB
 	core   *core
 	ports  []*port
-	ownKey string
 	log    *slog.Logger
 }
 
@@ -92,6 +91,9 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 			return err
 		}
 		s.ports = append(s.ports, p)
+		if d.name == "write" && s.core.console != nil {
+			s.core.consoleURL = d.scheme() + "://" + p.address.String() + consoleBase + "/"
+		}
 	}
 	return nil
 }
@@ -100,7 +102,7 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 func (s *Server) openNetworks(ctx context.Context, c Config) error {
 	g := &guard{keys: c.Auth.Keys, networks: map[string]*network{}}
 	g.certificates = slices.ContainsFunc(g.keys, func(k Key) bool { return k.Certificate != "" })
-	s.core.guard, s.ownKey = g, g.issue()
+	s.core.guard, s.core.ownKey = g, g.issue()
 	for _, name := range c.networks() {
 		tuples, err := s.db.Network(ctx, name)
 		if err != nil {
@@ -188,7 +190,9 @@ func (c *core) doors(at Serve) []door {
 				c.identityAdminRoutes(rs)
 				c.groupRoutes(rs)
 				c.adminOAuth(rs)
+				c.consoleRoutes(rs, at.Write.Address)
 			},
+			around: c.fromHere,
 		},
 		{
 			name: "opl", address: at.OPL.Address,
@@ -227,7 +231,7 @@ func (s *Server) Address(name string) net.Addr {
 
 // OwnKey returns an API key that may do everything and ends with s, for the
 // process itself.
-func (s *Server) OwnKey() string { return s.ownKey }
+func (s *Server) OwnKey() string { return s.core.ownKey }
 
 // Run answers requests until ctx ends, then finishes what was accepted, within
 // the drain time, and closes everything. It returns nil after that, and an error

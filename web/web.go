@@ -36,9 +36,18 @@ type Options struct {
 
 // Pages are the templates, parsed. Methods may be called from many goroutines at once.
 type Pages struct {
-	pages  map[string]*template.Template
-	static fs.FS
+	options Options
+	pages   map[string]*template.Template
+	static  fs.FS
 }
+
+// What pages are made of: the layout is around all of them, and those of the console, whose
+// names begin with consolePrefix, share consoleParts.
+const (
+	layout        = "templates/layout.html"
+	consoleParts  = "templates/console.html"
+	consolePrefix = "templates/console-"
+)
 
 // New parses the templates.
 //
@@ -64,23 +73,36 @@ func New(o Options) (*Pages, error) {
 		"path":  func(to string) string { return o.Base + to },
 		"asset": func(name string) string { return o.Base + "/assets/" + name + "?v=" + versions[name] },
 	}
-	p := &Pages{pages: map[string]*template.Template{}, static: static}
+	p := &Pages{options: o, pages: map[string]*template.Template{}, static: static}
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
 		return nil, errs.Wrap(errs.Internal, err, "the templates are missing")
 	}
-	const layout = "templates/layout.html"
 	for _, name := range names {
-		if name == layout {
+		parts := []string{layout, name}
+		switch {
+		case name == layout || name == consoleParts:
 			continue
+		case strings.HasPrefix(name, consolePrefix):
+			parts = []string{layout, consoleParts, name}
 		}
-		t, err := template.New("layout.html").Funcs(helpers).ParseFS(all, layout, name)
+		t, err := template.New("layout.html").Funcs(helpers).ParseFS(all, parts...)
 		if err != nil {
 			return nil, errs.Wrap(errs.Invalid, err, "the template %s cannot be parsed: %v", name, err)
 		}
 		p.pages[strings.TrimSuffix(path.Base(name), ".html")] = t
 	}
 	return p, nil
+}
+
+// Under returns the same pages for browsers that find them at another path, as those of a
+// part of the service.
+//
+// Invalid: as for New.
+func (p *Pages) Under(base, part string) (*Pages, error) {
+	o := p.options
+	o.Base, o.Name = base, o.Name+" "+part
+	return New(o)
 }
 
 // Render writes a page, or nothing if it cannot be made.

@@ -168,7 +168,7 @@ func (a *app) banner(s *server.Server, cfg server.Config, said string) {
 	fmt.Fprintf(&b, "Cardea %s\n\n", server.Version())
 	for _, l := range []struct{ name, about string }{
 		{"read", "gRPC and REST: check, expand, list"},
-		{"write", "gRPC and REST: tuples, models; admin APIs of OAuth2 and identity"},
+		{"write", "gRPC and REST: tuples, models; admin APIs; /console/ in a browser"},
 		{"public", "OAuth2 and OpenID Connect, accounts: open it in a browser"},
 		{"metrics", "Prometheus metrics, health"},
 		{"opl", "Keto's syntax check"},

@@ -89,7 +89,7 @@ func (s *Store) Identities(ctx context.Context, want identity.IdentityQuery, aft
 		}
 		if want.Prefix != "" {
 			q.add(names + "IN ")
-			q.in(credentialKinds)
+			q.in(slices.Concat(credentialKinds, addressKinds))
 			q.add(" AND n.value >= ? AND n.value < ?)", want.Prefix, want.Prefix+"\U0010ffff")
 		}
 		if want.ExternalID != "" {
@@ -167,6 +167,11 @@ const externalKind = "external_id"
 var credentialKinds = []string{
 	string(identity.Password), string(identity.OIDC), string(identity.TOTP), string(identity.Lookup),
 	string(identity.WebAuthn), string(identity.CodeAuth), string(identity.Passkey),
+}
+
+var addressKinds = []string{
+	addressKind(identity.ForVerification, "email"), addressKind(identity.ForVerification, "sms"),
+	addressKind(identity.ForRecovery, "email"), addressKind(identity.ForRecovery, "sms"),
 }
 
 func addressKind(use identity.AddressUse, via string) string { return string(use) + ":" + via }

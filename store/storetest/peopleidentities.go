@@ -214,6 +214,10 @@ func listIdentities(c *folk) {
 	same(list(identity.IdentityQuery{IDs: []string{}}, "", 10))
 	same(list(identity.IdentityQuery{Identifier: "ann@example.com"}, "", 10), ids[0])
 	same(list(identity.IdentityQuery{Prefix: "ann"}, "", 10), ids[:2]...)
+	addressed := c.person("dave@example.com")
+	addressed.Credentials = map[identity.CredentialType]identity.Credential{} // somebody whom an administrator has added
+	c.write(identity.SaveIdentity{Identity: addressed})
+	same(list(identity.IdentityQuery{Prefix: "dave"}, "", 10), addressed.ID)
 	same(list(identity.IdentityQuery{ExternalID: "x-bob@example.com"}, "", 10), ids[2])
 	same(list(identity.IdentityQuery{OrganizationID: "6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11"}, "", 10), ids[2])
 	same(list(identity.IdentityQuery{OrganizationID: "6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11", IDs: ids[:2]}, "", 10))
