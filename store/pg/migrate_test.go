@@ -2,6 +2,8 @@ package pg
 
 import (
 	"errors"
+	"io/fs"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +143,39 @@ func TestDSN(t *testing.T) {
 	for _, bad := range []string{strings.Replace(dsn, "://cardea@", "://nobody@", 1), strings.Replace(dsn, "?", "-there-is-none?", 1)} {
 		if _, err := Open(t.Context(), bad, Options{}); errs.KindOf(err) != errs.Refused {
 			t.Errorf("%s: error %v (%s), expected refused", bad, err, errs.KindOf(err))
+		}
+	}
+}
+
+// TestCockroachSchema: the steps for CockroachDB keep to what the oldest version that is
+// supported has (20.1), which is seldom at hand to try: partial indexes and indexes on
+// expressions are not there, and nothing may run only once.
+func TestCockroachSchema(t *testing.T) {
+	steps, err := fs.Glob(files, "migrations/cockroach/*.sql")
+	if err != nil || len(steps) < 3 {
+		t.Fatalf("%d steps, %v", len(steps), err)
+	}
+	comments := regexp.MustCompile(`(?m)--.*$`)
+	for _, step := range steps {
+		text, err := fs.ReadFile(files, step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sql := comments.ReplaceAllString(string(text), "")
+		for what, pattern := range map[string]string{
+			"a partial index":               `(?i)INDEX[^(]*\([^)]*\)\s*(STORING\s*\([^)]*\))?\s*WHERE`,
+			"an index on an expression":     `(?i)INDEX[^(,;]*\([^)]*\(`,
+			"a table that may be there":     `(?i)CREATE TABLE (\w+ *\()`,
+			"a computed or identity column": `(?i)GENERATED|VIRTUAL`,
+			"a collation":                   `(?i)COLLATE`,
+			"SQL that CockroachDB has not":  `(?i)\bSKIP LOCKED\b|\bNULLS FIRST\b|\bCREATE FUNCTION\b|\bDO \$`,
+		} {
+			if found := regexp.MustCompile(pattern).FindString(sql); found != "" {
+				t.Errorf("%s has %s: %s", step, what, found)
+			}
+		}
+		if !strings.Contains(string(text), "+goose NO TRANSACTION") {
+			t.Errorf("%s wants a transaction", step)
 		}
 	}
 }

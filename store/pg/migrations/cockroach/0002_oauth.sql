@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS oauth_grant (
 	INDEX oauth_grant_by_subject (subject, network, created, id),
 	INDEX oauth_grant_by_client (client, network, created, id),
 	INDEX oauth_grant_by_login (login_id, network),
-	INDEX oauth_grant_remembered (subject, client, network, created, id) WHERE remember = 1,
+	INDEX oauth_grant_remembered (subject, client, network, remember, created, id),
 	INDEX oauth_grant_by_kept (kept_until, network)
 );
 
