@@ -27,9 +27,20 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) error 
 		return p.afterLogin(w, r)
 	case r.Form.Get("consent_verifier") != "":
 		return p.afterConsent(w, r)
+	case p.withoutCookies(r):
+		return redirect(w, r, p.own.authorize, r.Form)
 	default:
 		return p.begin(w, r)
 	}
+}
+
+// maxMoved bounds the parameters that are moved from a form into an address, in bytes.
+const maxMoved = 4 << 10
+
+// withoutCookies reports whether a form may have come from another site. Browsers send
+// the cookie of a login with none of those, but when they follow a redirect.
+func (p *Provider) withoutCookies(r *http.Request) bool {
+	return r.Method == http.MethodPost && p.cookieValue(r, loginCookie) == "" && len(r.Form.Encode()) <= maxMoved
 }
 
 // An authorization is a request that was read.

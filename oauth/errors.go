@@ -141,12 +141,16 @@ func readJSON(r *http.Request, into any) error {
 	return nil
 }
 
-// IsGuess reports whether an error says that a secret was wrong, so that whoever sent
-// it may be guessing.
+// IsGuess reports whether an error says that a secret was wrong which somebody may have
+// chosen, so that whoever sent it may be guessing. Nobody guesses a token of 256 bits
+// (rule O4): one that is no good has expired.
 func IsGuess(err error) bool {
 	var e *fosite.RFC6749Error
-	return errors.As(err, &e) && (e.ErrorField == fosite.ErrInvalidClient.ErrorField || e.ErrorField == fosite.ErrInvalidGrant.ErrorField || e.ErrorField == errTokenName)
+	return errors.As(err, &e) && (e.ErrorField == fosite.ErrInvalidClient.ErrorField || e == errInitialToken)
 }
 
-// errTokenName is the error of RFC 6750 for a token that is none.
-const errTokenName = "invalid_token"
+// IsRefusal reports whether an error says that what was exchanged is no good.
+func IsRefusal(err error) bool {
+	var e *fosite.RFC6749Error
+	return errors.As(err, &e) && (e.ErrorField == fosite.ErrInvalidClient.ErrorField || e.ErrorField == fosite.ErrInvalidGrant.ErrorField)
+}

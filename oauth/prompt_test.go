@@ -106,6 +106,46 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
+// TestRequestByForm: who is logged in need not log in again because the request comes as
+// a form of another site, with which browsers send no cookies.
+func TestRequestByForm(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	b := w.browser()
+	b.logIn(c)
+	for _, tt := range []struct {
+		name  string
+		more  []string
+		moved bool
+	}{
+		{"small", nil, true},
+		{"large", []string{"state", strings.Repeat("x", 5000)}, false},
+	} {
+		form := codeRequest(c, append(tt.more, "prompt", "none")...)
+		resp, _ := w.send("POST", w.public+"/oauth2/auth", form) // without cookies
+		at, err := resp.Location()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if moved := at.Path == "/oauth2/auth"; moved != tt.moved || !moved && at.Query().Get("error") != "login_required" {
+			t.Fatalf("%s: goes to %.200s", tt.name, at)
+		}
+		if tt.moved {
+			if at = b.open(at.String()); at.Query().Get("login_challenge") == "" {
+				t.Errorf("%s: who is logged in ends at %s", tt.name, at)
+			}
+		}
+		own, err := b.PostForm(w.public+"/oauth2/auth", form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own.Body.Close()
+		if at, err := own.Location(); err != nil || at.Query().Get("login_challenge") == "" {
+			t.Errorf("%s, with the cookie: ends at %v %v", tt.name, at, err)
+		}
+	}
+}
+
 // TestHintsReachThePages: what the client says of the person, the pages hear.
 func TestHintsReachThePages(t *testing.T) {
 	w := start(t)

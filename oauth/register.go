@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ory/fosite"
+
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -84,10 +86,13 @@ func (p *Provider) mayRegister(r *http.Request) error {
 	}
 	given, expected := hashOf(token), hashOf(want)
 	if subtle.ConstantTimeCompare(given[:], expected[:]) != 1 {
-		return errToken
+		return errInitialToken
 	}
 	return nil
 }
+
+// errInitialToken is errToken for a token that an operator has chosen.
+var errInitialToken = &fosite.RFC6749Error{ErrorField: errToken.ErrorField, DescriptionField: "The initial access token is wrong.", CodeField: errToken.CodeField}
 
 // registered returns the client of the address, whose registration access token the
 // request has. Who has not does not learn whether there is such a client.

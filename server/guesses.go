@@ -22,17 +22,26 @@ const (
 	// Rows that anybody can make: as many at once from an address, and then one each.
 	strangers     = 60
 	strangerEvery = time.Second
+
+	// Requests of clients without authentication that come to nothing, such as with
+	// codes that have expired.
+	refusals     = 600
+	refusalEvery = 50 * time.Millisecond
 )
 
 // An origin finds out where requests come from.
 type origin struct {
-	trusted []netip.Prefix // proxies whose word is taken for it
-	guesses *limit.Limiter
-	rows    *limit.Limiter
+	trusted  []netip.Prefix // proxies whose word is taken for it
+	guesses  *limit.Limiter
+	rows     *limit.Limiter
+	refusals *limit.Limiter
 }
 
 func newOrigin(trusted []netip.Prefix) *origin {
-	return &origin{trusted, limit.New(guesses, guessEvery, guessers, nil), limit.New(strangers, strangerEvery, guessers, nil)}
+	return &origin{
+		trusted, limit.New(guesses, guessEvery, guessers, nil), limit.New(strangers, strangerEvery, guessers, nil),
+		limit.New(refusals, refusalEvery, guessers, nil),
+	}
 }
 
 // of returns the address that a request comes from: that of the connection or, if it
@@ -82,14 +91,19 @@ func networkOfHost(at netip.Addr) string {
 // guarded is h for addresses that have not guessed wrong too often; wrong says which
 // errors are wrong guesses.
 func (o *origin) guarded(wrong func(error) bool, h restHandler) restHandler {
+	return o.counting(o.guesses, wrong, "too many wrong secrets from this address: try again later", h)
+}
+
+// counting is h for addresses that have not met too many errors.
+func (o *origin) counting(l *limit.Limiter, wrong func(error) bool, why string, h restHandler) restHandler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		from := o.of(r)
-		if wait := o.guesses.Wait(from); wait > 0 {
-			return later(w, wait, "too many wrong secrets from this address: try again later")
+		if wait := l.Wait(from); wait > 0 {
+			return later(w, wait, why)
 		}
 		err := h(w, r)
 		if err != nil && wrong(err) {
-			o.guesses.Count(from)
+			l.Count(from)
 		}
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ory/fosite"
+
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/oauth"
 )
@@ -80,6 +82,57 @@ func TestRations(t *testing.T) {
 	}
 	if err := call(); errs.KindOf(err) != errs.Exhausted {
 		t.Errorf("one more: %v", err)
+	}
+}
+
+// TestWhatCounts: who shows wrong secrets of clients has to wait with that, and others
+// at the same address need not; nor need a client whose tokens have expired.
+func TestWhatCounts(t *testing.T) {
+	wrong, stale := fosite.ErrInvalidClient, fosite.ErrInvalidGrant
+	for _, tt := range []struct {
+		name, pattern, body string
+		answer              error
+		times               int // until there is a wait; 0: never
+	}{
+		{"wrong secrets", "POST /oauth2/token", "client_id=a&client_secret=b", wrong, guesses},
+		{"wrong secrets for introspection", "POST /oauth2/introspect", "client_id=a&client_secret=b", wrong, guesses},
+		{"expired tokens of a client that proves who it is", "POST /oauth2/token", "client_id=a&client_secret=b", stale, 0},
+		{"expired tokens of others", "POST /oauth2/token", "client_id=a", stale, refusals},
+		{"the metadata", "GET /.well-known/openid-configuration", "", wrong, 0},
+		{"logins", "GET /oauth2/auth", "", wrong, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newOrigin(nil)
+			call := func(pattern, body string, answer error) error {
+				h := o.limited(oauth.Route{Pattern: pattern, Serve: func(http.ResponseWriter, *http.Request) error { return answer }})
+				r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				return h(httptest.NewRecorder(), r)
+			}
+			waits := func(err error) bool { return errs.KindOf(err) == errs.Exhausted }
+			for i := range refusals {
+				if waits(call(tt.pattern, tt.body, tt.answer)) {
+					if i != tt.times {
+						t.Fatalf("after %d there is a wait: expected after %d", i, tt.times)
+					}
+					break
+				}
+			}
+			if got := waits(call(tt.pattern, tt.body, tt.answer)); got != (tt.times > 0) {
+				t.Errorf("at the end there is a wait: %v", got)
+			}
+			for _, other := range []struct{ pattern, body string }{{"GET /.well-known/jwks.json", ""}, {"GET /oauth2/auth", ""}, {"GET /userinfo", ""}} {
+				if waits(call(other.pattern, other.body, nil)) {
+					t.Errorf("%s waits, too", other.pattern)
+				}
+			}
+			if tt.times == guesses && waits(call("POST /oauth2/token", "client_id=public", nil)) {
+				t.Error("a client without a secret waits, too")
+			}
+			if tt.times == refusals && waits(call("POST /oauth2/token", "client_id=a&client_secret=b", nil)) {
+				t.Error("a client with a secret waits, too")
+			}
+		})
 	}
 }
 

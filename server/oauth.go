@@ -349,18 +349,25 @@ func (c *core) publicOAuth(rs *routes) {
 // are. Those that do are not rationed: a wrong secret is counted as a guess.
 var unasked = []string{"POST /oauth2/register", "POST /oauth2/device/auth", "POST /oauth2/par"}
 
+// shown are the routes where clients show who they are, or come to nothing. What is read
+// without that, such as the metadata, is there whatever happens at those.
+var shown = append([]string{"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke"}, unasked...)
+
 // limited is what a route serves to those who do not overdo it.
 func (o *origin) limited(route oauth.Route) restHandler {
-	h := o.guarded(oauth.IsGuess, route.Serve)
-	if !slices.Contains(unasked, route.Pattern) {
-		return h
+	if !slices.Contains(shown, route.Pattern) {
+		return route.Serve
 	}
-	rationed := o.rationed(h)
+	guarded := o.guarded(oauth.IsGuess, route.Serve)
+	others := o.counting(o.refusals, oauth.IsRefusal, "too many requests from this address fail: try again later", route.Serve)
+	if slices.Contains(unasked, route.Pattern) {
+		others = o.rationed(others)
+	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if oauth.Authenticates(r) {
-			return h(w, r)
+			return guarded(w, r)
 		}
-		return rationed(w, r)
+		return others(w, r)
 	}
 }
 
