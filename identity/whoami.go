@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -76,10 +75,7 @@ func (s *Service) whoami(w http.ResponseWriter, r *http.Request) error {
 	if name := r.URL.Query().Get("tokenize_as"); name != "" {
 		return s.tokenized(w, name, session, i)
 	}
-	body, err := json.Marshal(s.sessionBody(session, i))
-	if err != nil {
-		return errs.Wrap(errs.Internal, err, "the session cannot be encoded")
-	}
+	body := appendSession(make([]byte, 0, sessionSize), s.sessionBody(session, i))
 	sum := sha256.Sum256(body)
 	s.seen(w, i)
 	h := w.Header()
