@@ -8,6 +8,7 @@ import (
 	crdbpgx "github.com/cockroachdb/cockroach-go/v2/crdb/crdbpgxv5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/store/script"
@@ -90,20 +91,35 @@ func (db *DB) commit(ctx context.Context, sc script.Script, build func(*script.S
 		err := db.sendScript(ctx, conn, sc)
 		return err != nil && !sureOf(err), err
 	}
+	if transacts {
+		return db.open(ctx, conn, sc)
+	}
 	committing, again := false, sc.Again
-	do := func(tx pgx.Tx) error {
+	err = crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, restarts), conn, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		sc := script.Script{Again: again}
 		build(&sc)
 		err := db.sendScript(ctx, tx, sc)
 		committing = err == nil
 		return err
-	}
-	if transacts {
-		err = pgx.BeginFunc(ctx, conn, do)
-	} else {
-		err = crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, restarts), conn, pgx.TxOptions{}, do)
-	}
+	})
 	return err != nil && committing && !sureOf(err), err
+}
+
+// open begins a transaction of a script in the round trip of its statements, and ends it
+// in another one.
+func (db *DB) open(ctx context.Context, conn *pgxpool.Conn, sc script.Script) (unsure bool, err error) {
+	b := &pgx.Batch{}
+	b.Queue("BEGIN").Exec(ignored)
+	queue(b, sc)
+	if err := db.send(ctx, conn, b); err != nil {
+		_ = db.undo(ctx, conn) // or the pool closes it, which undoes it, too
+		return false, err
+	}
+	tag, err := conn.Exec(ctx, "COMMIT")
+	if err == nil && tag.String() != "COMMIT" {
+		err = pgx.ErrTxCommitRollback
+	}
+	return err != nil && !sureOf(err), err
 }
 
 func (db *DB) sendScript(ctx context.Context, to sender, sc script.Script) error {
