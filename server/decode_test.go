@@ -2,12 +2,14 @@ package server
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
+	keto "github.com/cardea-iam/cardea/proto/ory/keto/relation_tuples/v1alpha2"
 )
 
 // FuzzDecodeQuick: what decodeQuick takes, package proto takes as well, and
@@ -27,7 +29,7 @@ func FuzzDecodeQuick(f *testing.F) {
 }
 
 func sameAsProto(t *testing.T, data []byte) (quick bool) {
-	for _, m := range []proto.Message{&cardeav1.CheckRequest{}, &cardeav1.BatchCheckRequest{}} {
+	for _, m := range []proto.Message{&cardeav1.CheckRequest{}, &cardeav1.BatchCheckRequest{}, &keto.CheckRequest{}, &keto.BatchCheckRequest{}} {
 		want := proto.Clone(m)
 		if !decodeQuick(data, m) {
 			continue
@@ -58,7 +60,27 @@ func decodable() []proto.Message {
 	for _, t := range tuples {
 		out = append(out, &cardeav1.CheckRequest{Tuple: t}, &cardeav1.CheckRequest{Tuple: t, Consistency: at}, &cardeav1.CheckRequest{Consistency: at})
 	}
-	return out
+	return append(out, ketoDecodable(tuples)...)
+}
+
+// ketoDecodable returns messages of Keto's with the same tuples.
+func ketoDecodable(tuples []*cardeav1.Tuple) []proto.Message {
+	out := []proto.Message{&keto.CheckRequest{}, &keto.CheckRequest{Latest: true, Snaptoken: "token", MaxDepth: 5}}
+	batch := &keto.BatchCheckRequest{Latest: true, Snaptoken: "token", MaxDepth: 5}
+	for _, t := range tuples {
+		data, err := proto.Marshal(t)
+		if err != nil {
+			panic(err)
+		}
+		k := &keto.RelationTuple{}
+		if err := proto.Unmarshal(data, k); err != nil { // they are the same on the wire
+			panic(err)
+		}
+		batch.Tuples = append(batch.Tuples, k)
+		out = append(out, &keto.CheckRequest{Tuple: k}, &keto.CheckRequest{Tuple: k, Snaptoken: "token"},
+			&keto.CheckRequest{Namespace: k.Namespace, Object: k.Object, Relation: k.Relation, Subject: k.Subject, MaxDepth: 3})
+	}
+	return append(out, batch, &keto.BatchCheckRequest{Tuples: batch.Tuples})
 }
 
 // TestDecodeQuick: usual messages are decoded quickly, and damaged ones as package
@@ -82,6 +104,30 @@ func TestDecodeQuick(t *testing.T) {
 			}
 			sameAsProto(t, damaged)
 		}
+	}
+}
+
+// TestEncodeQuick: what encodeQuick writes is what was meant.
+func TestEncodeQuick(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 300 {
+		want := &cardeav1.BatchCheckResponse{Snaptoken: strings.Repeat("x", r.IntN(3)*100)}
+		for range n {
+			want.Results = append(want.Results, &cardeav1.CheckResult{Allowed: r.IntN(2) == 0})
+		}
+		out, quick := encodeQuick(want)
+		if n == 0 && !quick {
+			continue
+		}
+		got := &cardeav1.BatchCheckResponse{}
+		if err := proto.Unmarshal(out.Materialize(), got); err != nil || !quick || !proto.Equal(got, want) {
+			t.Fatalf("%v, %v, quick %t, want %v", got, err, quick, want)
+		}
+		out.Free()
+	}
+	failed := &cardeav1.BatchCheckResponse{Results: []*cardeav1.CheckResult{{Error: &cardeav1.CheckError{Code: 3}}}}
+	if _, quick := encodeQuick(failed); quick {
+		t.Error("an error was left out")
 	}
 }
 

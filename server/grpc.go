@@ -226,6 +226,13 @@ func decode(receive func(any) error, v any) error {
 // serverCodec is gRPC's codec for servers that receive with decode.
 type serverCodec struct{ encoding.CodecV2 }
 
+func (c serverCodec) Marshal(v any) (mem.BufferSlice, error) {
+	if out, ok := encodeQuick(v); ok {
+		return out, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
+
 func (c serverCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	r, ok := v.(*received)
 	if !ok {

@@ -65,8 +65,10 @@ func (s *ketoService) BatchCheck(ctx context.Context, req *keto.BatchCheckReques
 		return nil, err
 	}
 	out := &keto.BatchCheckResponse{Results: make([]*keto.CheckResponseWithError, len(results))}
+	all := make([]keto.CheckResponseWithError, len(results)) // one allocation for all
 	for i, r := range results {
-		out.Results[i] = &keto.CheckResponseWithError{Allowed: r.Allowed, Error: itemError(r.Err), Snaptoken: string(token)}
+		out.Results[i] = &all[i]
+		all[i].Allowed, all[i].Error, all[i].Snaptoken = r.Allowed, itemError(r.Err), string(token)
 	}
 	return out, nil
 }
