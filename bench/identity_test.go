@@ -59,7 +59,7 @@ func TestIdentityCosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = wire.Close() })
-	i, on := identityOn(t, wire.DSN())
+	i := identityOn(t, wire.DSN())
 	for _, op := range i.Ops() {
 		want, counted := identityCosts[op.Name]
 		if !counted { // it takes the whole server
@@ -69,21 +69,49 @@ func TestIdentityCosts(t *testing.T) {
 		if err == nil {
 			err = do(t.Context()) // prepares the statements
 		}
-		trips, writes := wire.Count(), on.n.Load()
+		trips, writes := wire.Count(), i.n.Load()
 		if err == nil {
 			err = do(t.Context())
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", op.Name, err)
 		}
-		if trips, writes = wire.Count()-trips, on.n.Load()-writes; trips != want.trips || writes != want.writes {
+		if trips, writes = wire.Count()-trips, i.n.Load()-writes; trips != want.trips || writes != want.writes {
 			t.Errorf("%s: %d round trips and %d writes, expected %d and %d", op.Name, trips, writes, want.trips, want.writes)
 		}
 	}
 }
 
-// identityOn keeps identities in the database of dsn, with nothing else beside them.
-func identityOn(t testing.TB, dsn string) (*bench.Identity, *writes) {
+// whoamiAllocations are those of the handler and SQLite together.
+const whoamiAllocations = 168
+
+// TestWhoamiAllocations counts what whoami allocates.
+func TestWhoamiAllocations(t *testing.T) {
+	notRacing(t)
+	i := identityOn(t, "mem:")
+	token, err := i.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/sessions/whoami", nil)
+	r.Header.Set("Cookie", "ory_kratos_session="+token)
+	within(t, "allocations of whoami", testing.AllocsPerRun(200, func() {
+		w := httptest.NewRecorder()
+		if i.public.ServeHTTP(w, r); w.Code != http.StatusOK {
+			t.Fatal(w.Body)
+		}
+	}), whoamiAllocations)
+}
+
+// people are identities that are kept with nothing else beside them.
+type people struct {
+	*bench.Identity
+	*writes
+	public *http.ServeMux
+}
+
+// identityOn keeps identities in the database of dsn.
+func identityOn(t testing.TB, dsn string) people {
 	t.Helper()
 	db, err := store.Open(t.Context(), dsn, store.Options{Migrate: true, MaxConns: 1})
 	if err != nil {
@@ -94,7 +122,7 @@ func identityOn(t testing.TB, dsn string) (*bench.Identity, *writes) {
 			t.Error(err)
 		}
 	})
-	people, err := db.People(t.Context(), "default")
+	kept, err := db.People(t.Context(), "default")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +134,7 @@ func identityOn(t testing.TB, dsn string) (*bench.Identity, *writes) {
 	publicAt, adminAt := httptest.NewServer(public), httptest.NewServer(admin)
 	t.Cleanup(publicAt.Close)
 	t.Cleanup(adminAt.Close)
-	on := &writes{Store: people}
+	on := &writes{Store: kept}
 	s, err := identity.New(on, secrets, identity.Options{BaseURL: strings.Replace(publicAt.URL, "127.0.0.1", "localhost", 1), Hashing: identity.HashOptions{Memory: 64, Iterations: 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +153,7 @@ func identityOn(t testing.TB, dsn string) (*bench.Identity, *writes) {
 		t.Fatal(err)
 	}
 	t.Cleanup(i.Close)
-	return i, on
+	return people{i, on, public}
 }
 
 // statusOf is that of the errors that operations expect.

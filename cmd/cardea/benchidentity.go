@@ -36,7 +36,8 @@ func (a *app) benchIdentityCommand() *cobra.Command {
 and logouts, and what administrators ask for. It runs in a process of its own. The
 report has the processor time that it takes for each, how long callers wait, and how
 many times as much Kratos took on a machine like that of the saved results; medians
-are of all rounds. On a database server the round trips of each are counted on the
+are of all rounds. A second server, the floor, looks up one row by its key and knows
+nothing of sessions: whoami is compared with that. On a database server the round trips of each are counted on the
 wire. A wrong answer or an error ends the run, and a missed bar makes the exit code 1.
 
 All that is measured first with a password hash that costs nothing, so that it is seen
@@ -126,15 +127,25 @@ func (a *app) identityRounds(ctx context.Context, f identityFlags, dsn, folder s
 		return nil, err
 	}
 	defer i.Close()
+	floor, at, err := startOAuthFloor(ctx, dsn, folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = floor.Stop() }()
 	ops := slices.DeleteFunc(i.Ops(), func(op bench.HTTPOp) bool { return !f.wants(op.Name) })
+	theirs := slices.DeleteFunc(bench.OAuthFloorOps(at, f.callers), func(op bench.HTTPOp) bool { return op.Name != bench.FloorSelect })
 	rounds := map[string][]bench.HTTPReport{}
 	for n := range f.rounds + 1 {
-		for at, op := range ops {
+		for at, op := range append(theirs, ops...) {
+			of := s.process
+			if at < len(theirs) {
+				of = floor
+			}
 			c, err := op.Prepare(ctx, f.callers)
 			if err != nil {
 				return nil, err
 			}
-			if f.profile != "" && n == f.rounds && at == len(ops)-1 {
+			if f.profile != "" && n == f.rounds && at == len(theirs)+len(ops)-1 {
 				wait := profileOf(ctx, s.metrics, f.profile, f.duration)
 				defer func() {
 					if err := wait(); err != nil {
@@ -142,7 +153,7 @@ func (a *app) identityRounds(ctx context.Context, f identityFlags, dsn, folder s
 					}
 				}()
 			}
-			report, err := c.Run(ctx, s.process, f.duration)
+			report, err := c.Run(ctx, of, f.duration)
 			if err != nil {
 				return nil, err
 			}
@@ -152,7 +163,7 @@ func (a *app) identityRounds(ctx context.Context, f identityFlags, dsn, folder s
 		}
 	}
 	for _, op := range ops {
-		r.AddIdentity(op.Name, rounds[op.Name])
+		r.AddIdentity(op.Name, rounds)
 	}
 	return rounds, nil
 }
