@@ -33,8 +33,8 @@ type oryWords struct {
 // TestReferenceUI makes the journeys of people through Ory's user interfaces: the
 // packaged one, unchanged and as old as it is, and one of today's components.
 //
-// The first asks for node packages that it never loads; one of a hundred megabytes is
-// replaced by an empty one in package.json.
+// The first asks for packages that it never loads; package.json has empty ones in the
+// place of the largest.
 func TestReferenceUI(t *testing.T) {
 	dir := npmClient(t, "kratos-ui")
 	b := startBrowser(t)
