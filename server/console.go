@@ -169,7 +169,8 @@ func (v *visit) admit() error {
 		return err
 	}
 	for _, k := range v.guard.keys { // one that was taken away since is not there
-		if k.Hash == kept.Hash && k.Certificate == "" && slices.Contains(k.Roles, writeRole) {
+		bound := k.Network != anyNetwork && k.Network != kept.Network && (k.Network != "" || kept.Network != v.guard.usual.name)
+		if k.Hash == kept.Hash && k.Certificate == "" && slices.Contains(k.Roles, writeRole) && !bound {
 			v.network, v.signed = kept.Network, true
 			return nil
 		}

@@ -188,10 +188,12 @@ func TestConsoleKeys(t *testing.T) {
 	reader, readerKey := key("reader", "*", "read")
 	writer, writerKey := key("writer", "*", "write")
 	bound, boundKey := key("bound", "other", "write")
-	n := start(t, withIdentity, func(c *server.Config) {
-		c.Networks = []string{"default", "other"}
-		c.Auth.Keys = []server.Key{readerKey, writerKey, boundKey}
-	})
+	serving := func(keys ...server.Key) *node {
+		return start(t, withIdentity, func(c *server.Config) {
+			c.Networks, c.Auth.Keys, c.Secrets.System = []string{"default", "other"}, keys, []string{"a secret that two servers have"}
+		})
+	}
+	n := serving(readerKey, writerKey, boundKey)
 	o := n.operator(t)
 	for _, path := range []string{"/console/", "/console/people", "/console/people/new", "/console/applications"} {
 		if to := o.get(path).is(303).header.Get("Location"); to != "/console/login" {
@@ -210,6 +212,18 @@ func TestConsoleKeys(t *testing.T) {
 	other.sends("/console/login", "/console/login", "key", bound, "network", "default").is(403)
 	other.sends("/console/login", "/console/login", "key", bound).is(303)
 	other.reads("/console/people", "There is nobody yet", "Network other")
+	later := func(keys ...server.Key) operator { // the same browser, when the keys are others
+		again := *o.visitor
+		again.base = "http://" + serving(keys...).write
+		return operator{&again}
+	}
+	later(readerKey, writerKey).get("/console/people").is(200)
+	later(readerKey, boundKey).get("/console/people").is(303)
+	writerKey.Roles = []string{"read"}
+	later(writerKey).get("/console/people").is(303)
+	writerKey.Roles, writerKey.Network = []string{"write"}, "other"
+	later(writerKey).get("/console/people").is(303)
+
 	o.sends("/console/people", "/console/logout").is(303)
 	o.get("/console/people").is(303)
 }
