@@ -21,7 +21,7 @@ type AccessClaims struct {
 }
 
 // notFromSession are claims of access tokens that only the provider knows.
-var notFromSession = append([]string{"client_id", "scope", "scp", "acr", "amr", "cnf", "act", "may_act", "ext"}, notFromConsent...)
+var notFromSession = append([]string{"client_id", "scope", "scp", "cnf", "act", "may_act", "ext"}, notFromConsent...)
 
 func (o *AccessClaims) check() error {
 	for _, name := range o.TopLevel {

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
-	"reflect"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -162,36 +158,11 @@ func readMetadata(body io.Reader, into any) error {
 
 func decodeMetadata(text []byte, into any) error {
 	err := json.Unmarshal(text, into)
-	var kind *json.UnmarshalTypeError
 	switch {
-	case err == nil && string(bytes.TrimSpace(text)) == "null", errors.As(err, &kind) && kind.Field == "":
-		return errMetadata.WithHint("The body is no JSON object.").WithWrap(err)
-	case err == nil:
-		return nil
-	case errors.As(err, &kind) && kind.Field != "":
-		return errMetadata.WithHintf("%s: expected %s, got a JSON %s.", strings.TrimPrefix(kind.Field, "Lifespans."), jsonKind(kind.Type), kind.Value).WithWrap(err)
-	case errors.Is(err, jose.ErrUnsupportedKeyType):
-		return errMetadata.WithHint("jwks: it has a key of a kind that is not known here.").WithWrap(err)
-	default:
-		return errMetadata.WithHintf("The body is no JSON of the expected form: %v.", err).WithWrap(err)
+	case err == nil && string(bytes.TrimSpace(text)) == "null":
+		return errMetadata.WithHint("the body is no JSON object.")
+	case err != nil:
+		return errMetadata.WithHint(misread(err) + ".").WithWrap(err)
 	}
-}
-
-// jsonKind is the word of JSON for a type of Go.
-func jsonKind(t reflect.Type) string {
-	if t == reflect.TypeFor[Duration]() {
-		return `a duration such as "1h30m", or null`
-	}
-	switch t.Kind().String() {
-	case "slice":
-		return "a list of strings"
-	case "string":
-		return "a string"
-	case "bool":
-		return "true or false"
-	case "int64":
-		return "a whole number"
-	default:
-		return "an object"
-	}
+	return nil
 }

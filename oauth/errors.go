@@ -3,9 +3,12 @@ package oauth
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -136,9 +139,42 @@ func reply(w http.ResponseWriter, status int, body any) error {
 func readJSON(r *http.Request, into any) error {
 	d := json.NewDecoder(r.Body)
 	if err := d.Decode(into); err != nil && err.Error() != "EOF" {
-		return errs.Wrap(errs.Invalid, err, "the body is no JSON of the expected form: %v", err)
+		return errs.Wrap(errs.Invalid, err, "%s", misread(err))
 	}
 	return nil
+}
+
+// misread says what is wrong with a body.
+func misread(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field == "":
+		return "the body is no JSON object"
+	case errors.As(err, &kind):
+		return fmt.Sprintf("%s: expected %s, got a JSON %s", strings.TrimPrefix(kind.Field, "Lifespans."), jsonKind(kind.Type), kind.Value)
+	case errors.Is(err, jose.ErrUnsupportedKeyType):
+		return "jwks: it has a key of a kind that is not known here"
+	default:
+		return fmt.Sprintf("the body is no JSON of the expected form: %v", err)
+	}
+}
+
+// jsonKind is the word of JSON for a type of Go.
+func jsonKind(t reflect.Type) string {
+	switch kind := t.Kind(); {
+	case t == reflect.TypeFor[Duration]():
+		return `a duration such as "1h30m", or null`
+	case kind == reflect.Slice:
+		return "a list of strings"
+	case kind == reflect.String:
+		return "a string"
+	case kind == reflect.Bool:
+		return "true or false"
+	case reflect.Int <= kind && kind <= reflect.Int64:
+		return "a whole number"
+	default:
+		return "an object"
+	}
 }
 
 // IsGuess reports whether an error says that a secret was wrong which somebody may have

@@ -279,3 +279,27 @@ func TestRefreshWithoutOpenID(t *testing.T) {
 		got = next
 	}
 }
+
+// TestAnswersRefused: an answer of a page in the wrong form is told which field is wrong,
+// in the words of JSON.
+func TestAnswersRefused(t *testing.T) {
+	w := start(t)
+	_, at := w.browser().challenge(codeRequest(w.client(nil)))
+	for _, tt := range []struct {
+		body any
+		want string
+	}{
+		{[]string{}, "the body is no JSON object"},
+		{map[string]any{"subject": "ann", "amr": "pwd"}, "amr: expected a list of strings, got a JSON string"},
+		{map[string]any{"subject": "ann", "acr": 1}, "acr: expected a string, got a JSON number"},
+		{map[string]any{"subject": "ann", "remember_for": "1h"}, "remember_for: expected a whole number, got a JSON string"},
+		{map[string]any{"subject": "ann", "remember": "yes"}, "remember: expected true or false, got a JSON string"},
+		{map[string]any{"subject": "ann", "acr": strings.Repeat("x", 513)}, "acr, amr: expected at most 512 bytes, and 100 items"},
+		{map[string]any{}, "subject: expected who has logged in, with at most 512 bytes without NUL"},
+	} {
+		status, got := w.call("PUT", w.admin+"/admin/oauth2/auth/requests/login/accept?"+at.Encode(), tt.body)
+		if said := text(got, "error_description"); status != 400 || !strings.HasSuffix(said, " "+tt.want) {
+			t.Errorf("%v: %d %q: expected %q", tt.body, status, said, tt.want)
+		}
+	}
+}

@@ -17,7 +17,7 @@ import (
 const idToken Kind = "id"
 
 // notFromConsent are claims of ID tokens that only the provider knows.
-var notFromConsent = []string{"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "auth_time", "sid", "at_hash", "c_hash", "s_hash", "events"}
+var notFromConsent = []string{"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "auth_time", "acr", "amr", "sid", "at_hash", "c_hash", "s_hash", "events"}
 
 // besides is what an ID token comes with and vouches for; all may be empty.
 type besides struct{ access, code, state string }

@@ -92,3 +92,23 @@ func TestIDTokenInBrowser(t *testing.T) {
 		t.Errorf("without a nonce: %v", answer)
 	}
 }
+
+// TestIDTokenIsOurs: what the consent page says of the login, it does not know.
+func TestIDTokenIsOurs(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	a := app{login: map[string]any{"subject": "ann"}, consent: map[string]any{"session": map[string]any{"id_token": map[string]any{
+		"iss": "x", "sub": "x", "aud": "x", "exp": 1, "auth_time": 1, "acr": "x", "amr": []string{"x"}, "nonce": "x", "sid": "x", "azp": "x", "at_hash": "x", "name": "Ann",
+	}}}}
+	tokens := w.tokens(c, a)
+	said := w.claims("RS256", tokens["id_token"].(string))
+	for name, value := range said {
+		if value == "x" || reflect.DeepEqual(value, []any{"x"}) || value == 1.0 {
+			t.Errorf("the ID token has %s %v", name, value)
+		}
+	}
+	info := w.must("GET", w.public+"/userinfo", nil, bearer(tokens["access_token"]))
+	if said["name"] != "Ann" || said["acr"] != nil || info["acr"] != nil || info["amr"] != nil {
+		t.Errorf("the ID token says %v, userinfo %v", said, info)
+	}
+}

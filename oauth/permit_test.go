@@ -2,7 +2,6 @@ package oauth_test
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ func TestPermitted(t *testing.T) {
 		}
 		if id, _ := body["id_token"].(string); id != "" {
 			said := w.claims("RS256", id)
-			info := w.must("GET", w.public+"/userinfo", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) })
+			info := w.must("GET", w.public+"/userinfo", nil, bearer(token))
 			if may := strings.Contains(want, "write"); said["glasses"] != "red" || (said["pen"] != nil) != may || (info["pen"] != nil) != may {
 				t.Errorf("%s: the ID token says %v, userinfo %v", step, said, info)
 			}

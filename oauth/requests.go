@@ -205,6 +205,9 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 	if a.Subject == "" || len(a.Subject) > maxName || strings.Contains(a.Subject, "\x00") {
 		return "", errs.New(errs.Invalid, "subject: expected who has logged in, with at most %d bytes without NUL", maxName)
 	}
+	if len(a.ACR) > maxName || len(a.AMR) > maxItems || slices.ContainsFunc(a.AMR, func(s string) bool { return len(s) > maxName }) {
+		return "", errs.New(errs.Invalid, "acr, amr: expected at most %d bytes, and %d items", maxName, maxItems)
+	}
 	if a.Replace && f.Previous != nil {
 		f.Earlier, f.Previous = f.Previous, nil
 	}
