@@ -14,8 +14,8 @@ var OAuthBars = map[string]struct {
 	// ours is less; 0: not recorded.
 	Hydra, Less float64
 }{
-	OAuthCredentials:      {Trips: 2, Floor: FloorInsert, Hydra: 5.2, Less: 10},
-	OAuthJWT:              {Trips: 2, Floor: FloorSign, Hydra: 15.6, Less: 10},
+	OAuthCredentials:      {Trips: 1, Floor: FloorInsert, Hydra: 5.2, Less: 10},
+	OAuthJWT:              {Trips: 1, Floor: FloorSign, Hydra: 15.6, Less: 10},
 	OAuthIntrospect:       {Trips: 1, Floor: FloorSelect, Hydra: 0.62, Less: 5},
 	OAuthIntrospectClient: {Trips: 1},
 	OAuthRefresh:          {Trips: 2, Floor: FloorSign, Hydra: 17, Less: 10},

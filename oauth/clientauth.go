@@ -150,6 +150,17 @@ func (c *Client) knows(p *Provider, secret string) bool {
 	return found
 }
 
+// provedBefore is knows without the cost of a slow hash: a secret that needs one must have
+// been right before.
+func (c *Client) provedBefore(p *Provider, secret string) bool {
+	return slices.ContainsFunc(c.secrets, func(s storedSecret) bool {
+		if s.Salt != nil {
+			return p.proven.has(p.proven.name(s, secret))
+		}
+		return p.matches(s, secret)
+	})
+}
+
 // nobody stands for clients that are not known. That somebody is one can be learned at
 // the authorization endpoint, so that its secret is of the cheap kind.
 var nobody = &Client{secrets: []storedSecret{{Hash: make([]byte, 32)}}}

@@ -49,6 +49,12 @@ func (c tokenConfig) GetClientAuthenticationStrategy(context.Context) fosite.Cli
 // fill in x.
 func (p *Provider) accessRequest(ctx context.Context, r *http.Request, x *exchange) error {
 	f := fosite.Fosite{Store: clientManager{p: p}, Config: tokenConfig{p.fosite, func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+		if x.trusting {
+			if c, mark := p.trust(r, form); c != nil {
+				x.trusted = mark
+				return c, nil
+			}
+		}
 		c, seen, err := p.authenticate(ctx, r, form, presented(form))
 		if err != nil {
 			return nil, err

@@ -125,7 +125,12 @@ func (p *Provider) lifespan(c *Client, grant string, kind Kind) time.Duration {
 func (p *Provider) settle(ctx context.Context, x *exchange, rows []Token) error {
 	rows = append(rows, x.also...)
 	if x.redeem == nil {
-		err := p.store.PutTokens(ctx, rows...)
+		var err error
+		if x.trusted != "" && len(rows) == 1 {
+			err = p.store.PutTokenOf(ctx, x.trusted, rows[0])
+		} else {
+			err = p.store.PutTokens(ctx, rows...)
+		}
 		if errs.KindOf(err) == errs.Conflict {
 			return fosite.ErrInvalidGrant.WithHint("It was used before.")
 		}

@@ -2,6 +2,9 @@ package oauth
 
 import (
 	"context"
+	"net/http"
+	"net/url"
+	"slices"
 	"sync"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -38,9 +41,30 @@ func (c *Client) copy() *Client {
 // maxClients bounds how many clients are kept decoded.
 const maxClients = 4096
 
-// knownClients are clients as they were read, by id. Nobody uses one without a look into
-// the database whether it is still the same, by its mark, so that a change counts at
-// once: what is saved is to send and to decode it.
+// mayTrust reports whether a request may be answered by what is known of its client, and
+// the database asked only with the token that it gets whether that is still so: nothing
+// else is read or written for it, and nobody else is asked.
+func (p *Provider) mayTrust(r *http.Request) bool {
+	return r.PostForm.Get("grant_type") == grantCredentials && r.Header.Get("DPoP") == "" && p.o.Hooks.Token.URL == ""
+}
+
+// trust returns a client that is known, with its mark, if the request has its secret.
+// Only what costs little is looked at: all else is for authenticate.
+func (p *Provider) trust(r *http.Request, form url.Values) (*Client, string) {
+	k, err := credentialsOf(r, form)
+	if err != nil || k.secret == "" {
+		return nil, ""
+	}
+	known, ok := p.clients.get(k.id)
+	if !ok || !slices.Contains(k.methods, known.client.authMethod()) || !known.client.provedBefore(p, k.secret) {
+		return nil, ""
+	}
+	return known.client.copy(), known.mark
+}
+
+// knownClients are clients as they were read, by id. Nobody gets anything by one without
+// the database saying in the same request that it is still the same, by its mark, so
+// that a change counts at once: what is saved is to send and to decode it.
 type knownClients struct {
 	mu    sync.Mutex
 	known map[string]knownClient

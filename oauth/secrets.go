@@ -97,12 +97,17 @@ func newProvenSecrets() *provenSecrets {
 	return k
 }
 
-func (k *provenSecrets) matches(s storedSecret, given string) bool {
+// name is that of a secret, if it is the one that s is of.
+func (k *provenSecrets) name(s storedSecret, given string) Hash {
 	h := hmac.New(sha256.New, k.key[:])
 	h.Write(s.Salt)
 	h.Write(s.Hash)
 	h.Write([]byte(given))
-	name := Hash(h.Sum(nil))
+	return Hash(h.Sum(nil))
+}
+
+func (k *provenSecrets) matches(s storedSecret, given string) bool {
+	name := k.name(s, given)
 	if k.has(name) {
 		return true
 	}

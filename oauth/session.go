@@ -113,6 +113,8 @@ type exchange struct {
 	client    *Client
 	grant     string // the grant type
 	redeem    *Redemption
+	trusting  bool           // the client may be taken as it is known
+	trusted   string         // its mark, if it was
 	presented *Token         // the code or refresh token, as it was when the client was read; nil: there is none
 	also      []Token        // marks of what may be used once, stored with the tokens
 	want      string         // the type of token that is asked for (RFC 8693); "": as usual

@@ -149,6 +149,13 @@ type Tokens interface {
 	// expires. Invalid: an alias without an expiry.
 	PutTokens(ctx context.Context, ts ...Token) error
 
+	// PutTokenOf adds a token without an alias, if its client is still the one that Look
+	// gave with a mark: what was decided by that client is not done for another one.
+	//
+	// Refused: it is not; nothing is written. Conflict, Invalid: as for PutTokens, and for
+	// an alias.
+	PutTokenOf(ctx context.Context, mark string, t Token) error
+
 	// Token returns a token, also a used, revoked or expired one. NotFound: there is
 	// none.
 	Token(ctx context.Context, kind Kind, hash Hash) (Token, error)

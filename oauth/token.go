@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"mime"
 	"net/http"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/ory/fosite"
+
+	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // maxParameter bounds one parameter, in bytes.
@@ -29,27 +32,37 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x := &exchange{}
-	if err := p.accessRequest(ctx, r, x); err != nil {
-		return err
+	x := &exchange{trusting: p.mayTrust(r)}
+	out, err := p.carryOut(ctx, r, x, proof)
+	if x.trusted != "" && err != nil && !isKind(err, errs.Unavailable) && !isKind(err, errs.Unknown) {
+		x = &exchange{} // the client may have changed
+		out, err = p.carryOut(ctx, r, x, proof)
 	}
-	if err := p.bind(r, x, proof); err != nil {
-		return err
-	}
-	if err := p.permit(ctx, x); err != nil {
-		return err
-	}
-	if err := p.askHooks(ctx, x, r.PostForm); err != nil {
-		return err
-	}
-	out, err := p.issue(ctx, x)
 	if err != nil {
 		return err
 	}
-	if err := p.settle(ctx, x, out.rows); err != nil {
-		return err
-	}
 	return reply(w, http.StatusOK, out.response(x))
+}
+
+// carryOut takes an exchange from the request to the tokens.
+func (p *Provider) carryOut(ctx context.Context, r *http.Request, x *exchange, proof *proof) (*issued, error) {
+	if err := p.accessRequest(ctx, r, x); err != nil {
+		return nil, err
+	}
+	if err := p.bind(r, x, proof); err != nil {
+		return nil, err
+	}
+	if err := p.permit(ctx, x); err != nil {
+		return nil, err
+	}
+	if err := p.askHooks(ctx, x, r.PostForm); err != nil {
+		return nil, err
+	}
+	out, err := p.issue(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return out, p.settle(ctx, x, out.rows)
 }
 
 // response is the body of RFC 6749, section 5.1.

@@ -95,6 +95,8 @@ const (
 		created, expires, used, polled, polled_before, kept_until, mark, data, pause)
 		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, $11, $12, $13, $14
 		WHERE NOT EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $2 AND hash = $3 AND mark = $12)`
+	insertTokenOf = insertToken +
+		" AND EXISTS (SELECT 1 FROM oauth_client WHERE network = $1 AND id = $6 AND mark = $15)"
 	insertTokenFor = insertToken +
 		" AND EXISTS (SELECT 1 FROM oauth_token WHERE network = $1 AND kind = $15 AND hash = $16 AND mark = $12)"
 
@@ -126,20 +128,52 @@ func (s *Store) putTokens(sc *script.Script, mark []byte, r *oauth.Redemption, t
 			token, alias = insertTokenFor, insertAliasFor
 			when = []any{string(r.Kind), r.Hash[:]}
 		}
-		name := []byte{}
-		if t.Alias != (oauth.Hash{}) {
-			name = t.Alias[:]
-		}
-		sc.Do(token, append([]any{s.network, string(t.Kind), t.Hash[:], name, t.Grant, t.Client, t.Subject, string(t.State),
-			micros(t.Created), micros(t.Expires), keptUntil(t.Expires), mark, blob(t.Data), t.Pause.Microseconds()}, when...)...)
-		if len(name) == 0 {
+		sc.Do(token, append(s.tokenRow(t, mark), when...)...)
+		if t.Alias == (oauth.Hash{}) {
 			continue
 		}
 		if r != nil {
 			when = append(when, mark)
 		}
-		sc.Do(alias, append([]any{s.network, string(t.Kind), name, t.Hash[:], keptUntil(t.Expires)}, when...)...)
+		sc.Do(alias, append([]any{s.network, string(t.Kind), t.Alias[:], t.Hash[:], keptUntil(t.Expires)}, when...)...)
 	}
+}
+
+// tokenRow are the arguments of insertToken.
+func (s *Store) tokenRow(t oauth.Token, mark []byte) []any {
+	name := []byte{}
+	if t.Alias != (oauth.Hash{}) {
+		name = t.Alias[:]
+	}
+	return []any{s.network, string(t.Kind), t.Hash[:], name, t.Grant, t.Client, t.Subject, string(t.State),
+		micros(t.Created), micros(t.Expires), keptUntil(t.Expires), mark, blob(t.Data), t.Pause.Microseconds()}
+}
+
+// PutTokenOf implements oauth.Store.
+func (s *Store) PutTokenOf(ctx context.Context, client string, t oauth.Token) error {
+	if t.Alias != (oauth.Hash{}) {
+		return errs.New(errs.Invalid, "a token for a client as it is known has an alias")
+	}
+	if err := validTokens([]oauth.Token{t}); err != nil {
+		return err
+	}
+	mark, n, again := newMark(), int64(0), false
+	err := s.run.Write(ctx, "add a token", func(sc *script.Script) {
+		again = sc.Again
+		sc.Count(&n, insertTokenOf, append(s.tokenRow(t, mark), []byte(client))...)
+	})
+	if err == nil && n == 0 && again { // it may have been added the first time
+		there := false
+		err = s.run.Read(ctx, "read a token", func(sc *script.Script) {
+			there = false
+			sc.Ask(flag(&there), marked, s.network, string(t.Kind), t.Hash[:], mark)
+		})
+		n = truth(there)
+	}
+	if err == nil && n == 0 {
+		err = errs.New(errs.Refused, "the client %.80q is not as it was", t.Client)
+	}
+	return err
 }
 
 // PutTokens implements oauth.Store.

@@ -28,12 +28,19 @@ func patience(statement time.Duration) time.Duration { return statement + statem
 // read makes a round trip with the statements that build queues, and repeats it
 // if the connection breaks. build starts anew each time.
 func (db *DB) read(ctx context.Context, doing string, build func(*pgx.Batch)) error {
+	return db.repeat(ctx, doing, func(ctx context.Context) error {
+		b := &pgx.Batch{}
+		build(b)
+		return db.send(ctx, db.pool, b)
+	})
+}
+
+// repeat does what only reads, and repeats it if the connection breaks.
+func (db *DB) repeat(ctx context.Context, doing string, read func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, patience(db.options.StatementTimeout))
 	defer cancel()
 	for try := 0; ; try++ {
-		b := &pgx.Batch{}
-		build(b)
-		err := db.send(limited, db.pool, b)
+		err := read(limited)
 		if err == nil {
 			return nil
 		}
@@ -46,6 +53,8 @@ func (db *DB) read(ctx context.Context, doing string, build func(*pgx.Batch)) er
 // A sender is a pool, a connection, or a transaction.
 type sender interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 // send makes a round trip. On PostgreSQL a batch outside of a transaction is one.

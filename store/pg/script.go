@@ -32,10 +32,11 @@ func (r Runner) Network() int64 { return r.s.network }
 
 // Read implements script.Runner.
 func (r Runner) Read(ctx context.Context, doing string, build func(*script.Script)) error {
-	return r.s.db.read(ctx, doing, func(b *pgx.Batch) {
+	db := r.s.db
+	return db.repeat(ctx, doing, func(ctx context.Context) error {
 		var sc script.Script
 		build(&sc)
-		queue(b, sc)
+		return db.sendScript(ctx, db.pool, sc)
 	})
 }
 
@@ -122,7 +123,13 @@ func (db *DB) open(ctx context.Context, conn *pgxpool.Conn, sc script.Script) (u
 	return err != nil && !sureOf(err), err
 }
 
+// sendScript makes a round trip of a script. One of one step is no batch, which would
+// cost more.
 func (db *DB) sendScript(ctx context.Context, to sender, sc script.Script) error {
+	if len(sc.Steps) == 1 {
+		db.rounds.Add(1)
+		return sendStep(ctx, to, sc.Steps[0])
+	}
 	b := &pgx.Batch{}
 	queue(b, sc)
 	return db.send(ctx, to, b)
@@ -132,24 +139,44 @@ func queue(b *pgx.Batch, sc script.Script) {
 	for _, step := range sc.Steps {
 		q := b.Queue(step.SQL, step.Args...)
 		if step.Row == nil {
-			q.Exec(func(tag pgconn.CommandTag) error {
-				if step.N != nil {
-					*step.N = tag.RowsAffected()
-				}
-				if tag.RowsAffected() == 0 {
-					return step.Must
-				}
-				return nil
-			})
-			continue
+			q.Exec(func(tag pgconn.CommandTag) error { return changed(step, tag) })
+		} else {
+			q.Query(func(rows pgx.Rows) error { return scanned(step, rows) })
 		}
-		q.Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				if err := step.Row(rows.Scan); err != nil {
-					return err
-				}
-			}
-			return rows.Err()
-		})
 	}
+}
+
+func sendStep(ctx context.Context, to sender, step script.Step) error {
+	if step.Row == nil {
+		tag, err := to.Exec(ctx, step.SQL, step.Args...)
+		if err != nil {
+			return err
+		}
+		return changed(step, tag)
+	}
+	rows, err := to.Query(ctx, step.SQL, step.Args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return scanned(step, rows)
+}
+
+func changed(step script.Step, tag pgconn.CommandTag) error {
+	if step.N != nil {
+		*step.N = tag.RowsAffected()
+	}
+	if tag.RowsAffected() == 0 {
+		return step.Must
+	}
+	return nil
+}
+
+func scanned(step script.Step, rows pgx.Rows) error {
+	for rows.Next() {
+		if err := step.Row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }

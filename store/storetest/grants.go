@@ -64,6 +64,7 @@ var grantsSuite = []struct {
 	{"DeliveriesAreLent", deliveriesAreLent, true},
 	{"LookSeesAll", lookSeesAll, true},
 	{"LookKnowsClients", lookKnowsClients, true},
+	{"TokenOfAKnownClient", tokenOfAKnownClient, true},
 	{"TextsThatNobodyStores", textsThatNobodyStores, false},
 	{"GrantsOfNetworksAreApart", grantsOfNetworksAreApart, false},
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/oauth"
 )
 
@@ -81,4 +82,54 @@ func lookKnowsClients(w *warden) {
 	c.Version, c.Updated = 1, w.now
 	changed(w.CreateClient(w.ctx, c)) // as it was at first
 	w.same(len(marks), 4)
+}
+
+// tokenOfAKnownClient is added while the client is the one that is known, and not after
+// any change of it.
+func tokenOfAKnownClient(w *warden) {
+	c := oauth.ClientRow{ID: "app", Version: 1, Created: w.now, Updated: w.now}
+	w.must(w.CreateClient(w.ctx, c))
+	w.must(w.other.CreateClient(w.ctx, c))
+	mark := func(w *warden) string {
+		seen, err := w.Look(w.ctx, oauth.Look{Client: "app"})
+		w.must(err)
+		return seen.Mark
+	}
+	made := func() oauth.Token {
+		t := w.made(oauth.Access, "")
+		t.Client = "app"
+		return t
+	}
+	refused := func(mark string, t oauth.Token) {
+		w.Helper()
+		w.fails(w.PutTokenOf(w.ctx, mark, t), errs.Refused)
+		w.gone(t)
+	}
+	first, t := mark(w), made()
+	w.must(w.PutTokenOf(w.ctx, first, t))
+	w.same(w.token(t), t)
+	w.fails(w.PutTokenOf(w.ctx, first, t), errs.Conflict)
+	refused(mark(w.other), made())
+	refused("", made())
+	stray := made()
+	stray.Client = "nobody"
+	refused(first, stray)
+	stray.Client = ""
+	refused(first, stray)
+	alias := made()
+	alias.Alias = hash()
+	w.fails(w.PutTokenOf(w.ctx, first, alias), errs.Invalid)
+	alias.Alias, alias.Client = oauth.Hash{}, "a\x00"
+	w.fails(w.PutTokenOf(w.ctx, first, alias), errs.Invalid)
+
+	w.must(w.UpdateClient(w.ctx, c)) // with nothing new
+	refused(first, made())
+	second := mark(w)
+	w.must(w.PutTokenOf(w.ctx, second, made()))
+	w.must(w.DeleteClient(w.ctx, "app"))
+	refused(second, made())
+	w.must(w.CreateClient(w.ctx, c))
+	refused(first, made())
+	refused(second, made())
+	w.must(w.PutTokenOf(w.ctx, mark(w), made()))
 }
