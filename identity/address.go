@@ -13,7 +13,7 @@ const (
 func addressOf(text string) (via, value string, ok bool) {
 	value, ok = normalize(text)
 	switch {
-	case !ok || len(value) > 320:
+	case !ok:
 		return "", "", false
 	case strings.HasPrefix(value, "+") && !strings.Contains(value, "@"):
 		_, ok = normalizePhone(value)

@@ -2,10 +2,12 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -90,14 +92,14 @@ func (s *Service) apply(ctx context.Context, d draft, i *Identity, now time.Time
 	if schema == nil {
 		return errs.New(errs.Invalid, "schema_id %.80q: there is no such identity schema", d.SchemaID)
 	}
-	if d.State == "" {
-		d.State = Active
-	}
 	if d.State != Active && d.State != Inactive {
 		return errs.New(errs.Invalid, "state %.20q: expected active or inactive", string(d.State))
 	}
 	if len(d.ExternalID) > maxExternalID {
 		return errs.New(errs.Invalid, "external_id has %d bytes: expected at most %d", len(d.ExternalID), maxExternalID)
+	}
+	if len(d.OrganizationID) > maxExternalID {
+		return errs.New(errs.Invalid, "organization_id has %d bytes: expected at most %d", len(d.OrganizationID), maxExternalID)
 	}
 	if len(d.Traits) == 0 {
 		d.Traits = json.RawMessage("{}")
@@ -152,10 +154,28 @@ func readJSON(r *http.Request, into any) error {
 		return errs.Wrap(errs.Invalid, err, "the body ended early")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	if err := d.Decode(into); err != nil || d.More() {
-		return errs.Wrap(errs.Invalid, err, "the body is not what is expected: %v", err)
+	if err := d.Decode(into); err != nil {
+		return errs.New(errs.Invalid, "the body is not what is expected: %s", notJSON(err))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errs.New(errs.Invalid, "the body is not what is expected: there is more after the JSON value")
 	}
 	return nil
+}
+
+// notJSON says what is wrong with a body, without the names of our types.
+func notJSON(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return fmt.Sprintf("%s is of the type %s", kind.Field, kind.Value)
+	case errors.As(err, &kind):
+		return "it is of the type " + kind.Value
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	default:
+		return err.Error()
+	}
 }
 
 // adminBody shows an identity to an administrator: with all metadata and credentials,
@@ -194,7 +214,7 @@ func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	showToken(w, token)
-	w.Header().Set("Location", s.options.BaseURL+"/admin/identities/"+i.ID)
+	w.Header().Set("Location", "/admin/identities/"+i.ID) // at this listener, which is not the public one
 	return reply(w, http.StatusCreated, s.adminBody(i, nil))
 }
 
@@ -237,7 +257,7 @@ func (s *Service) adminEvent(r *http.Request, kind, identity string) Op {
 
 // adminID is the identity that a path names.
 func adminID(r *http.Request) (string, error) {
-	id := r.PathValue("id")
+	id := strings.ToLower(r.PathValue("id"))
 	if _, ok := parseUUID(id); !ok {
 		return "", errs.New(errs.NotFound, "there is no identity %.80q", id)
 	}
@@ -275,7 +295,11 @@ func (s *Service) adminUpdate(w http.ResponseWriter, r *http.Request) error {
 	if err := d.noRelations(); err != nil {
 		return err
 	}
-	return s.adminChange(w, r, func(i *Identity) error { return s.apply(r.Context(), d, i, s.now()) })
+	return s.adminChange(w, r, func(i *Identity) error {
+		now := d // of an identity that may have changed meanwhile
+		now.State, now.SchemaID = cmp.Or(d.State, i.State), cmp.Or(d.SchemaID, i.SchemaID)
+		return s.apply(r.Context(), now, i, s.now())
+	})
 }
 
 // adminChange changes the identity that the path names.
@@ -380,11 +404,24 @@ func (s *Service) adminList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := parseUUID(after); after != "" && !ok {
+		return errs.New(errs.Invalid, "page_token is not one that was given out")
+	}
 	query := IdentityQuery{OrganizationID: q.Get("organization_id"), Credentials: true}
-	query.Identifier, _ = normalize(q.Get("credentials_identifier"))
-	query.Prefix, _ = normalize(q.Get("preview_credentials_identifier_similar"))
+	for name, into := range map[string]*string{"credentials_identifier": &query.Identifier, "preview_credentials_identifier_similar": &query.Prefix} {
+		if text := q.Get(name); text != "" {
+			if *into, _ = normalize(text); *into == "" {
+				return errs.New(errs.Invalid, "%s %.80q: no identity can have that", name, text)
+			}
+		}
+	}
 	if ids, given := q["ids"]; given {
 		query.IDs = split(ids)
+		for _, id := range query.IDs {
+			if _, ok := parseUUID(id); !ok {
+				return errs.New(errs.Invalid, "ids has %.80q: expected UUIDs", id)
+			}
+		}
 		if len(query.IDs) > maxPage {
 			return errs.New(errs.Invalid, "ids has %d entries: expected at most %d", len(query.IDs), maxPage)
 		}
@@ -431,6 +468,9 @@ func page(r *http.Request) (size int, after string, err error) {
 			}
 		}
 	}
+	if n := q.Get("page"); n != "" && n != "0" && n != "1" && q.Get("page_token") == "" { // the first one again would never end
+		return 0, "", errs.New(errs.Invalid, "page %.20q: pages have no numbers here, go on at the page_token of the header Link", n)
+	}
 	token, err := base64.RawURLEncoding.DecodeString(q.Get("page_token"))
 	if err != nil {
 		return 0, "", errs.New(errs.Invalid, "page_token is not one that was given out")
@@ -445,6 +485,7 @@ func links(w http.ResponseWriter, r *http.Request, size int, next string) {
 		q := u.Query()
 		q.Set("page_size", strconv.Itoa(size))
 		q.Del("page_token")
+		q.Del("page")
 		if token != "" {
 			q.Set("page_token", base64.RawURLEncoding.EncodeToString([]byte(token)))
 		}

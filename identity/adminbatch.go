@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -139,6 +140,7 @@ func (s *Service) drafted(ctx context.Context, d draft) (*Identity, error) {
 	} else if ok {
 		i.ID = d.ID
 	}
+	d.State = cmp.Or(d.State, Active)
 	if err := s.apply(ctx, d, i, now); err != nil {
 		return nil, err
 	}
@@ -151,20 +153,23 @@ func (s *Service) drafted(ctx context.Context, d draft) (*Identity, error) {
 // batchError is an error as Kratos has it in a batch. What is our fault keeps its
 // details to itself.
 func (s *Service) batchError(err error) any {
-	status, text := http.StatusInternalServerError, "An internal server error occurred"
+	status, reason := http.StatusInternalServerError, err.Error()
 	switch errs.KindOf(err) {
 	case errs.Invalid:
-		status, text = http.StatusBadRequest, err.Error()
+		status = http.StatusBadRequest
 	case errs.NotFound, errs.Refused:
-		status, text = http.StatusUnprocessableEntity, err.Error()
+		status = http.StatusUnprocessableEntity
 	case errs.Conflict:
-		status, text = http.StatusConflict, err.Error()
+		status = http.StatusConflict
 	case errs.Unsupported:
-		status, text = http.StatusNotImplemented, err.Error()
+		status = http.StatusNotImplemented
 	case errs.Unavailable:
-		status, text = http.StatusServiceUnavailable, err.Error()
+		status = http.StatusServiceUnavailable
 	default:
 		s.options.Log.Error("an identity of a batch could not be stored", "error", err)
+		reason = ""
 	}
-	return s.errorBody(err, status, text).Error
+	body := s.errorBody(err, status, "The identity could not be created").Error
+	body.Reason = cmp.Or(body.Reason, reason)
+	return body
 }

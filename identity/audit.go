@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // An eventBody is an entry of the audit log in JSON.
@@ -23,6 +25,9 @@ func (s *Service) adminEvents(w http.ResponseWriter, r *http.Request) error {
 	size, before, err := page(r)
 	if err != nil {
 		return err
+	}
+	if before != "" && len(before) != len(eventID(s.now())) {
+		return errs.New(errs.Invalid, "page_token is not one that was given out")
 	}
 	found, err := s.store.ListEvents(r.Context(), r.URL.Query().Get("identity_id"), before, size+1)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"regexp"
 	"slices"
@@ -232,3 +233,55 @@ func TestFlowID(t *testing.T) {
 
 // kratosUUID is what user interfaces take for the id of a flow.
 var kratosUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
+func TestIdentifiersThatCannotBeOne(t *testing.T) {
+	s, err := NewSchema("s", []byte(`{"properties":{"traits":{"type":"object","properties":{
+		"name": {"type":"string","ory.sh/kratos":{"credentials":{"password":{"identifier":true}}}},
+		"mail": {"type":"string","ory.sh/kratos":{"verification":{"via":"email"}}},
+		"phone": {"type":"string","ory.sh/kratos":{"credentials":{"code":{"identifier":true,"via":"sms"}}}},
+		"free": {"type":"string"}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", maxIdentifier)
+	for traits, want := range map[string]int{
+		`{"name":"ann","mail":"a@b.cd","phone":"+49 30 123456","free":"\u200b` + long + `"}`: 0,
+		`{"name":"` + long + `"}`:          0,
+		`{"name":"` + long + `x"}`:         4000017,
+		`{"name":"ann\u200b"}`:             4000001,
+		`{"name":"an\nn"}`:                 4000001,
+		`{"name":"  "}`:                    4000001,
+		`{"mail":"ann"}`:                   4000040,
+		`{"mail":"` + long + `@e.com"}`:    4000017,
+		`{"phone":"123"}`:                  4000041,
+		`{"phone":"ann@example.com"}`:      4000041,
+		`{"name":"+49 30 123456 or less"}`: 0,
+	} {
+		var got []int
+		var form *FormError
+		if errors.As(s.validate(json.RawMessage(traits)), &form) {
+			for _, texts := range form.Nodes {
+				for _, text := range texts {
+					got = append(got, text.ID)
+				}
+			}
+		}
+		if want == 0 && len(got) > 0 || want != 0 && !slices.Equal(got, []int{want}) {
+			t.Errorf("%.60s: messages %v, want %d", traits, got, want)
+		}
+	}
+}
+
+func TestBodiesThatAreNotExpected(t *testing.T) {
+	for body, want := range map[string]string{
+		"": "it is empty", `{"schema_id":"a"} {}`: "there is more after the JSON value", `{"schema_id":"a"}]`: "there is more after the JSON value",
+		"[]": "it is of the type array", `{"schema_id":7}`: "schema_id is of the type number", "{": "unexpected EOF",
+		`{"schema_id":"a"}` + "\n": "",
+	} {
+		var d draft
+		err := readJSON(httptest.NewRequest("POST", "/", strings.NewReader(body)), &d)
+		if got := fmt.Sprint(err); (err == nil) != (want == "") || err != nil && got != "the body is not what is expected: "+want {
+			t.Errorf("%q: %v, want %q", body, err, want)
+		}
+	}
+}

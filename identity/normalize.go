@@ -7,10 +7,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// maxIdentifier bounds identifiers and addresses, in bytes: the longest e-mail address,
+// and what databases take as a key.
+const maxIdentifier = 320
+
 // normalize returns the one form of an identifier or address, whatever the user typed:
 // without blanks around it, e-mail addresses and names in lower case, telephone numbers
 // as + and digits. It reports false for what has invisible characters in it, which
-// would make two look the same.
+// would make two look the same, and for what is too long.
 func normalize(text string) (string, bool) {
 	text = norm.NFKC.String(strings.TrimSpace(text))
 	for _, r := range text {
@@ -21,7 +25,8 @@ func normalize(text string) (string, bool) {
 	if phone, ok := normalizePhone(text); ok {
 		return phone, true
 	}
-	return strings.ToLower(text), text != ""
+	text = strings.ToLower(text)
+	return text, text != "" && len(text) <= maxIdentifier
 }
 
 // normalizePhone reads a telephone number with its country, as E.164 writes it, and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/mail"
 	"slices"
 	"strings"
@@ -178,7 +179,52 @@ func (s *Schema) validate(traits json.RawMessage) error {
 		explain(wrong, form)
 		return form
 	}
+	return s.usable(traits)
+}
+
+// usable reports identifiers and addresses that can be none: nobody could log in with
+// them, and no message would arrive.
+func (s *Schema) usable(traits json.RawMessage) error {
+	var value any
+	if err := json.Unmarshal(traits, &value); err != nil {
+		return errs.New(errs.Invalid, "the traits are not JSON: %v", err)
+	}
+	form := &FormError{Nodes: map[string][]Text{}}
+	for _, f := range s.fields {
+		for _, text := range textsAt(value, f.path) {
+			if wrong, bad := f.unusable(text); bad {
+				form.Nodes[f.name()] = append(form.Nodes[f.name()], wrong)
+			}
+		}
+	}
+	if len(form.Nodes) > 0 {
+		return form
+	}
 	return nil
+}
+
+// unusable says why a text cannot be what the field is used for.
+func (f *field) unusable(text string) (Text, bool) {
+	c, vias := f.use.Credentials, []string{f.use.Verification.Via, f.use.Recovery.Via}
+	if c.Code.Identifier {
+		vias = append(vias, c.Code.Via)
+	}
+	if !c.Password.Identifier && !c.WebAuthn.Identifier && !c.Code.Identifier && vias[0] == "" && vias[1] == "" {
+		return Text{}, false
+	}
+	id, ok := normalize(text)
+	switch {
+	case len(id) > maxIdentifier:
+		return textMaxLength(maxIdentifier, len(id)), true
+	case !ok:
+		return textGeneric("has characters that cannot be seen, or none"), true
+	case slices.Contains(vias, viaEmail) && isEmail(id) != nil:
+		return textFormat("email"), true
+	}
+	if _, phone := normalizePhone(id); slices.Contains(vias, viaSMS) && !phone {
+		return textFormat("tel"), true
+	}
+	return Text{}, false
 }
 
 // explain adds the leaves of what is wrong.
@@ -212,6 +258,8 @@ func explain(e *jsonschema.ValidationError, form *FormError) {
 		add(at, textFormat(k.Want))
 	case *kind.Type:
 		add(at, textType(k.Want, k.Got))
+	case *kind.FalseSchema:
+		add(at, textGeneric(fmt.Sprintf("%s is not allowed", strings.TrimPrefix(at, "traits."))))
 	default:
 		add(at, textGeneric(e.ErrorKind.LocalizedString(english)))
 	}

@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -62,8 +64,21 @@ func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow
 		return nil, err
 	}
 	action := withQuery(s.options.BaseURL+"/self-service/"+string(f.Kind), "flow", f.ID)
-	out.UI = UI{Action: action, Method: "POST", Nodes: nodes, Messages: append(s.notices(st), f.Texts...)}
+	out.UI = UI{Action: action, Method: "POST", Nodes: nodes, Messages: append(append(s.notices(st), f.Texts...), f.unplaced(nodes)...)}
 	return out, nil
+}
+
+// unplaced are the texts about what the form has no node for, such as a trait that the
+// schema does not know: the whole form has them.
+func (f *Flow) unplaced(nodes []Node) (texts []Text) {
+	for _, name := range slices.Sorted(maps.Keys(f.Nodes)) {
+		if !slices.ContainsFunc(nodes, func(n Node) bool { return n.Attributes.Name == name }) {
+			for _, t := range f.Nodes[name] {
+				texts = append(texts, t.with("property", name))
+			}
+		}
+	}
+	return texts
 }
 
 // notices are texts that follow from what the flow is.

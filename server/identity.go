@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -89,7 +90,7 @@ func (c *core) identityRoutes(rs *routes) {
 // identityAdminRoutes are Kratos's admin API.
 func (c *core) identityAdminRoutes(rs *routes) {
 	for _, route := range append(identity.AdminRoutes(), identity.SchemaRoutes()...) {
-		rs.handle(route.Pattern, failKeto, func(w http.ResponseWriter, r *http.Request) error {
+		rs.handle(route.Pattern, c.failIdentityAdmin, func(w http.ResponseWriter, r *http.Request) error {
 			people, err := c.peopleOf(networkOf(r.Context()))
 			if err != nil {
 				return err
@@ -97,6 +98,16 @@ func (c *core) identityAdminRoutes(rs *routes) {
 			return route.Handle(people, w, r)
 		})
 	}
+}
+
+// failIdentityAdmin keeps the ids that Kratos's clients know errors by.
+func (c *core) failIdentityAdmin(w http.ResponseWriter, r *http.Request, err error) {
+	var known *identity.Problem
+	if errors.As(err, &known) {
+		c.failIdentity(w, r, err)
+		return
+	}
+	failKeto(w, r, err)
 }
 
 // peopleOf returns the identities of a network.

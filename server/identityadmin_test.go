@@ -231,3 +231,38 @@ func TestImportedPassword(t *testing.T) {
 	}
 	a.do("POST", "/admin/identities", draftOf("bob@example.com", "credentials", map[string]any{"password": map[string]any{"config": map[string]any{"use_password_migration_hook": true}}})).is(501)
 }
+
+func TestAdminSaysWhatIsWrong(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	made := a.do("POST", "/admin/identities", draftOf("ann@example.com", "external_id", "x1")).is(201)
+	id := made.str("id")
+	if got := made.header.Get("Location"); got != "/admin/identities/"+id {
+		t.Errorf("the identity is at %q", got)
+	}
+	a.get("/admin/identities/"+strings.ToUpper(id)).is(200).has("id", id)
+	a.do("POST", "/admin/identities", draftOf("ann@example.com")).is(409).
+		has("error.message", "The resource could not be created due to a conflict").has("error.reason", "this identifier, address or external id is of another identity")
+	a.do("PATCH", "/admin/identities", map[string]any{"identities": []any{map[string]any{"create": draftOf("ann@example.com")}}}).is(200).
+		has("identities.0.error.code", 409.0).has("identities.0.error.reason", `recovery "ann@example.com" is of another identity`)
+	a.do("POST", "/admin/identities", draftOf("bob@example.com", "organization_id", strings.Repeat("x", 65))).is(400)
+	a.do("POST", "/admin/identities", draftOf(strings.Repeat("b", 400)+"@example.com")).is(400)
+	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "add", "path": "/organization_id", "value": strings.Repeat("x", 65)}}).is(400)
+	for _, query := range []string{"ids=x", "ids=" + id + ",x", "page_token=enp6", "credentials_identifier=%E2%80%8B", "page=2", "page=x"} {
+		a.get("/admin/identities?" + query).is(400)
+	}
+	a.get("/admin/sessions?page=2").is(400)
+	a.get("/admin/audit/events?page_token=enp6").is(400)
+	a.do("POST", "/admin/recovery/link?return_to=https://evil.example/", map[string]any{"identity_id": id}).is(400).has("error.id", "self_service_flow_return_to_forbidden")
+	a.get("/admin/identities?page=1&per_page=1").is(200)
+}
+
+// An update that says nothing of the state does not let in who was locked out.
+func TestAdminUpdateKeepsStateAndSchema(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	id := a.do("POST", "/admin/identities", draftOf("ann@example.com", "state", "inactive")).is(201).str("id")
+	a.do("PUT", "/admin/identities/"+id, map[string]any{"traits": map[string]any{"email": "ann2@example.com"}}).is(200).
+		has("state", "inactive").has("schema_id", "default").has("traits.email", "ann2@example.com")
+	a.do("PUT", "/admin/identities/"+id, draftOf("ann2@example.com", "state", "active")).is(200).has("state", "active")
+}
