@@ -242,6 +242,7 @@ func checkpointed(tb testing.TB, n int) (*Snapshot, []byte) {
 	r := rand.New(rand.NewPCG(3, 3))
 	b := Empty().Build()
 	users, docs := b.Namespace("User"), b.Namespace("Doc")
+	b.Insert(MakeRef(b.Object(docs, "nobody's"), b.Relation("a")), MakeRef(b.Object(Plain, ""), 0))
 	for i := range n {
 		on := MakeRef(b.Object(docs, fmt.Sprint("doc", i/5)), b.Relation([]string{"", "a", "b"}[r.IntN(3)]))
 		if i%3 == 0 {
@@ -278,6 +279,10 @@ func TestCheckpoint(t *testing.T) {
 	id, ok := s.Object(1, fmt.Sprintf("6ba7b810-9dad-11d1-80b4-%012d", 3))
 	if got, found := again.Object(1, fmt.Sprintf("6ba7b810-9dad-11d1-80b4-%012d", 3)); got != id || found != ok {
 		t.Error("a name has another number")
+	}
+	id, _ = s.Object(Plain, "")
+	if got, _ := again.Object(Plain, ""); got != id || id == 0 {
+		t.Errorf("the empty name has number %d, want %d", got, id)
 	}
 	for _, cut := range []int{0, 1, 100, len(data) / 2, len(data) - 1} {
 		if _, err := ReadCheckpoint(bytes.NewReader(data[:cut])); err == nil {

@@ -266,6 +266,22 @@ func (t *names) put(s *nameShard, tag, at uint32) {
 	place(table, tag, uint64(tag)<<32|uint64(at+1))
 }
 
+// maxReserve bounds what reserve takes on somebody's word: 256 MiB.
+const maxReserve = 1 << 24
+
+// reserve makes the hash tables of an empty t as large as they will be with n names.
+func (t *names) reserve(n uint32) {
+	length := 8
+	for 4*(int(n)/len(t.shards)+1) > 3*length {
+		length *= 2
+	}
+	for i := range t.shards {
+		table := make([]atomic.Uint64, length)
+		t.shards[i].table.Store(&table)
+	}
+	t.bytes.Add(int64(8 * (length - 8) * len(t.shards)))
+}
+
 func place(table []atomic.Uint64, tag uint32, entry uint64) {
 	mask := uint32(len(table) - 1)
 	i := tag & mask
