@@ -79,6 +79,10 @@ type Metadata struct {
 	UserinfoAlgs  []string `json:"userinfo_signing_alg_values_supported"`
 	ACRValues     []string `json:"acr_values_supported,omitempty"`
 
+	// Hydra's names of what is above, without which its Go client fails.
+	IDTokenAlg  []string `json:"id_token_signed_response_alg"`
+	UserinfoAlg []string `json:"userinfo_signed_response_alg"`
+
 	TokenMetadata
 	ProtectionMetadata
 }
@@ -103,6 +107,7 @@ func (p *Provider) metadata(k *keys) Metadata {
 		ACRValues:     p.o.ACRValues,
 		UserinfoAlgs:  append([]string{"none"}, algs...),
 	}
+	m.IDTokenAlg, m.UserinfoAlg = m.IDTokenAlgs, m.UserinfoAlgs
 	if p.o.Register.Enabled {
 		m.Registration = p.own.register
 	}

@@ -26,6 +26,7 @@ func TestDiscovery(t *testing.T) {
 	for _, name := range []string{
 		"authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported",
 		"id_token_signing_alg_values_supported", "code_challenge_methods_supported", "grant_types_supported",
+		"id_token_signed_response_alg", "userinfo_signed_response_alg", "device_authorization_endpoint", // Hydra's clients
 	} {
 		if oidc[name] == nil {
 			t.Errorf("%s is missing", name)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -87,6 +88,46 @@ func TestNoKeyToEncrypt(t *testing.T) {
 	}
 }
 
+// encrypted encrypts a text for a key of the server.
+func encrypted(t *testing.T, ours jose.JSONWebKey, text string) string {
+	t.Helper()
+	e, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.KeyAlgorithm(ours.Algorithm), Key: ours}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := e.Encrypt([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := sealed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestEncryptedHint: a client need not let the browser see the ID token that it gives as a
+// hint, at a login and at a logout.
+func TestEncryptedHint(t *testing.T) {
+	w := start(t)
+	c := w.leaving(nil)
+	b := w.browser()
+	id := b.logIn(c)["id_token"].(string)
+	all := w.published()
+	hint := encrypted(t, all[slices.IndexFunc(all, func(k jose.JSONWebKey) bool { return k.Use == "enc" })], id)
+	asked, _ := b.challenge(codeRequest(c, "id_token_hint", hint))
+	if claims, _ := asked["oidc_context"].(map[string]any)["id_token_hint_claims"].(map[string]any); claims["sub"] != "ann" {
+		t.Errorf("the page hears %v", asked)
+	}
+	if _, q := b.challenge(codeRequest(c, "id_token_hint", "x"+hint[1:])); q.Get("error") != "invalid_request" {
+		t.Errorf("a broken one: %v", q)
+	}
+	end, _ := b.logOut(url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {afterLogout}}, "accept")
+	if end.String() != afterLogout || b.isIn(c) {
+		t.Errorf("a logout ends at %s", end)
+	}
+}
+
 // TestEncryptedRequest: a request object that only this server can read, for each of its
 // keys.
 func TestEncryptedRequest(t *testing.T) {
@@ -99,18 +140,7 @@ func TestEncryptedRequest(t *testing.T) {
 			continue
 		}
 		tried++
-		e, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.KeyAlgorithm(ours.Algorithm), Key: ours}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sealed, err := e.Encrypt([]byte(signed(t, jose.ES256, k, "", w.object(c))))
-		if err != nil {
-			t.Fatal(err)
-		}
-		object, err := sealed.CompactSerialize()
-		if err != nil {
-			t.Fatal(err)
-		}
+		object := encrypted(t, ours, signed(t, jose.ES256, k, "", w.object(c)))
 		if answer := w.browser().authorize(inObject(c, object), ann()); answer.Get("code") == "" {
 			t.Errorf("%s: %v", ours.Algorithm, answer)
 		}

@@ -93,11 +93,17 @@ func halfHash(alg, text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// hint reads an ID token that comes back as id_token_hint. It may have expired.
+// hint reads an ID token that comes back as id_token_hint, encrypted for this server or
+// not (OpenID Connect Core, section 3.1.2.1). It may have expired.
 //
 // Invalid: it is no ID token of this provider.
 func (p *Provider) hint(ctx context.Context, token string) (map[string]any, error) {
-	claims, typ, err := p.verifyOwn(ctx, token)
+	var claims map[string]any
+	var typ string
+	token, err := p.decrypt(ctx, token)
+	if err == nil {
+		claims, typ, err = p.verifyOwn(ctx, token)
+	}
 	if isKind(err, errs.Invalid) || err == nil && (!strings.EqualFold(typ, "JWT") || claims["iss"] != p.issuer()) {
 		return nil, errs.New(errs.Invalid, "id_token_hint: it is no ID token of this provider")
 	}
