@@ -32,6 +32,7 @@ func AdminRoutes() []Route {
 		{"GET /admin/identities", (*Service).adminList},
 		{"POST /admin/identities", (*Service).adminCreate},
 		{"PATCH /admin/identities", (*Service).adminBatch},
+		{"POST /admin/identities/reseal", (*Service).adminReseal},
 		{"GET /admin/identities/by/external/{id}", (*Service).adminGetExternal},
 		{"GET /admin/identities/{id}", (*Service).adminGet},
 		{"PUT /admin/identities/{id}", (*Service).adminUpdate},

@@ -147,7 +147,7 @@ func TestKeysCommands(t *testing.T) {
 		t.Errorf("listed: %q", out)
 	}
 	ok(t, "keys", "delete", "mine", "--force")
-	if out := ok(t, "keys", "reseal"); out != "encrypted 0 keys and 0 secrets of clients anew\n" {
+	if out := ok(t, "keys", "reseal"); out != "encrypted 0 keys, 0 secrets of clients and 0 credentials of people anew\n" {
 		t.Errorf("resealed: %q", out)
 	}
 }

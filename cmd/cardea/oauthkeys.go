@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 )
 
 func (a *app) keysCommand() *cobra.Command {
@@ -363,11 +364,11 @@ func plural(n int, word string) string {
 func (a *app) resealCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reseal",
-		Short: "Encrypt stored keys with the newest system secret",
-		Long: `Encrypts keys, and secrets that clients sign with, anew where an older system secret
-was used, so that it can be removed from secrets.system once no token, consent or
-login that was made under it is needed any more. Every node must know the newest
-secret by now.`,
+		Short: "Encrypt what is stored with the newest system secret",
+		Long: `Encrypts keys, secrets that clients sign with, and people's keys of authenticator
+apps, backup codes and tokens of providers anew where an older system secret was used,
+so that it can be removed from secrets.system once no token, consent or login that was
+made under it is needed any more. Every node must know the newest secret by now.`,
 		Example: "  cardea keys reseal",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -376,13 +377,22 @@ secret by now.`,
 				return err
 			}
 			var got struct {
-				Keys    int `json:"keys"`
-				Secrets int `json:"client_secrets"`
+				Keys        int `json:"keys"`
+				Secrets     int `json:"client_secrets"`
+				Credentials int `json:"credentials"`
+				Lost        int `json:"lost"`
 			}
 			if _, err := server.do(cmd.Context(), "POST", "/admin/oauth2/reseal", nil, &got); err != nil {
 				return err
 			}
-			return a.print(got, "encrypted %d keys and %d secrets of clients anew\n", got.Keys, got.Secrets)
+			var off *remoteError
+			if _, err := server.do(cmd.Context(), "POST", "/admin/identities/reseal", nil, &got); err != nil && (!errors.As(err, &off) || off.code != codes.Unimplemented) {
+				return err
+			}
+			if got.Lost > 0 {
+				fmt.Fprintf(a.stderr, "%d credentials of people cannot be read: their system secret is not in secrets.system\n", got.Lost)
+			}
+			return a.print(got, "encrypted %d keys, %d secrets of clients and %d credentials of people anew\n", got.Keys, got.Secrets, got.Credentials)
 		},
 	}
 	a.adminFlags(cmd)
