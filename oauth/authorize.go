@@ -55,7 +55,7 @@ type authorization struct {
 // needed to tell the client of it, if that may be told. The client is read unless it is
 // the one that was found.
 func (p *Provider) authorization(ctx context.Context, form url.Values, found *Client) (*authorization, error) {
-	requested, err := p.authorizeRequest(ctx, mergeTargets(form), found)
+	requested, err := p.authorizeRequest(ctx, withoutRepeats(mergeTargets(form)), found)
 	a := &authorization{AuthorizeRequest: requested, form: requested.GetRequestForm()}
 	a.client, _ = requested.GetClient().(*Client)
 	if err != nil {

@@ -77,7 +77,7 @@ func (p *Provider) serveDeviceAuth(w http.ResponseWriter, r *http.Request) error
 	if !c.may(grantDevice) {
 		return fosite.ErrUnauthorizedClient.WithHintf("The client may not use the grant type %q.", grantDevice)
 	}
-	scopes, err := p.allowedScopes(c, strings.Fields(r.PostForm.Get("scope")))
+	scopes, err := p.allowedScopes(c, distinct(strings.Fields(r.PostForm.Get("scope"))))
 	if err != nil {
 		return err
 	}

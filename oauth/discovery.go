@@ -176,14 +176,20 @@ func (k *keys) publish(p *Provider) error {
 // discoveryRoutes are those of the metadata. OpenID Connect has the path of an issuer
 // before the well-known one, where all routes are, RFC 8414 behind it.
 func (p *Provider) discoveryRoutes() []Route {
-	const oidc, rfc8414 = "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server"
-	routes := []Route{
-		{oidc, p.serveDiscovery},
-		{rfc8414, p.serveDiscovery},
-		{"GET /.well-known/jwks.json", p.serveJWKS},
+	const oidc, rfc8414 = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
+	at := map[string]func(http.ResponseWriter, *http.Request) error{
+		oidc: p.serveDiscovery, rfc8414: p.serveDiscovery, "/.well-known/jwks.json": p.serveJWKS,
 	}
 	if path := p.path(); path != "" {
-		routes = append(routes, Route{oidc + path, p.serveDiscovery}, Route{rfc8414 + path, p.serveDiscovery})
+		at[oidc+path], at[rfc8414+path] = p.serveDiscovery, p.serveDiscovery
+	}
+	var routes []Route
+	for _, path := range slices.Sorted(maps.Keys(at)) {
+		routes = append(routes, Route{"GET " + path, at[path]}, Route{"OPTIONS " + path, serveDocumentPreflight})
 	}
 	return routes
+}
+
+func serveDocumentPreflight(w http.ResponseWriter, _ *http.Request) error {
+	return allowAll(w, "GET", "*")
 }

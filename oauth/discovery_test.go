@@ -99,6 +99,9 @@ func TestPublicDocuments(t *testing.T) {
 		if status != http.StatusNotModified || body != "" {
 			t.Errorf("%s by its tag: %d %q", path, status, body)
 		}
+		if status, h, _ := w.raw("OPTIONS", w.public+path, nil); status != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Headers") != "*" {
+			t.Errorf("%s: a preflight gets %d %v", path, status, h)
+		}
 	}
 }
 

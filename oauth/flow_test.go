@@ -3,6 +3,7 @@ package oauth_test
 import (
 	"math"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,10 @@ func TestClientCredentials(t *testing.T) {
 	c["client_secret"] = "wrong"
 	if status, body := w.token(url.Values{"grant_type": {"client_credentials"}}, basic(c)); status != 401 || body["error"] != "invalid_client" {
 		t.Errorf("a wrong secret: %d %v", status, body)
+	}
+	public := w.client(map[string]any{"token_endpoint_auth_method": "none"})
+	if status, body := w.token(url.Values{"grant_type": {"client_credentials"}, "client_id": {text(public, "client_id")}}); status != 400 || body["error"] != "unauthorized_client" {
+		t.Errorf("a client without authentication: %d %v", status, body)
 	}
 }
 
@@ -243,6 +248,27 @@ func TestQueryStays(t *testing.T) {
 	end, _ := b.logOut(url.Values{"client_id": {c["client_id"].(string)}, "post_logout_redirect_uri": {afterLogout + "?" + query}, "state": {"st"}}, "accept")
 	if end.String() != afterLogout+"?"+query+"&state=st" {
 		t.Errorf("a logout ends at %s", end)
+	}
+}
+
+// TestTwice: what is asked for or granted twice is there once.
+func TestTwice(t *testing.T) {
+	w := start(t)
+	c := w.client(map[string]any{"audience": []string{"a", "b"}, "grant_types": []string{"authorization_code", "refresh_token", "client_credentials"}})
+	a := ann()
+	a.consent["grant_scope"], a.consent["grant_access_token_audience"] = []string{"openid", "read", "read"}, []string{"b", "a", "b"}
+	asked, _ := w.browser().challenge(codeRequest(c, "scope", "openid read openid", "audience", "b a b"))
+	if !reflect.DeepEqual(asked["requested_scope"], []any{"openid", "read"}) || !reflect.DeepEqual(asked["requested_access_token_audience"], []any{"b", "a"}) {
+		t.Errorf("the page is asked for %v and %v", asked["requested_scope"], asked["requested_access_token_audience"])
+	}
+	tokens := w.tokens(c, a, "scope", "openid read openid", "audience", "b a b")
+	in := w.introspect(text(tokens, "access_token"), nil)
+	if text(tokens, "scope") != "openid read" || in["scope"] != "openid read" || !reflect.DeepEqual(in["aud"], []any{"b", "a"}) {
+		t.Errorf("got %v, which is %v", tokens, in)
+	}
+	_, own := w.token(url.Values{"grant_type": {"client_credentials"}, "scope": {"read read"}, "audience": {"a a"}, "resource": {}}, basic(c))
+	if in := w.introspect(text(own, "access_token"), nil); in["scope"] != "read" || !reflect.DeepEqual(in["aud"], []any{"a"}) {
+		t.Errorf("a token of the client's own is %v", in)
 	}
 }
 

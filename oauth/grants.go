@@ -138,7 +138,7 @@ func (g *credentialsGrant) HandleTokenEndpointRequest(ctx context.Context, r fos
 		return err
 	}
 	if x.client.IsPublic() {
-		return fosite.ErrInvalidGrant.WithHint("A client without authentication has no tokens of its own.")
+		return fosite.ErrUnauthorizedClient.WithHint("A client without authentication has no tokens of its own.")
 	}
 	scopes, err := g.allowedScopes(x.client, r.GetRequestedScopes())
 	if err != nil {

@@ -287,6 +287,7 @@ func (p *Provider) AcceptConsent(challenge string, a AcceptConsent) (string, err
 			return "", errs.New(errs.Invalid, "grant_access_token_audience: %.100q was not asked for", s)
 		}
 	}
+	a.Scopes, a.Audience = distinct(a.Scopes), distinct(a.Audience)
 	f.Consent = &consent{a, p.o.Now()}
 	return p.back(f, consentVerifier, "consent_verifier")
 }

@@ -1,9 +1,11 @@
 package oauth
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/ory/fosite"
 )
@@ -21,7 +23,7 @@ var errNoTarget = &fosite.RFC6749Error{
 //
 // invalid_target: a resource is no absolute URI without fragment, or there are too many.
 func targets(form url.Values) ([]string, error) {
-	asked := fosite.GetAudiences(form)
+	asked := distinct(fosite.GetAudiences(form))
 	for _, resource := range form["resource"] {
 		u, err := url.Parse(resource)
 		if err != nil || !u.IsAbs() || u.Fragment != "" || len(resource) > maxURL {
@@ -61,6 +63,28 @@ func mergeTargets(form url.Values) url.Values {
 		out[name] = values
 	}
 	out["audience"] = asked
+	return out
+}
+
+// withoutRepeats returns a form in which no scope and no audience is there twice.
+func withoutRepeats(form url.Values) url.Values {
+	out := maps.Clone(form)
+	if form.Has("scope") {
+		out.Set("scope", strings.Join(distinct(strings.Fields(form.Get("scope"))), " "))
+	}
+	if form.Has("audience") {
+		out["audience"] = distinct(fosite.GetAudiences(form))
+	}
+	return out
+}
+
+// distinct returns texts without those that were there before.
+func distinct(texts []string) (out []string) {
+	for _, text := range texts {
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
 	return out
 }
 
