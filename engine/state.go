@@ -55,12 +55,13 @@ func (e *Engine) load(ctx context.Context, rev Revision) (s *state, ok bool, err
 		return nil, false, err
 	}
 	b := graph.Empty().Build()
+	n := numberer{b: b}
 	for batch, err := range ahead(ctx, e.store, rev) {
 		if err != nil {
 			return nil, false, err
 		}
-		for _, t := range batch {
-			b.Insert(refs(b, t))
+		for i := range batch {
+			b.Insert(n.refs(&batch[i]))
 		}
 		if !e.fits(b.Bytes()) {
 			return nil, false, nil
@@ -202,6 +203,36 @@ func (e *Engine) advance(s *state, rev Revision, changes []Change, b *graph.Buil
 func refs(b *graph.Builder, t Tuple) (on, subject graph.Ref) {
 	on = graph.MakeRef(b.Object(b.Namespace(t.Object.Namespace), t.Object.ID), b.Relation(t.Relation))
 	return on, subjectRef(b, t.Subject)
+}
+
+// A numberer numbers the names of many tuples in their order, in which most have most
+// names in common with the one before.
+type numberer struct {
+	b                           *graph.Builder
+	last                        Tuple // the zero Tuple is not one
+	namespace, object, relation uint32
+	from, as                    uint32 // of the subject
+}
+
+func (n *numberer) refs(t *Tuple) (on, subject graph.Ref) {
+	another := t.Object.Namespace != n.last.Object.Namespace
+	if another {
+		n.namespace = n.b.Namespace(t.Object.Namespace)
+	}
+	if another || t.Object.ID != n.last.Object.ID {
+		n.object = n.b.Object(n.namespace, t.Object.ID)
+	}
+	if t.Relation != n.last.Relation {
+		n.relation = n.b.Relation(t.Relation)
+	}
+	if t.Subject.Namespace != n.last.Subject.Namespace {
+		n.from = n.b.Namespace(t.Subject.Namespace)
+	}
+	if t.Subject.Relation != n.last.Subject.Relation {
+		n.as = n.b.Relation(t.Subject.Relation)
+	}
+	n.last = *t
+	return graph.MakeRef(n.object, n.relation), graph.MakeRef(n.b.Object(n.from, t.Subject.ID), n.as)
 }
 
 func subjectRef(b *graph.Builder, s Subject) graph.Ref {
