@@ -16,34 +16,36 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// A document is public JSON that is encoded once and served many times.
+// A document is public JSON that is encoded once and served many times, with headers that
+// are known, too.
 type document struct {
-	text []byte
-	etag string
+	text                []byte
+	etag, length, cache []string
 }
 
-func newDocument(value any) (document, error) {
+// newDocument encodes a document that others may keep for a while.
+func newDocument(value any, life time.Duration) (document, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return document{}, errs.Wrap(errs.Internal, err, "a public document cannot be encoded")
 	}
 	sum := sha256.Sum256(text)
-	return document{text, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}, nil
+	return document{
+		text: text, etag: []string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`},
+		length: []string{strconv.Itoa(len(text))}, cache: []string{"public, max-age=" + strconv.Itoa(int(life.Seconds()))},
+	}, nil
 }
 
 // serve lets everybody read the document, also scripts of other sites, and keep it for
 // a while.
-func (d document) serve(w http.ResponseWriter, r *http.Request, life time.Duration) {
+func (d document) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(life.Seconds())))
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("ETag", d.etag)
+	h["Content-Type"], h["Cache-Control"], h["Access-Control-Allow-Origin"], h["Etag"] = jsonContent, d.cache, anyOrigin, d.etag
 	if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" || r.Header.Get("Range") != "" {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.text))
 		return
 	}
-	h.Set("Content-Length", strconv.Itoa(len(d.text)))
+	h["Content-Length"] = d.length
 	_, _ = w.Write(d.text) // a HEAD gets the headers only
 }
 
@@ -140,7 +142,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	known.metadata.serve(w, r, metadataLife)
+	known.metadata.serve(w, r)
 	return nil
 }
 
@@ -151,7 +153,7 @@ func (p *Provider) serveJWKS(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	known.published.serve(w, r, keyAge)
+	known.published.serve(w, r)
 	return nil
 }
 
@@ -166,10 +168,10 @@ func (k *keys) publish(p *Provider) error {
 		}
 	}
 	var err error
-	if k.published, err = newDocument(out); err != nil {
+	if k.published, err = newDocument(out, keyAge); err != nil {
 		return err
 	}
-	k.metadata, err = newDocument(p.metadata(k))
+	k.metadata, err = newDocument(p.metadata(k), metadataLife)
 	return err
 }
 

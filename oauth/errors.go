@@ -118,10 +118,17 @@ func describe(e *fosite.RFC6749Error) string {
 }
 
 func noStore(h http.Header) {
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
+	// As Set does it, but for the copies.
+	h["Content-Type"], h["Cache-Control"], h["Pragma"] = jsonContent, neverStored, neverCached
 }
+
+// Values of headers that many answers have. Nobody changes them.
+var (
+	jsonContent = []string{"application/json;charset=UTF-8"}
+	neverStored = []string{"no-store"}
+	neverCached = []string{"no-cache"}
+	anyOrigin   = []string{"*"}
+)
 
 // reply writes a JSON body.
 func reply(w http.ResponseWriter, status int, body any) error {

@@ -138,7 +138,7 @@ func (p *Provider) serveAdminIntrospect(w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, p.needs(in, r.PostForm.Get("scope")))
+	return reply(w, http.StatusOK, p.needs(in, r.PostForm.Get("scope")).body())
 }
 
 var errNoToken = fosite.ErrInvalidRequest.WithHint("The parameter \"token\" is missing.")
@@ -176,7 +176,7 @@ func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) error
 		return p.replySigned(w, r, c, in)
 	}
 	w.Header().Add("Vary", "Accept")
-	return reply(w, http.StatusOK, in)
+	return reply(w, http.StatusOK, in.body())
 }
 
 // tokenRoutes are those about tokens that are there, and about devices.
@@ -250,15 +250,23 @@ func (p *Provider) replySigned(w http.ResponseWriter, r *http.Request, c *Client
 	return nil
 }
 
-// MarshalJSON implements json.Marshaler. The audience of an active token is a list
-// also if it is empty, as Hydra's is.
-func (in *Introspection) MarshalJSON() ([]byte, error) {
+// MarshalJSON implements json.Marshaler.
+func (in *Introspection) MarshalJSON() ([]byte, error) { return json.Marshal(in.body()) }
+
+type plainIntrospection Introspection
+
+// body is what is written of in. The audience of an active token is a list also if it is
+// empty, as Hydra's is.
+func (in *Introspection) body() any {
 	if !in.Active {
-		return []byte(`{"active":false}`), nil
+		return inactive{}
 	}
-	type plain Introspection
-	return json.Marshal(struct {
-		*plain
+	return struct {
+		*plainIntrospection
 		Audience []string `json:"aud"`
-	}{(*plain)(in), list(in.Audience)})
+	}{(*plainIntrospection)(in), list(in.Audience)}
+}
+
+type inactive struct {
+	Active bool `json:"active"`
 }

@@ -56,6 +56,9 @@ func (o *origin) of(r *http.Request) string {
 	if err != nil {
 		return host
 	}
+	if !o.trusts(at) {
+		return networkOfHost(at)
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && o.trusts(at); i-- {
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))

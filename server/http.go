@@ -56,10 +56,13 @@ func (rs *routes) handle(pattern string, fail errorWriter, h restHandler) {
 
 // open is handle for what everybody may call.
 func (rs *routes) open(pattern string, fail errorWriter, h restHandler) {
+	count := rs.metrics.route(pattern)
 	rs.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-		r.Body = http.MaxBytesReader(w, r.Body, rs.body)
+		if r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, rs.body)
+		}
 		err := rs.safely(rec, r, pattern, h)
 		if err != nil {
 			logFailure(rs.log, r.Context(), requestIDOf(r.Context()), pattern, err)
@@ -67,7 +70,7 @@ func (rs *routes) open(pattern string, fail errorWriter, h restHandler) {
 				fail(rec, r, err)
 			}
 		}
-		rs.metrics.request(pattern, rec.status, time.Since(start))
+		count.observe(rec.status, time.Since(start))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -137,9 +138,25 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// request counts a REST request.
-func (m *metrics) request(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
+// A routeTimer counts the requests of one route.
+type routeTimer struct {
+	route string
+	all   *prometheus.HistogramVec
+	ok    atomic.Pointer[prometheus.Observer] // of status 200; nil: there was none yet
+}
+
+func (m *metrics) route(name string) *routeTimer { return &routeTimer{route: name, all: m.requests} }
+
+func (t *routeTimer) observe(status int, took time.Duration) {
+	if ok := t.ok.Load(); ok != nil && status == http.StatusOK {
+		(*ok).Observe(took.Seconds())
+		return
+	}
+	o := t.all.WithLabelValues(t.route, strconv.Itoa(status))
+	o.Observe(took.Seconds())
+	if status == http.StatusOK {
+		t.ok.Store(&o)
+	}
 }
 
 // An rpcTimer counts the calls of one method.

@@ -71,7 +71,7 @@ func TestMetricsDocument(t *testing.T) {
 	m := newMetrics()
 	m.export("default", e)
 	m.rpc("x")
-	m.request("x", 200, 0)
+	m.route("x").observe(200, 0)
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
