@@ -71,18 +71,30 @@ func (p *Provider) sealFlow(purpose string, f any) (string, error) {
 	if err != nil {
 		return "", errs.Wrap(errs.Internal, err, "the request cannot be encoded")
 	}
+	if len(text) > shortFlow {
+		if text, err = deflate(text); err != nil {
+			return "", errs.Wrap(errs.Internal, err, "the request cannot be compressed")
+		}
+	}
+	return base64.RawURLEncoding.EncodeToString(p.o.Secrets.Seal(purpose, "", text)), nil
+}
+
+// shortFlow is how long a flow is sealed as it is, in bytes: what compression would take
+// of it is not worth its time in each of eight requests, and any URL can be as long.
+const shortFlow = 1 << 10
+
+// deflate marks what it returns: JSON does not begin with a zero.
+func deflate(text []byte) ([]byte, error) {
 	var small bytes.Buffer
+	small.WriteByte(0)
 	w := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(w)
 	w.Reset(&small)
-	_, err = w.Write(text)
+	_, err := w.Write(text)
 	if err == nil {
 		err = w.Close()
 	}
-	if err != nil {
-		return "", errs.Wrap(errs.Internal, err, "the request cannot be compressed")
-	}
-	return base64.RawURLEncoding.EncodeToString(p.o.Secrets.Seal(purpose, "", small.Bytes())), nil
+	return small.Bytes(), err
 }
 
 // deflaters and inflaters are kept, since each takes far longer to make than to use.
@@ -97,7 +109,12 @@ var (
 	inflaters = sync.Pool{New: func() any { return flate.NewReader(http.NoBody) }}
 )
 
+// inflate returns what deflate was given, and what it was not given as it is.
 func inflate(small []byte) ([]byte, error) {
+	if len(small) == 0 || small[0] != 0 {
+		return small, nil
+	}
+	small = small[1:]
 	r := inflaters.Get().(io.Reader)
 	defer inflaters.Put(r)
 	if err := r.(flate.Resetter).Reset(bytes.NewReader(small), nil); err != nil {
