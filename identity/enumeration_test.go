@@ -80,7 +80,7 @@ func TestSameWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := identity.New(work, keys, identity.Options{BaseURL: "http://id.example", Hashing: identity.HashOptions{Memory: 64, Iterations: 1},
-		Code: identity.CodeOptions{Passwordless: true}, Courier: identity.CourierOptions{Carrier: &c.office, Letters: plainLetters{}, PerClient: 1000}})
+		Flows: map[identity.Kind]identity.FlowOptions{identity.Login: {IdentifierFirst: true}}, Code: identity.CodeOptions{Passwordless: true}, Courier: identity.CourierOptions{Carrier: &c.office, Letters: plainLetters{}, PerClient: 1000}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +118,9 @@ func TestSameWork(t *testing.T) {
 		},
 		"verification": func(email string) (string, map[string]any) {
 			return "verification", map[string]any{"method": "code", "email": email}
+		},
+		"login that begins with who one is": func(email string) (string, map[string]any) {
+			return "login", map[string]any{"method": "identifier_first", "identifier": email}
 		},
 		"login by code": func(email string) (string, map[string]any) {
 			return "login", map[string]any{"method": "code", "identifier": email}

@@ -65,7 +65,9 @@ func (s *Service) addOIDC() {
 		o.upstreams = append(o.upstreams, &upstream{Provider: p, http: client, redirect: redirect, now: s.now})
 	}
 	if len(s.options.OIDC.Organizations) > 0 {
-		s.add(&identifierFirst{s})
+		if !s.options.flow(Login).IdentifierFirst {
+			s.add(&identifierFirst{s})
+		}
 		s.hooks[Login], s.hooks[Recovery] = append(s.hooks[Login], s.onlySSO), append(s.hooks[Recovery], s.onlySSO)
 	}
 	s.add(o)
@@ -131,6 +133,7 @@ func (o *oidcStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	named := o.s.named(st)
 	var only *account
 	if f.Kind == Registration && kept.Account != "" {
 		if only, err = o.keptAccount(f, kept); err != nil {
@@ -139,7 +142,7 @@ func (o *oidcStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	}
 	var nodes []Node
 	for _, u := range o.offered(f) {
-		if f.Refresh && st.Identity != nil && !linked.has(u.ID) || only != nil && only.Provider != u.ID {
+		if f.Refresh && st.Identity != nil && !linked.has(u.ID) || only != nil && only.Provider != u.ID || !named.linked(u.ID) {
 			continue
 		}
 		nodes = append(nodes, Button(o.Method(), "provider", u.ID, label(u.Label, u.ID)))

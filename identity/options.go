@@ -111,6 +111,10 @@ type FlowOptions struct {
 	NoLogin  bool          // registration does not log in
 	TwoSteps bool          // registration asks for traits first, and then for a credential
 
+	// IdentifierFirst: a login asks who one is, and then how one logs in. What it offers
+	// then tells nothing of the account, unless Options.TellTaken allows that.
+	IdentifierFirst bool
+
 	// NeedsVerified lets nobody log in who has addresses, and none that is verified.
 	NeedsVerified bool
 

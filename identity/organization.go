@@ -135,30 +135,3 @@ func (o *oidcStrategy) member(u *upstream, who *account) error {
 	}
 	return nil
 }
-
-// identifierFirst is the method identifier_first: it asks who wants to log in, and leads
-// people of organizations to their providers. It is there if organizations are.
-type identifierFirst struct{ s *Service }
-
-var _ Strategy = (*identifierFirst)(nil)
-
-func (*identifierFirst) Method() string { return "identifier_first" }
-
-func (i *identifierFirst) Nodes(_ context.Context, st *Step) ([]Node, error) {
-	f := st.Flow
-	if f.Kind != Login || f.State != Choose || f.requestedAAL() != AAL1 || f.Refresh {
-		return nil, nil
-	}
-	return append(i.s.identifierNodes(st), Button(i.Method(), "method", i.Method(), textLabelContinue)), nil
-}
-
-// Submit is reached by those only who are of no organization: the form goes on.
-func (i *identifierFirst) Submit(_ context.Context, st *Step) (Outcome, error) {
-	if st.Flow.Kind != Login {
-		return Done, Wrong(noStrategy(st.Flow.Kind))
-	}
-	if st.identifier() == "" {
-		return Done, WrongAt("identifier", textMissing("identifier"))
-	}
-	return Again, nil
-}

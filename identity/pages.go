@@ -106,6 +106,8 @@ func (s *Service) surround(page *formPage, r *http.Request, k Kind) error {
 	}
 	if session != nil {
 		page.Who = signedInAs(i)
+	} else if name := page.Flow.named(); name != "" {
+		page.Who = "Signing in as " + name
 	}
 	if k == Settings {
 		page.Account = s.AccountLinks(session, "/"+string(Settings))
@@ -155,6 +157,9 @@ func (s *Service) pageLinks(k Kind, shown *ShownFlow, session *Session) (links [
 	case session != nil && k == Login:
 		return []PageLink{{URL: s.logoutLink(session, ""), Text: "Sign out"}}
 	case session != nil:
+	case k == Login && shown.named() != "":
+		to(Login, "Sign in as somebody else")
+		to(Recovery, "Forgot your password?")
 	case k == Login:
 		to(Registration, "Create an account")
 		to(Recovery, "Forgot your password?")

@@ -93,7 +93,11 @@ func (p *passkeyStrategy) loginNodes(st *Step) ([]Node, error) {
 		answer.Attributes.OnLoad, answer.Attributes.OnLoadTrigger = "window.oryPasskeyLoginAutocompleteInit()", "oryPasskeyLoginAutocompleteInit"
 		nodes = append(p.s.identifierNodes(st), nodes...)
 	}
-	return append(nodes, answer, trigger(group, "passkey_login_trigger", "oryPasskeyLogin", "", textUsePasskey)), nil
+	nodes = append(nodes, answer)
+	if !p.s.asksName(st) { // else a browser offers them for the identifier
+		nodes = append(nodes, trigger(group, "passkey_login_trigger", "oryPasskeyLogin", "", textUsePasskey))
+	}
+	return nodes, nil
 }
 
 // again reports whether the flow is for an identity that has logged in before.

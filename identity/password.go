@@ -205,7 +205,18 @@ func (s *Service) identifierNodes(st *Step) []Node {
 			return []Node{Hidden(groupDefault, "identifier", ids[0])}
 		}
 	}
-	return []Node{Input(groupDefault, "identifier", "text", s.identifierLabel(st.Schema)).Required().Autocomplete(s.usernameHint(st.Flow))}
+	group, kind, named := groupDefault, "text", s.named(st)
+	if named != nil || s.asksName(st) {
+		group = methodIdentifier
+	}
+	if named != nil {
+		kind = "hidden"
+	}
+	n := Input(group, "identifier", kind, s.identifierLabel(st.Schema)).Required().Autocomplete(s.usernameHint(st.Flow))
+	if named != nil {
+		n.Attributes.Value = named.Name
+	}
+	return []Node{n}
 }
 
 // usernameHint lets browsers offer passkeys, too.

@@ -58,6 +58,9 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		s.hooks[Login] = append(s.hooks[Login], s.needsVerified)
 	}
 	s.clients = limit.New(o.Courier.PerClient, time.Hour/time.Duration(o.Courier.PerClient), maxClients, o.Now)
+	if s.options.flow(Login).IdentifierFirst {
+		s.add(&identifierFirst{s})
+	}
 	s.add(&passwordStrategy{s: s}, &profileStrategy{s: s}, &codeStrategy{s: s}, &linkStrategy{s: s})
 	if err := s.addKeys(); err != nil {
 		return nil, err

@@ -109,12 +109,12 @@ func (s *Service) nodes(ctx context.Context, st *Step, secret []byte) ([]Node, e
 	if f.Kind == Registration && f.State == Choose {
 		nodes = append(nodes, s.traitNodes(st)...)
 	}
-	first := s.firstStep(st)
+	asked := s.asked(st)
 	for _, one := range s.strategies {
 		if f.Organization != "" && (f.Kind == Login || f.Kind == Registration) && f.requestedAAL() == AAL1 && one.Method() != string(OIDC) {
 			continue
 		}
-		if first && !inFirstStep(one) {
+		if !asked(one) {
 			continue
 		}
 		more, err := one.Nodes(ctx, st)

@@ -78,6 +78,7 @@ var (
 	textNotVerified      = mistake(4000010, "Account not active yet. Did you forget to verify your email address?")
 	textNoIdentifier     = mistake(4000009, "Could not find any login identifiers. Did you forget to set them? This could also be caused by a server misconfiguration.")
 	textTooSimilar       = mistake(4000031, "The password can not be used because it is too similar to the identifier.")
+	textNoAccount        = mistake(4000037, "This account does not exist or has no login method configured.")
 	textSamePassword     = mistake(4000039, "The new password must be different from the old password.")
 	textNoLoginMethod    = mistake(4010002, "Could not find a strategy to log you in with. Did you fill out the form correctly?")
 	textNoSignUpMethod   = mistake(4010003, "Could not find a strategy to sign you up with. Did you fill out the form correctly?")

@@ -27,9 +27,19 @@ func (s *Service) firstStep(st *Step) bool {
 	return f.Kind == Registration && f.State == Choose && s.options.flow(Registration).TwoSteps && s.chosenTraits(st) == nil
 }
 
-// inFirstStep reports whether a strategy has its nodes there.
-func inFirstStep(one Strategy) bool {
-	return one.Method() == groupProfile || one.Method() == string(OIDC)
+// asked says which strategies have nodes in the flow's present step.
+func (s *Service) asked(st *Step) func(Strategy) bool {
+	named := s.named(st)
+	switch {
+	case s.firstStep(st):
+		return func(one Strategy) bool { return one.Method() == groupProfile || one.Method() == string(OIDC) }
+	case s.asksName(st):
+		return func(one Strategy) bool {
+			return one.Method() == methodIdentifier || one.Method() == string(OIDC) || one.Method() == string(Passkey)
+		}
+	default:
+		return func(one Strategy) bool { return named.offers(one.Method()) }
+	}
 }
 
 // stepNodes lead from one step to the other.

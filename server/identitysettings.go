@@ -69,7 +69,8 @@ type IdentityFlow struct {
 	ReturnTo string
 	Session  bool // after a registration
 	Hooks    hookConfigs
-	Style    string // of a registration
+	Style    string // of a login or a registration
+	OneStep  bool   // of a registration, whatever its style
 	Verified bool   // of a login: whether an address must be
 	Show     bool   // browsers go to the verification of new addresses
 
@@ -106,6 +107,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Login.Lifespan }, isPositive},
 	{"identity.selfservice.flows.login.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
 		func(c *Config) any { return &c.Identity.Login.ReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.flows.login.style", "", "unified", "unified: all in one form; identifier_first: a form for who one is, and then one for how one logs in",
+		func(c *Config) any { return &c.Identity.Login.Style }, oneOf("unified", "identifier_first")},
 	{"identity.selfservice.flows.registration.enabled", "", "true", "let people register",
 		func(c *Config) any { return &c.Identity.Registration.Enabled }, nil},
 	{"identity.selfservice.flows.registration.ui_url", "", "", "where browsers see the form; empty: a page of this server",
@@ -116,6 +119,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Registration.ReturnTo }, isURLOrEmpty},
 	{"identity.selfservice.flows.registration.style", "", "unified", "unified: all in one form; profile_first: a form for who one is, and then one for how one logs in",
 		func(c *Config) any { return &c.Identity.Registration.Style }, oneOf("unified", "profile_first")},
+	{"identity.selfservice.flows.registration.enable_legacy_one_step", "", "false", "unified, whatever the style",
+		func(c *Config) any { return &c.Identity.Registration.OneStep }, nil},
 	{"identity.selfservice.flows.registration.after.show_verification_ui", "", "false", "send browsers to where they verify their address, as always when accounts wait for that",
 		func(c *Config) any { return &c.Identity.Registration.Show }, nil},
 	{"identity.selfservice.flows.settings.after.show_verification_ui", "", "false", "the same after a change of an address",
@@ -208,9 +213,9 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	o := identity.Options{
 		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: append(loopbackURLs(base), i.AllowedReturns...), ErrorUI: i.ErrorUI,
 		Flows: map[identity.Kind]identity.FlowOptions{
-			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, NeedsVerified: i.Login.Verified || i.Login.Hooks.asks("require_verified_address")},
+			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, IdentifierFirst: i.Login.Style == "identifier_first", NeedsVerified: i.Login.Verified || i.Login.Hooks.asks("require_verified_address")},
 			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session,
-				TwoSteps: i.Registration.Style == "profile_first", ShowVerification: i.Registration.Show || i.Registration.Hooks.asks("show_verification_ui")},
+				TwoSteps: i.Registration.Style == "profile_first" && !i.Registration.OneStep, ShowVerification: i.Registration.Show || i.Registration.Hooks.asks("show_verification_ui")},
 			identity.Settings: {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan, ShowVerification: i.Settings.Show || i.Settings.Hooks.asks("show_verification_ui")},
 			identity.Recovery: {Disabled: !i.Recovery.Enabled, UI: i.Recovery.UI, Lifespan: i.Recovery.Lifespan,
 				Link: i.Recovery.Use == "link", NotifyUnknown: i.Recovery.Notify, KeepSessions: !i.Recovery.Revoke},
