@@ -168,17 +168,26 @@ func (p account) form() map[string]any {
 	return map[string]any{"method": "password", "identifier": p.email, "password": identityPassword}
 }
 
-func (i *Identity) login(context.Context) (func(context.Context) error, error) {
-	p := i.somebody()
+// login is prepared with somebody new: who has very many sessions loses the oldest with
+// each login, and few people have.
+func (i *Identity) login(ctx context.Context) (func(context.Context) error, error) {
+	p, _, err := i.newcomer(ctx)
 	return func(ctx context.Context) error {
 		_, err := i.enter(ctx, p)
 		return err
-	}, nil
+	}, err
 }
 
 func (i *Identity) register(ctx context.Context) error {
-	_, err := i.submit(ctx, "registration", map[string]any{"method": "password", "traits": traitsOf(mailOf()), "password": identityPassword})
+	_, _, err := i.newcomer(ctx)
 	return err
+}
+
+// newcomer registers somebody.
+func (i *Identity) newcomer(ctx context.Context) (account, given, error) {
+	p := account{email: mailOf()}
+	g, err := i.submit(ctx, "registration", map[string]any{"method": "password", "traits": traitsOf(p.email), "password": identityPassword})
+	return p, g, err
 }
 
 // asSession makes a caller who is logged in. of makes the headers that say so.
@@ -267,11 +276,10 @@ func (i *Identity) visit(accept, path, want string) func(context.Context) (func(
 }
 
 func (i *Identity) sessions(ctx context.Context) (func(context.Context) error, error) {
-	email := mailOf() // somebody new, who has no other sessions yet
-	me, err := i.submit(ctx, "registration", map[string]any{"method": "password", "traits": traitsOf(email), "password": identityPassword})
+	p, me, err := i.newcomer(ctx) // who has no other sessions yet
 	for range identityOthers {
 		if err == nil {
-			_, err = i.enter(ctx, account{email: email})
+			_, err = i.enter(ctx, p)
 		}
 	}
 	header := http.Header{"X-Session-Token": {me.Token}}
