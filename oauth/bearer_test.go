@@ -166,6 +166,11 @@ func TestIssuers(t *testing.T) {
 			t.Errorf("got %s\nwant %s", encoded(t, one), encoded(t, want))
 		}
 	}
+	w.pass(time.Nanosecond)
+	made = w.trust(k, "subject", "joe", "allow_any_subject", nil)
+	if got := w.must("GET", w.admin+issuersAt+"/"+text(made, "id"), nil); encoded(t, made) != encoded(t, got) {
+		t.Errorf("what was made is %s, and what is there %s", encoded(t, made), encoded(t, got))
+	}
 	if status, body := w.call("POST", w.admin+issuersAt, w.trustBody(k, "subject", "bob", "allow_any_subject", nil)); status != 409 {
 		t.Errorf("the same again: %d %v", status, body)
 	}

@@ -20,7 +20,6 @@ func (p *Provider) fositeConfig() *fosite.Config {
 		ScopeStrategy:                p.scopeMatches,
 		AudienceMatchingStrategy:     anyAudience,
 		AccessTokenIssuer:            p.issuer(),
-		SendDebugMessagesToClients:   p.o.Dev,
 		ResponseModeHandlerExtension: ourModes{},
 		TokenEndpointHandlers: fosite.TokenEndpointHandlers{
 			&codeGrant{grantHandler{p, grantCode}},

@@ -90,7 +90,7 @@ func (p *Provider) serveTrustIssuer(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	row := Issuer{ID: newID(), Issuer: t.Issuer, Subject: t.Subject, KeyID: key.KeyID, Created: p.o.Now(), Expires: t.Expires}
+	row := Issuer{ID: newID(), Issuer: t.Issuer, Subject: t.Subject, KeyID: key.KeyID, Created: p.o.Now().Truncate(time.Microsecond), Expires: t.Expires.Truncate(time.Microsecond)}
 	if row.Data, err = json.Marshal(issuerData{list(t.Scopes), key}); err != nil {
 		return errs.Wrap(errs.Internal, err, "an issuer cannot be encoded")
 	}

@@ -28,7 +28,7 @@ type Options struct {
 	// Secrets encrypt what is stored and sign what is handed out.
 	Secrets *secret.Keyring
 
-	Dev bool // hints in errors; cookies without Secure if the issuer is http
+	Dev bool // a machine of one's own: short secrets, URLs that are not encrypted, and keys that are lost are made anew
 
 	URLs       URLs
 	TTL        TTL
