@@ -212,11 +212,27 @@ func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
 	}
 	token := ""
 	if err := s.store.Write(r.Context(), s.shown(&token, ops...)...); err != nil {
-		return err
+		return s.unborn(r.Context(), i.ID, err)
 	}
 	showToken(w, token)
 	w.Header().Set("Location", "/admin/identities/"+i.ID) // at this listener, which is not the public one
 	return reply(w, http.StatusCreated, s.adminBody(i, nil))
+}
+
+// unborn says why an identity could not be created, to administrators, who may know what
+// others have.
+func (s *Service) unborn(ctx context.Context, id string, err error) error {
+	if errs.KindOf(err) != errs.Conflict {
+		return err
+	}
+	var taken *TakenError
+	if !errors.As(err, &taken) {
+		if _, found := s.store.Identity(ctx, id, false); found != nil {
+			return err
+		}
+		taken = &TakenError{takenID, id}
+	}
+	return errs.New(errs.Conflict, "%s", taken.Error())
 }
 
 // entered are the ops that store a new identity.

@@ -122,7 +122,11 @@ func (s *Service) enter(ctx context.Context, part []newcomer, token *string) []e
 		failed[n] = err
 		switch errs.KindOf(err) {
 		case errs.Conflict, errs.Invalid, errs.NotFound, errs.Refused: // one of them is in the way
-			failed[n] = s.store.Write(ctx, s.shown(token, one.ops...)...)
+			if err := s.store.Write(ctx, s.shown(token, one.ops...)...); err != nil {
+				failed[n] = s.unborn(ctx, one.id, err)
+			} else {
+				failed[n] = nil
+			}
 		}
 	}
 	return failed

@@ -37,6 +37,11 @@ func (s *Service) adminManage(w http.ResponseWriter, r *http.Request) error {
 	if len(ids) > maxManaged {
 		return errs.New(errs.Invalid, "%d ids are named: expected at most %d", len(ids), maxManaged)
 	}
+	for _, id := range ids {
+		if _, ok := parseUUID(id); !ok && id != "*" {
+			return errs.New(errs.Invalid, "%.80q: expected a UUID, or *", id)
+		}
+	}
 	drop, more := body.Action == "delete", false
 	if slices.Contains(ids, "*") {
 		if len(ids) > 1 {

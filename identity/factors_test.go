@@ -578,6 +578,7 @@ func TestImportedFactors(t *testing.T) {
 		{"totp": object{"config": object{"totp_url": "otpauth://totp/x"}}},
 		{"totp": object{"config": "x"}},
 		{"lookup_secret": object{"config": object{"recovery_codes": []object{}}}},
+		{"lookup_secret": object{"config": object{"codes": []object{{"code": "x"}}}}},
 		{"lookup_secret": object{"config": object{"recovery_codes": []object{{"code": "x"}}}}},
 	} {
 		make(bad).is(400)
@@ -585,7 +586,7 @@ func TestImportedFactors(t *testing.T) {
 	const secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	made := make(object{
 		"totp":          object{"config": object{"totp_url": "otpauth://totp/Old:ann?secret=" + secret + "&issuer=Old"}},
-		"lookup_secret": object{"config": object{"recovery_codes": []object{{"code": "abcd1234"}, {"code": "efgh5678", "used_at": "2026-01-02T03:04:05Z"}}}},
+		"lookup_secret": object{"config": object{"codes": []object{{"code": "abcd1234"}, {"code": "efgh5678", "used_at": "2026-01-02T03:04:05Z"}}}},
 	}).is(201)
 	shown := g.ask("GET", "/admin/identities/"+made.str("id")+"?include_credential=totp&include_credential=lookup_secret", nil).is(200)
 	if strings.Contains(shown.text, "abcd1234") || strings.Contains(shown.text, secret) {

@@ -282,18 +282,23 @@ func (l *lookupStrategy) seal(id string, codes []lookupCode) (string, error) {
 // Import implements Importer: a list of codes.
 func (l *lookupStrategy) Import(_ context.Context, i *Identity, text json.RawMessage, _ *Schema, now time.Time) error {
 	var given struct {
-		Codes []lookupCode `json:"recovery_codes"`
+		Codes  []lookupCode `json:"codes"`
+		Stored []lookupCode `json:"recovery_codes"` // as they are shown
 	}
-	invalid := errs.New(errs.Invalid, "credentials.lookup_secret.config: expected recovery_codes, 1 to %d codes of %d to 64 characters", maxLookupCodes, lookupSize)
-	if json.Unmarshal(text, &given) != nil || len(given.Codes) == 0 || len(given.Codes) > maxLookupCodes {
+	invalid := errs.New(errs.Invalid, "credentials.lookup_secret.config: expected codes, 1 to %d codes of %d to 64 characters", maxLookupCodes, lookupSize)
+	if json.Unmarshal(text, &given) != nil {
 		return invalid
 	}
-	for _, c := range given.Codes {
+	codes := append(given.Codes, given.Stored...)
+	if len(codes) == 0 || len(codes) > maxLookupCodes {
+		return invalid
+	}
+	for _, c := range codes {
 		if len(c.Code) < lookupSize || len(c.Code) > 64 {
 			return invalid
 		}
 	}
-	sealed, err := l.seal(i.ID, given.Codes)
+	sealed, err := l.seal(i.ID, codes)
 	if err != nil {
 		return err
 	}

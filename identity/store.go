@@ -356,8 +356,19 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("%s %q is of another identity", e.What, e.Value)
+	what := "identifier"
+	switch e.What {
+	case string(ForVerification), string(ForRecovery):
+		what = "address"
+	case "external_id", takenID:
+		what = e.What
+	}
+	return fmt.Sprintf("the %s %q is of another identity", what, e.Value)
 }
+
+// takenID is what a TakenError is about whose identity has the id that a new one is to
+// have.
+const takenID = "id"
 
 // Unwrap gives the error its kind.
 func (e *TakenError) Unwrap() error {

@@ -298,6 +298,28 @@ func TestMailHeaders(t *testing.T) {
 	}
 }
 
+// TestSubjectIsNotDecoded: what people write is shown to them as it is.
+func TestSubjectIsNotDecoded(t *testing.T) {
+	l := testLetter()
+	l.Subject = "Hello =?utf-8?q?=0D=0ABcc:_x@example.com?="
+	m, err := testSender.message(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := m.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := netmail.ReadMessage(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decode mime.WordDecoder
+	if shown, err := decode.DecodeHeader(got.Header.Get("Subject")); err != nil || shown != "Hello = ?utf-8?q?=0D=0ABcc:_x@example.com?=" {
+		t.Errorf("subject %q, %v", shown, err)
+	}
+}
+
 func TestHTTPCarrier(t *testing.T) {
 	var got *http.Request
 	var body map[string]any

@@ -40,7 +40,8 @@ func (s sender) message(l *identity.Letter) (*mail.Msg, error) {
 		return nil, errs.Wrap(errs.Invalid, err, "identity.courier.smtp.from_address cannot be written into a message")
 	}
 	m.ToMailAddress(to)
-	m.Subject(strings.Map(printable, l.Subject))
+	// What looks encoded already would be sent as it is, and decoded to anything.
+	m.Subject(strings.ReplaceAll(strings.Map(printable, l.Subject), "=?", "= ?"))
 	m.SetDateWithValue(l.At)
 	_, host, _ := strings.Cut(s.address, "@")
 	m.SetMessageIDWithValue(l.ID + "@" + host) // the same if it is sent again

@@ -242,9 +242,12 @@ func TestAdminSaysWhatIsWrong(t *testing.T) {
 	}
 	a.get("/admin/identities/"+strings.ToUpper(id)).is(200).has("id", id)
 	a.do("POST", "/admin/identities", draftOf("ann@example.com")).is(409).
-		has("error.message", "The resource could not be created due to a conflict").has("error.reason", "this identifier, address or external id is of another identity")
+		has("error.message", "The resource could not be created due to a conflict").has("error.reason", `the address "ann@example.com" is of another identity`)
 	a.do("PATCH", "/admin/identities", map[string]any{"identities": []any{map[string]any{"create": draftOf("ann@example.com")}}}).is(200).
-		has("identities.0.error.code", 409.0).has("identities.0.error.reason", `recovery "ann@example.com" is of another identity`)
+		has("identities.0.error.code", 409.0).has("identities.0.error.reason", `the address "ann@example.com" is of another identity`)
+	a.do("POST", "/admin/identities", draftOf("bob@example.com", "id", id)).is(409).has("error.reason", fmt.Sprintf("the id %q is of another identity", id))
+	a.do("POST", "/admin/identities", draftOf("bob@example.com", "external_id", "x1")).is(409).has("error.reason", `the external_id "x1" is of another identity`)
+	a.do("POST", "/admin/sessions", map[string]any{"action": "disable", "sessions": []string{"x"}}).is(400)
 	a.do("POST", "/admin/identities", draftOf("bob@example.com", "organization_id", strings.Repeat("x", 65))).is(400)
 	a.do("POST", "/admin/identities", draftOf(strings.Repeat("b", 400)+"@example.com")).is(400)
 	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "add", "path": "/organization_id", "value": strings.Repeat("x", 65)}}).is(400)
