@@ -133,7 +133,13 @@ func TestHasher(t *testing.T) {
 	}
 	other := newHasher(HashOptions{Memory: 128, Iterations: 1})
 	if ok, old, err := other.verify(t.Context(), text, "right"); err != nil || !ok || !old {
-		t.Errorf("with other parameters: %t, old %t, %v", ok, old, err)
+		t.Errorf("with dearer parameters: %t, old %t, %v", ok, old, err)
+	}
+	for memory, iterations := range map[uint32]uint32{32: 1, 68: 1, 33: 2} {
+		cheap := newHasher(HashOptions{Memory: memory, Iterations: iterations})
+		if ok, old, err := cheap.verify(t.Context(), text, "right"); err != nil || !ok || old {
+			t.Errorf("with %d KiB, %d times: %t, old %t, %v: a hash as strong would be replaced", memory, iterations, ok, old, err)
+		}
 	}
 	for _, bad := range []string{"", "x", "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$", "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$c3Vtc3Vtc3Vtc3Vtc3VtIQ",
 		"$argon2id$v=19$m=64,t=4000000000,p=1$c2FsdHNhbHQ$c3Vtc3Vtc3Vtc3Vtc3VtIQ", "$argon2d$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$c3Vtc3Vtc3Vtc3Vtc3VtIQ"} {
