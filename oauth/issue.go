@@ -105,19 +105,37 @@ func (p *Provider) issueRefresh(x *exchange, out *issued) error {
 
 // lifespan returns how long a token of a grant type lives; 0: for ever.
 func (p *Provider) lifespan(c *Client, grant string, kind Kind) time.Duration {
-	own := map[string]map[Kind]Duration{
-		grantCode:        {Access: c.CodeAccess, idToken: c.CodeID, Refresh: c.CodeRefresh},
-		grantCredentials: {Access: c.CredentialsAccess},
-		grantDevice:      {Access: c.DeviceAccess, idToken: c.DeviceID, Refresh: c.DeviceRefresh},
-		grantImplicit:    {Access: c.ImplicitAccess, idToken: c.ImplicitID},
-		grantBearer:      {Access: c.BearerAccess},
-		grantRefresh:     {Access: c.RefreshAccess, idToken: c.RefreshID, Refresh: c.RefreshRefresh},
-	}[grant][kind]
-	life := own.Duration
-	if !own.Set {
-		life = map[Kind]time.Duration{Access: p.o.TTL.AccessToken, idToken: p.o.TTL.IDToken, Refresh: p.o.TTL.RefreshToken}[kind]
+	var access, id, refresh Duration
+	switch grant {
+	case grantCode:
+		access, id, refresh = c.CodeAccess, c.CodeID, c.CodeRefresh
+	case grantCredentials:
+		access = c.CredentialsAccess
+	case grantDevice:
+		access, id, refresh = c.DeviceAccess, c.DeviceID, c.DeviceRefresh
+	case grantImplicit:
+		access, id = c.ImplicitAccess, c.ImplicitID
+	case grantBearer:
+		access = c.BearerAccess
+	case grantRefresh:
+		access, id, refresh = c.RefreshAccess, c.RefreshID, c.RefreshRefresh
 	}
-	return max(life, 0)
+	switch kind {
+	case idToken:
+		return id.or(p.o.TTL.IDToken)
+	case Refresh:
+		return refresh.or(p.o.TTL.RefreshToken)
+	default:
+		return access.or(p.o.TTL.AccessToken)
+	}
+}
+
+// or is d, or the usual one if it is not set, and 0 for one without an end.
+func (d Duration) or(usual time.Duration) time.Duration {
+	if d.Set {
+		usual = d.Duration
+	}
+	return max(usual, 0)
 }
 
 // settle stores what was issued, and redeems what it was exchanged for. A token that
