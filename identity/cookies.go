@@ -147,11 +147,11 @@ func (s *Service) checkCSRF(r *http.Request, token string) error {
 func checkNative(r *http.Request) error {
 	const why = "This endpoint is for native applications. For browsers use the browser flow."
 	if r.Header.Get("Origin") != "" {
-		return errCSRF("The HTTP Origin Header was set. " + why)
+		return errBrowser("The HTTP Origin Header was set. " + why)
 	}
 	for _, c := range r.Cookies() {
 		if !strings.HasPrefix(c.Name, "__cf") && !strings.HasPrefix(c.Name, "_cf") && !strings.HasPrefix(c.Name, "cf_") {
-			return errCSRF("The HTTP Cookie Header was set. " + why)
+			return errBrowser("The HTTP Cookie Header was set. " + why)
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The hashes of passwd files: md5-crypt ($1$), sha256-crypt ($5$) and sha512-crypt ($6$),
+// The hashes of passwd files: md5-crypt ($1$, $apr1$), sha256-crypt ($5$) and sha512-crypt ($6$),
 // as Poul-Henning Kamp and Ulrich Drepper describe them.
 
 const cryptRounds = 5000 // if nothing else is said
@@ -78,12 +78,13 @@ func churn(h func() hash.Hash, sum, password, salt []byte, rounds int) []byte {
 	return sum
 }
 
-// md5Crypt returns the last part of a $1$ hash.
-func md5Crypt(password, salt []byte) string {
+// md5Crypt returns the last part of a $1$ hash, or of Apache's $apr1$, which differs in
+// its id only.
+func md5Crypt(id string, password, salt []byte) string {
 	alternate := sumOf(md5.New, password, salt, password)
 	d := md5.New()
 	d.Write(password)
-	d.Write([]byte("$1$"))
+	d.Write([]byte("$" + id + "$"))
 	d.Write(salt)
 	d.Write(stretch(alternate, len(password)))
 	for i := len(password); i > 0; i >>= 1 {

@@ -89,7 +89,7 @@ func parseImported(text string) (*importedHash, error) {
 		return parsePBKDF2(digests[strings.TrimPrefix(id, "pbkdf2-")], rest)
 	case strings.HasPrefix(id, "hmac-"):
 		return parseHMAC(digests[strings.TrimPrefix(id, "hmac-")], rest)
-	case id == "1" || id == "5" || id == "6":
+	case isMD5Crypt(id) || id == "5" || id == "6":
 		return parsePasswd(id, rest)
 	case digests[id] != nil:
 		return parseDigest(digests[id], rest)
@@ -310,9 +310,11 @@ func parseLDAP(text string) (*importedHash, error) {
 	return &importedHash{matches: func(password []byte) bool { return same(sumOf(h, password, salt), sum) }}, nil
 }
 
+func isMD5Crypt(id string) bool { return id == "1" || id == "apr1" }
+
 func parsePasswd(id string, parts []string) (*importedHash, error) {
 	rounds, salt, sum, ok := parseCrypt(parts)
-	if !ok || id == "1" && (len(parts) != 2 || len(salt) > 8) {
+	if !ok || isMD5Crypt(id) && (len(parts) != 2 || len(salt) > 8) {
 		return nil, errUnknownHash()
 	}
 	if rounds > maxCryptRounds {
@@ -320,8 +322,8 @@ func parsePasswd(id string, parts []string) (*importedHash, error) {
 	}
 	return &importedHash{matches: func(password []byte) bool {
 		got := ""
-		if id == "1" {
-			got = md5Crypt(password, salt)
+		if isMD5Crypt(id) {
+			got = md5Crypt(id, password, salt)
 		} else {
 			got = shaCrypt(id == "6", password, salt, rounds)
 		}

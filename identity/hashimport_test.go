@@ -26,6 +26,7 @@ func TestImportedHashes(t *testing.T) {
 	}
 	for _, hash := range []string{
 		`$1$saltsalt$82D31YaoF0HAqUoyq1lvJ0`,
+		`$apr1$saltsalt$BMqiXH/JZAH0Yxu6zaBqo1`,
 		`$5$saltstring$Cv9ECf8nQG6rIc0Ba.YsCnhEjMYmbsoZSnYpGQ9kdmA`,
 		`$5$rounds=1234$anothersalt$EjUsOcut8Aakh6QIB12/x8Kudl13cQkrsC8l4OO/4d5`,
 		`$6$saltstring$NAN5tld4dAWHvJosC3VF7.i3Sk6KmLQlpIkNQVtT/JHKq0Yuy4aRFSCK1hCGU3m2raxfEIXeCGKhMbGcDQmxw/`,

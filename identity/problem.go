@@ -68,6 +68,11 @@ func errCSRF(reason string) error {
 	return &Problem{Kind: errs.Denied, ID: idCSRF, Message: "A security violation was detected, please fill out the form again.", Reason: reason}
 }
 
+// errBrowser is about a native flow. Kratos's has no id, and is no security violation.
+func errBrowser(reason string) error {
+	return &Problem{Kind: errs.Invalid, Message: "The request was malformed or contained invalid parameters", Reason: reason}
+}
+
 func errReturnTo(url string) error {
 	return &Problem{Kind: errs.Invalid, ID: idReturnTo, Message: "Requested return_to URL is not allowed.",
 		Details: map[string]any{"return_to": url}}

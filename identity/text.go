@@ -159,7 +159,11 @@ func textSendTo(channel, address string) Text {
 // textLocked is ours: attempts are limited, whether or not there is such an account.
 func textLocked(wait time.Duration) Text {
 	seconds := int(math.Ceil(wait.Seconds()))
-	return mistake(4000001, fmt.Sprintf("Too many attempts. Please try again in %d seconds.", seconds)).with("retry_after", seconds)
+	unit := "seconds"
+	if seconds == 1 {
+		unit = "second"
+	}
+	return mistake(4000001, fmt.Sprintf("Too many attempts. Please try again in %d %s.", seconds, unit)).with("retry_after", seconds)
 }
 
 // english formats numbers in messages of the schema library.

@@ -408,10 +408,10 @@ func TestReturnTo(t *testing.T) {
 
 func TestNativeFlowsRefuseBrowsers(t *testing.T) {
 	v := start(t, withIdentity).visitor(t, false)
-	v.get("/self-service/login/api", "Cookie", "a=b").is(403)
-	v.get("/self-service/login/api", "Origin", "https://evil.example").is(403)
+	v.get("/self-service/login/api", "Cookie", "a=b").is(400)
+	v.get("/self-service/login/api", "Origin", "https://evil.example").is(400)
 	flow := v.get("/self-service/login/api", "Cookie", "__cf_x=b").is(200)
-	v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "identifier": "a", "password": "b"}, "Cookie", "a=b").is(403)
+	v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "identifier": "a", "password": "b"}, "Cookie", "a=b").is(400)
 }
 
 func TestLoginIsLimited(t *testing.T) {
