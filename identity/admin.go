@@ -327,12 +327,13 @@ func (s *Service) adminChange(w http.ResponseWriter, r *http.Request, do func(*I
 	}
 	token := ""
 	i, err := s.change(r.Context(), id, func(i *Identity) ([]Op, error) {
-		before := i.OrganizationID
+		before, password := i.OrganizationID, i.Credentials[Password].Config
 		if err := do(i); err != nil {
 			return nil, err
 		}
 		ops := s.shown(&token, append(s.belongs(i, before), s.adminEvent(r, "admin.identity.changed", id))...)
-		if i.State == Inactive { // who is locked out is out at once
+		// Who is locked out is out at once, and so is who knew the password before.
+		if i.State == Inactive || password != nil && !bytes.Equal(password, i.Credentials[Password].Config) {
 			ops = append(ops, RevokeSessions{Identity: id})
 		}
 		return ops, nil

@@ -21,6 +21,9 @@ func (s *Service) adminDeleteCredential(w http.ResponseWriter, r *http.Request) 
 		if !ok {
 			return nil, errs.New(errs.NotFound, "the identity has no credential of the type %.40q", string(t))
 		}
+		if schema := s.schema(i.SchemaID); t == CodeAuth && s.first(t) && schema != nil && len(schema.read(i.Traits).identifiers[t]) > 0 {
+			return nil, errs.New(errs.Invalid, "the credential code follows from the traits, and would come back: change them, or make the identity inactive")
+		}
 		delete(i.Credentials, t)
 		if one := r.URL.Query().Get("identifier"); one != "" {
 			left, err := without(c, one)

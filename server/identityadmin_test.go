@@ -269,3 +269,29 @@ func TestAdminUpdateKeepsStateAndSchema(t *testing.T) {
 		has("state", "inactive").has("schema_id", "default").has("traits.email", "ann2@example.com")
 	a.do("PUT", "/admin/identities/"+id, draftOf("ann2@example.com", "state", "active")).is(200).has("state", "active")
 }
+
+// TestAdminSetsPassword: who knew the password before is out; who has it as it was stays.
+func TestAdminSetsPassword(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	id := a.do("POST", "/admin/identities", draftOf("ann@example.com", "credentials", withPassword("password", goodPassword))).is(201).str("id")
+	v := n.visitor(t, false)
+	login := v.get("/self-service/login/api").is(200)
+	v.token = v.do("POST", login.str("ui.action"), map[string]any{"method": "password", "identifier": "ann@example.com", "password": goodPassword}).is(200).str("session_token")
+	hash := a.get("/admin/identities/" + id + "?include_credential=password").is(200).str("credentials.password.config.hashed_password")
+	a.do("PUT", "/admin/identities/"+id, draftOf("ann@example.com", "metadata_admin", 1)).is(200)
+	a.do("PUT", "/admin/identities/"+id, draftOf("ann@example.com", "credentials", withPassword("hashed_password", hash))).is(200)
+	v.get("/sessions/whoami").is(200)
+	a.do("PUT", "/admin/identities/"+id, draftOf("ann@example.com", "credentials", withPassword("password", goodPassword+" anew"))).is(200)
+	v.get("/sessions/whoami").is(401)
+}
+
+// TestAdminCannotDeleteCodes: the credential follows from the traits.
+func TestAdminCannotDeleteCodes(t *testing.T) {
+	n := start(t, withIdentity, passwordless)
+	a := n.admin(t)
+	id := a.do("POST", "/admin/identities", draftOf("ann@example.com", "credentials", withPassword("password", goodPassword))).is(201).str("id")
+	a.do("DELETE", "/admin/identities/"+id+"/credentials/code", nil).is(400)
+	a.do("DELETE", "/admin/identities/"+id+"/credentials/password", nil).is(204)
+	a.do("DELETE", "/admin/identities/"+id+"/credentials/code", nil).is(400)
+}
