@@ -65,6 +65,18 @@ func (s *Service) newFlowID(f *Flow, cookie bool) string {
 	return formatUUID(b)
 }
 
+// isNative reports whether a request is a native app's about its flow: it gets JSON
+// whatever it sends. That the flow was given out here is not looked at. A browser comes to
+// such a flow by the link of a message, and has cookies.
+func isNative(r *http.Request) bool {
+	if r.Header.Get("Cookie") != "" {
+		return false
+	}
+
+	b, ok := parseUUID(r.URL.Query().Get("flow"))
+	return ok && b[6]>>4 == flowVersion && b[6]&flagAPI != 0
+}
+
 // flowMACs are the places of the two in an id.
 func flowMACs(b *[16]byte) (issued, owner []byte) {
 	return b[16-issuedMAC-ownerMAC : 16-ownerMAC], b[16-ownerMAC:]

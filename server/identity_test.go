@@ -414,6 +414,15 @@ func TestNativeFlowsRefuseBrowsers(t *testing.T) {
 	v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "identifier": "a", "password": "b"}, "Cookie", "a=b").is(400)
 }
 
+// TestNativeFlowsAnswerJSON: an app that sends a body of another kind is not sent to a page.
+func TestNativeFlowsAnswerJSON(t *testing.T) {
+	v := start(t, withIdentity).visitor(t, false)
+	for _, kind := range []string{"login", "registration"} {
+		action := v.get("/self-service/" + kind + "/api").is(200).str("ui.action")
+		v.do("POST", action, nil, "Content-Type", "text/plain").is(400).has("error.code", 400.0)
+	}
+}
+
 func TestLoginIsLimited(t *testing.T) {
 	n := start(t, withIdentity)
 	n.visitor(t, false).registerNative("ann@example.com")
