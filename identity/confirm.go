@@ -215,7 +215,8 @@ func (s *Service) introduce(ctx context.Context, st *Step) error {
 	st.Identity.Verifiable = addresses
 	url := withQuery(s.options.flow(Verification).UI, "flow", next.ID)
 	st.Flow.Continue = append(st.Flow.Continue, showVerification(next, url, st.unproven[0]))
-	if s.options.flow(st.Flow.Kind).ShowVerification && !st.Flow.API {
+	k := st.Flow.Kind
+	if (s.options.flow(k).ShowVerification || s.does(k, st.method(), ShowVerification)) && !st.Flow.API {
 		st.Location = url
 	}
 	return nil
@@ -317,10 +318,8 @@ func (s *Service) farewell(st *Step, i, before *Identity) error {
 // registered.
 func (s *Service) settleIn(ctx context.Context, st *Step, a *answer) error {
 	f, i := st.Flow, st.Identity
-	for _, hook := range s.hooks[Registration] {
-		if err := hook(ctx, st); err != nil {
-			return err
-		}
+	if err := s.runHooks(ctx, Registration, st.Proof.Method, st); err != nil {
+		return err
 	}
 	s.settle(i, nil, st.Now)
 	i.CreatedAt = st.Now
@@ -328,7 +327,7 @@ func (s *Service) settleIn(ctx context.Context, st *Step, a *answer) error {
 	client := s.options.Client(st.Request)
 	st.Event("registration.succeeded", i, client, map[string]any{"method": st.Proof.Method})
 	here := f.API || bytes.Equal(f.Browser, s.browser(st.Request)) && f.Browser != nil
-	if s.options.flow(Registration).NoLogin || !here || st.Session != nil {
+	if !s.logsIn(st) || !here || st.Session != nil {
 		return nil
 	}
 	st.Proof.CompletedAt = st.Now

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -32,7 +33,7 @@ func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
 		return a, nil
 	}
 	if a.location == "" {
-		to := s.after(f)
+		to := s.after(f, st.method())
 		a.location = to
 		body.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: to}}
 		a.body = body
@@ -95,11 +96,11 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 		return nil, err
 	}
 	body := loggedIn{Identity: s.identityBody(i), Continue: f.Continue}
-	a := &answer{location: s.after(f)}
+	a := &answer{location: s.after(f, st.method())}
 	if st.Location != "" {
 		a.location = st.Location
 	}
-	if !s.options.flow(Registration).NoLogin {
+	if s.logsIn(st) {
 		session, token := s.login(st)
 		body.Session = s.sessionBody(session, i)
 		if f.API {
@@ -116,6 +117,11 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 	}
 	a.body = body
 	return a, nil
+}
+
+// logsIn reports whether the registration does.
+func (s *Service) logsIn(st *Step) bool {
+	return !s.options.flow(Registration).NoLogin || s.does(Registration, st.Proof.Method, StartSession)
 }
 
 // endSettings stores the changed identity. Whoever changes a credential gets a new
@@ -143,9 +149,10 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	a.body = shown
 	if !f.API {
 		a.location = withQuery(s.options.flow(Settings).UI, "flow", f.ID)
-		if f.ReturnTo != "" {
-			a.location = f.ReturnTo
-			shown.Continue = append(shown.Continue, Continue{Action: "redirect_browser_to", RedirectTo: f.ReturnTo})
+		o := s.options.Flows[Settings]
+		if to := cmp.Or(f.ReturnTo, o.Methods[st.method()].ReturnTo, o.ReturnTo); to != "" {
+			a.location = to
+			shown.Continue = append(shown.Continue, Continue{Action: "redirect_browser_to", RedirectTo: to})
 		}
 		if st.Location != "" {
 			a.location = st.Location

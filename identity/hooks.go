@@ -3,7 +3,9 @@ package identity
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +21,8 @@ type Caller interface {
 	Call(ctx context.Context, values map[string]any) (status int, body []byte, err error)
 }
 
-// A WebHook is called when a flow came to its end. Before the flow is written it may
-// refuse, or change the identity; what fails there fails the flow.
+// A WebHook is called when a flow is opened, or came to its end. Before the flow is
+// written it may refuse, or change the identity; what fails there fails the flow.
 type WebHook struct {
 	Caller       Caller
 	CanInterrupt bool // a 4xx with messages refuses
@@ -28,38 +30,115 @@ type WebHook struct {
 	Ignore       bool // it is called when the flow is written, and may fail
 }
 
-// FlowHooks are those of one kind of flow.
-type FlowHooks struct {
-	RevokeSessions bool // end the other sessions
-	Web            []WebHook
+// A FlowHook is one thing that happens at the end of a flow.
+type FlowHook struct {
+	Do  HookAction
+	Web *WebHook // of CallWeb
+}
+
+// A HookAction is what a FlowHook does. The names are Kratos's.
+type HookAction string
+
+const (
+	CallWeb          HookAction = "web_hook"
+	RevokeOthers     HookAction = "revoke_active_sessions"   // of the identity
+	RequireVerified  HookAction = "require_verified_address" // of a login, see FlowOptions.NeedsVerified
+	ShowVerification HookAction = "show_verification_ui"     // of a registration and of settings, see FlowOptions.ShowVerification
+	StartSession     HookAction = "session"                  // of a registration, whatever FlowOptions.NoLogin says
+)
+
+// MethodOptions are about the end of a flow by one method.
+type MethodOptions struct {
+	Hooks    []FlowHook // none: FlowOptions.Hooks
+	ReturnTo string     // "": FlowOptions.ReturnTo
 }
 
 // maxHookWait is how long a hook is waited for that may fail.
 const maxHookWait = 5 * time.Second
 
-// addHooks puts the hooks of the options in their order.
-func (s *Service) addHooks() {
-	for _, k := range kinds {
-		o := s.options.Flows[k].Hooks
-		for _, web := range o.Web {
-			s.hooks[k] = append(s.hooks[k], func(ctx context.Context, st *Step) error { return s.callHook(ctx, k, web, st) })
-		}
-		if o.RevokeSessions {
-			s.hooks[k] = append(s.hooks[k], revokeOthers)
-		}
+// hooksAfter are those at the end of a flow: of the method if it has any, or else of the
+// flow.
+func (s *Service) hooksAfter(k Kind, method string) []FlowHook {
+	o := s.options.Flows[k]
+	if hooks := o.Methods[method].Hooks; len(hooks) > 0 {
+		return hooks
 	}
+	return o.Hooks
 }
 
-func revokeOthers(_ context.Context, st *Step) error {
+// does reports whether one of them is do.
+func (s *Service) does(k Kind, method string, do HookAction) bool {
+	return slices.ContainsFunc(s.hooksAfter(k, method), func(h FlowHook) bool { return h.Do == do })
+}
+
+// method is the one by which the flow came to its end.
+func (st *Step) method() string {
+	if st.Flow.Kind == Settings {
+		return st.Flow.Active
+	}
+	return st.Proof.Method
+}
+
+// runHooks does what is to be done at the end of a flow of a kind, which may have come in
+// another flow.
+func (s *Service) runHooks(ctx context.Context, k Kind, method string, st *Step) error {
+	for _, hook := range s.hooks[k] {
+		if err := hook(ctx, st); err != nil {
+			return err
+		}
+	}
+	for _, hook := range s.hooksAfter(k, method) {
+		var err error
+		switch hook.Do {
+		case CallWeb:
+			err = s.callHook(ctx, k, *hook.Web, st)
+		case RevokeOthers:
+			revokeOthers(st)
+		case RequireVerified:
+			err = s.needsVerified(ctx, st)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hooksBefore calls those that want to know of st.Flow before it is opened.
+//
+// A *Problem: one of them refuses.
+func (s *Service) hooksBefore(ctx context.Context, st *Step) error {
+	k := st.Flow.Kind
+	for _, web := range s.options.Flows[k].Before {
+		values, err := s.hookValues(k, st)
+		if err != nil {
+			return err
+		}
+		if web.Ignore {
+			s.callIgnored(ctx, k, web, values)
+			continue
+		}
+		_, err = call(ctx, web, values)
+		var no *FormError
+		if errors.As(err, &no) {
+			return errRefused(no)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func revokeOthers(st *Step) {
 	if st.Identity == nil {
-		return nil
+		return
 	}
 	op := RevokeSessions{Identity: st.Identity.ID}
 	if st.Session != nil {
 		op.Except = st.Session.ID
 	}
 	st.Also(op)
-	return nil
 }
 
 // callHook calls a hook, or sees that it is called later.
@@ -69,30 +148,43 @@ func (s *Service) callHook(ctx context.Context, k Kind, web WebHook, st *Step) e
 		return err
 	}
 	if web.Ignore {
-		st.Then(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxHookWait)
-			defer cancel()
-			if status, _, err := web.Caller.Call(ctx, values); err != nil || status >= 300 {
-				s.options.Log.Warn("a web hook failed", "flow", k, "status", status, "error", err)
-			}
-		})
+		st.Then(func() { s.callIgnored(ctx, k, web, values) })
 		return nil
 	}
+	body, err := call(ctx, web, values)
+	if err == nil && body != nil && web.Parse && (k == Registration || k == Settings) {
+		return s.takeIdentity(body, st)
+	}
+	return err
+}
+
+// callIgnored calls a hook that may fail.
+func (s *Service) callIgnored(ctx context.Context, k Kind, web WebHook, values map[string]any) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxHookWait)
+	defer cancel()
+	if status, _, err := web.Caller.Call(ctx, values); err != nil || status >= 300 {
+		s.options.Log.Warn("a web hook failed", "flow", k, "status", status, "error", err)
+	}
+}
+
+// call returns what a hook says with a 200, nil if it agrees in another way.
+//
+// A *FormError: it refuses. Unavailable: it failed.
+func call(ctx context.Context, web WebHook, values map[string]any) ([]byte, error) {
 	status, body, err := web.Caller.Call(ctx, values)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
+	case status == http.StatusOK:
+		return body, nil
+	case status > 200 && status < 300:
+		return nil, nil
 	case status >= 400 && status < 500 && web.CanInterrupt:
-		if wrong := hookMessages(body); wrong != nil {
-			return wrong
+		if no := hookMessages(body); no != nil {
+			return nil, no
 		}
-	case status >= 200 && status < 300:
-		if web.Parse && status == http.StatusOK && (k == Registration || k == Settings) {
-			return s.takeIdentity(body, st)
-		}
-		return nil
 	}
-	return errs.New(errs.Unavailable, "a web hook after the flow answers %d", status)
+	return nil, errs.New(errs.Unavailable, "a web hook of the flow answers %d", status)
 }
 
 // hookHeaders are those of the request that a hook may see.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -237,12 +238,12 @@ func (s *Service) begin(w http.ResponseWriter, st *Step) (secret []byte, err err
 	if f.API { // what else was in its query says nothing that is worth a row
 		f.RequestURL = plain.RequestURL
 	}
-	if f.Opening == plain && len(f.Texts) == 0 {
-		f.ID = s.newFlowID(f, false)
-		return secret, nil
+	keep := f.Opening != plain || len(f.Texts) > 0
+	f.ID = s.newFlowID(f, keep)
+	if err := s.hooksBefore(st.Request.Context(), st); err != nil {
+		return nil, err
 	}
-	f.ID = s.newFlowID(f, true)
-	if !f.API && len(f.Texts) == 0 && s.keepOpening(w, st.Request, f) {
+	if !keep || !f.API && len(f.Texts) == 0 && s.keepOpening(w, st.Request, f) {
 		return secret, nil
 	}
 	op, err := f.save()
@@ -509,10 +510,8 @@ func (s *Service) conclude(ctx context.Context, st *Step, before *Identity, outc
 			return s.confirm(ctx, st)
 		}
 	}
-	for _, hook := range s.hooks[k] {
-		if err := hook(ctx, st); err != nil {
-			return nil, err
-		}
+	if err := s.runHooks(ctx, k, st.method(), st); err != nil {
+		return nil, err
 	}
 	a, err := ends(k)(s, ctx, st)
 	if err != nil {
@@ -629,10 +628,8 @@ func isTaken(err error) bool {
 	return errors.As(err, &taken)
 }
 
-// after is where a browser goes after a flow.
-func (s *Service) after(f *Flow) string {
-	if f.ReturnTo != "" {
-		return f.ReturnTo
-	}
-	return s.options.flow(f.Kind).ReturnTo
+// after is where a browser goes after a flow that came to its end by a method.
+func (s *Service) after(f *Flow, method string) string {
+	o := s.options.flow(f.Kind)
+	return cmp.Or(f.ReturnTo, o.Methods[method].ReturnTo, o.ReturnTo)
 }

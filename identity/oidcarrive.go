@@ -35,7 +35,7 @@ func (o *oidcStrategy) arrive(ctx context.Context, st *Step, u *upstream, who *a
 		return Done, Wrong(textNoAccountThere)
 	}
 	if f.Kind == Registration {
-		if err := o.turn(st, Login); err != nil {
+		if err := o.turn(ctx, st, Login); err != nil {
 			return Done, err
 		}
 	}
@@ -70,7 +70,7 @@ func (o *oidcStrategy) newcomer(ctx context.Context, st *Step, u *upstream, who 
 		if !o.s.offers(Registration) {
 			return Done, Wrong(textNoAccountThere)
 		}
-		if err := o.turn(st, Registration); err != nil {
+		if err := o.turn(ctx, st, Registration); err != nil {
 			return Done, err
 		}
 	}
@@ -78,7 +78,7 @@ func (o *oidcStrategy) newcomer(ctx context.Context, st *Step, u *upstream, who 
 }
 
 // turn puts a flow of another kind in the place of the one that somebody began with.
-func (o *oidcStrategy) turn(st *Step, k Kind) error {
+func (o *oidcStrategy) turn(ctx context.Context, st *Step, k Kind) error {
 	old := st.Flow
 	f := &Flow{Kind: k, API: old.API, State: first(k), Active: o.Method(), Browser: old.Browser, Opening: old.Opening,
 		IssuedAt: st.Now.Truncate(time.Millisecond), Values: old.Values}
@@ -94,7 +94,7 @@ func (o *oidcStrategy) turn(st *Step, k Kind) error {
 	}
 	st.always = append(st.always, op)
 	st.Flow = f
-	return nil
+	return o.s.hooksBefore(ctx, st)
 }
 
 // register makes an identity of the claims. typed: the form has traits, too, which come
@@ -127,7 +127,7 @@ func (o *oidcStrategy) register(ctx context.Context, st *Step, u *upstream, who 
 	for _, h := range holders {
 		// Of an address that is not known to be theirs they are told nothing.
 		if h.Value == proven || !o.s.waits() {
-			return Again, o.askToLink(st, u, who, h.Value)
+			return Again, o.askToLink(ctx, st, u, who, h.Value)
 		}
 	}
 	delete(f.Kept, o.Method())
@@ -171,8 +171,8 @@ func (o *oidcStrategy) provenEmail(who *account) string {
 }
 
 // askToLink opens a login for who has an account already: after it the new one is linked.
-func (o *oidcStrategy) askToLink(st *Step, u *upstream, who *account, have string) error {
-	if err := o.turn(st, Login); err != nil {
+func (o *oidcStrategy) askToLink(ctx context.Context, st *Step, u *upstream, who *account, have string) error {
+	if err := o.turn(ctx, st, Login); err != nil {
 		return err
 	}
 	f := st.Flow
@@ -242,7 +242,7 @@ func (o *oidcStrategy) autoLink(ctx context.Context, st *Step, u *upstream, who 
 		return false, nil
 	}
 	if st.Flow.Kind == Registration {
-		if err := o.turn(st, Login); err != nil {
+		if err := o.turn(ctx, st, Login); err != nil {
 			return false, err
 		}
 	}

@@ -160,7 +160,7 @@ func (o *oidcStrategy) back(w http.ResponseWriter, r *http.Request, u *upstream,
 		return s.handOver(st, a)
 	})
 	if err == nil && f.API && a.location == "" { // the form goes on in the app
-		a.location = withQuery(s.after(f), "flow", st.Flow.ID)
+		a.location = withQuery(s.after(f, o.Method()), "flow", st.Flow.ID)
 	}
 	return a, err
 }

@@ -107,7 +107,7 @@ type FlowOptions struct {
 	Disabled bool
 	UI       string        // where browsers see the form; "": our page
 	Lifespan time.Duration // 0: 1 h
-	ReturnTo string        // after it; "": Options.ReturnTo
+	ReturnTo string        // after it; "": Options.ReturnTo, and after settings the form
 	NoLogin  bool          // registration does not log in
 	TwoSteps bool          // registration asks for traits first, and then for a credential
 
@@ -122,7 +122,9 @@ type FlowOptions struct {
 	// they go else; of registration and settings.
 	ShowVerification bool
 
-	Hooks FlowHooks // when it came to its end
+	Before  []WebHook                // when it is opened
+	Hooks   []FlowHook               // when it came to its end, in this order
+	Methods map[string]MethodOptions // the same by method, in the place of Hooks and ReturnTo
 
 	// Of recovery and verification.
 	Link          bool // a link is sent, not a code

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -54,6 +56,15 @@ func errLoggedIn() error {
 
 func errNotVerified(url string, next Continue) error {
 	return &Problem{Kind: errs.Denied, ID: idNotVerified, Message: textNotVerified.Text, RedirectTo: url, Details: map[string]any{"continue_with": []Continue{next}}}
+}
+
+// errRefused is what a hook says against a flow that there is no form of.
+func errRefused(no *FormError) error {
+	all := slices.Clone(no.Texts)
+	for _, node := range slices.Sorted(maps.Keys(no.Nodes)) {
+		all = append(all, no.Nodes[node]...)
+	}
+	return &Problem{Kind: errs.Invalid, Message: all[0].Text, Details: map[string]any{"messages": all}}
 }
 
 func errNoSession() error {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -179,7 +180,7 @@ func endRecovery(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	}
 	st.Also(Forgive{loginKeys(i)})
 	st.Event("recovery.succeeded", i, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
-	next, err := s.settingsAfter(st)
+	next, err := s.settingsAfter(ctx, st)
 	if err != nil {
 		return nil, err
 	}
@@ -202,14 +203,19 @@ func endRecovery(s *Service, ctx context.Context, st *Step) (*answer, error) {
 }
 
 // settingsAfter makes the settings flow in which a new password is set.
-func (s *Service) settingsAfter(st *Step) (*Flow, error) {
+func (s *Service) settingsAfter(ctx context.Context, st *Step) (*Flow, error) {
 	f := &Flow{
 		Kind: Settings, API: st.Flow.API, Owner: st.Identity.ID, State: ShowForm, IssuedAt: st.Now.Truncate(time.Millisecond),
-		Opening: Opening{ReturnTo: st.Flow.ReturnTo, RequestURL: s.initURL(Settings, st.Flow.API, Opening{})},
+		Opening: Opening{ReturnTo: cmp.Or(st.Flow.ReturnTo, s.options.Flows[Recovery].ReturnTo), RequestURL: s.initURL(Settings, st.Flow.API, Opening{})},
 		Texts:   []Text{textRecoveredUntil(st.Now.Add(s.options.PrivilegedAge), st.Now)},
 	}
 	f.ExpiresAt = f.IssuedAt.Add(s.options.flow(Settings).Lifespan)
 	f.ID = s.newFlowID(f, true)
+	next := *st
+	next.Flow = f
+	if err := s.hooksBefore(ctx, &next); err != nil {
+		return nil, err
+	}
 	op, err := f.save()
 	if err == nil {
 		st.Also(op)

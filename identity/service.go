@@ -67,7 +67,6 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 	}
 	s.add(&totpStrategy{s: s}, &lookupStrategy{s: s})
 	s.addOIDC()
-	s.addHooks()
 	return s, nil
 }
 

@@ -61,7 +61,7 @@ func (s *Service) handOver(st *Step, a *answer) (*answer, error) {
 		ID: NewID(), Flow: f.awaited(), Purpose: purposeExchange, Hash: s.keys.MAC(s.purpose("code"), secretText(f.awaited(), purposeExchange, text)),
 		Identity: st.Identity.ID, Address: body.Session.ID, IssuedAt: st.Now, ExpiresAt: st.Now.Add(exchangeLife),
 	}})
-	return &answer{location: withQuery(s.after(f), "code", text)}, nil
+	return &answer{location: withQuery(s.after(f, st.method()), "code", text)}, nil
 }
 
 // tokenExchange gives an app its session.

@@ -82,6 +82,11 @@ func endVerification(s *Service, ctx context.Context, st *Step) (*answer, error)
 			return nil, err
 		}
 	}
+	if st.sensitive { // a change of settings that has waited for this
+		if err := s.runHooks(ctx, Settings, groupProfile, st); err != nil {
+			return nil, err
+		}
+	}
 	if st.sensitive && st.Session != nil && st.Session.Identity == st.Identity.ID {
 		s.rotate(st, a)
 	}
@@ -100,6 +105,6 @@ func endVerification(s *Service, ctx context.Context, st *Step) (*answer, error)
 // continueNode leads on from a verification.
 func (s *Service) continueNode(f *Flow) Node {
 	n := Node{Type: "a", Group: string(CodeAuth), Messages: []Text{}, Meta: NodeMeta{Label: &textLabelContinue}}
-	n.Attributes = NodeAttributes{ID: "continue", Href: s.after(f), Title: &textLabelContinue, NodeType: "a"}
+	n.Attributes = NodeAttributes{ID: "continue", Href: s.after(f, f.Active), Title: &textLabelContinue, NodeType: "a"}
 	return n
 }

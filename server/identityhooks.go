@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,42 +41,79 @@ func (h *hookConfigs) parse(raw any) error {
 		return err
 	}
 	for n, one := range *h {
-		switch one.Hook {
-		case "session", "show_verification_ui", "revoke_active_sessions", "require_verified_address":
-		case "web_hook":
-			if one.Config.Response.Ignore && (one.Config.Response.Parse || one.Config.CanInterrupt) {
-				return fmt.Errorf("hook %d: an answer that is ignored can neither be parsed nor interrupt", n)
-			}
-		default:
-			return fmt.Errorf("hook %d is %q: expected web_hook, session, show_verification_ui, revoke_active_sessions or require_verified_address", n, one.Hook)
+		if _, known := hookKinds[identity.HookAction(one.Hook)]; !known {
+			return fmt.Errorf("hook %d is %q: expected %s", n, one.Hook, hookNames(""))
+		}
+		if one.Config.Response.Ignore && (one.Config.Response.Parse || one.Config.CanInterrupt) {
+			return fmt.Errorf("hook %d: an answer that is ignored can neither be parsed nor interrupt", n)
 		}
 	}
 	return nil
 }
 
-// asks reports whether one of the hooks that have a setting of their own is there.
-func (h hookConfigs) asks(hook string) bool {
-	return slices.ContainsFunc(h, func(one hookConfig) bool { return one.Hook == hook })
+// hookKinds are the flows that have a hook at their end.
+var hookKinds = map[identity.HookAction][]identity.Kind{
+	identity.CallWeb:          {identity.Login, identity.Registration, identity.Settings, identity.Recovery, identity.Verification},
+	identity.RevokeOthers:     {identity.Login, identity.Settings, identity.Recovery},
+	identity.RequireVerified:  {identity.Login},
+	identity.ShowVerification: {identity.Registration, identity.Settings},
+	identity.StartSession:     {identity.Registration},
 }
 
-// hooks makes the hooks of a flow; setting names them in errors.
-//
-// Invalid: there are mistakes.
-func (c Config) hooks(setting string, all hookConfigs) (identity.FlowHooks, error) {
-	var out identity.FlowHooks
-	for n, one := range all {
-		switch one.Hook {
-		case "revoke_active_sessions":
-			out.RevokeSessions = true
-		case "web_hook":
-			caller, err := c.webCaller(fmt.Sprintf("%s.%d.config", setting, n), one.Config)
-			if err != nil {
-				return out, err
-			}
-			out.Web = append(out.Web, identity.WebHook{Caller: caller, CanInterrupt: one.Config.CanInterrupt, Parse: one.Config.Response.Parse, Ignore: one.Config.Response.Ignore})
+// hookNames are the hooks of a kind of flow, or of all of them.
+func hookNames(k identity.Kind) string {
+	var names []string
+	for do, kinds := range hookKinds {
+		if k == "" || slices.Contains(kinds, k) {
+			names = append(names, string(do))
 		}
 	}
+	slices.Sort(names)
+	return strings.Join(names, " or ")
+}
+
+// hooksAfter makes the hooks at the end of a flow; setting names them in errors.
+//
+// Invalid: there are mistakes.
+func (c Config) hooksAfter(k identity.Kind, setting string, all hookConfigs) (out []identity.FlowHook, err error) {
+	for n, one := range all {
+		hook := identity.FlowHook{Do: identity.HookAction(one.Hook)}
+		if !slices.Contains(hookKinds[hook.Do], k) {
+			return nil, errs.New(errs.Invalid, "%s.%d: hook is %q: expected %s", setting, n, one.Hook, hookNames(k))
+		}
+		if hook.Do == identity.CallWeb {
+			if hook.Web, err = c.webHook(fmt.Sprintf("%s.%d.config", setting, n), one.Config); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, hook)
+	}
 	return out, nil
+}
+
+// hooksBefore makes those at its beginning, where there is nothing to change yet.
+//
+// Invalid: there are mistakes.
+func (c Config) hooksBefore(setting string, all hookConfigs) (out []identity.WebHook, err error) {
+	for n, one := range all {
+		if identity.HookAction(one.Hook) != identity.CallWeb || one.Config.Response.Parse {
+			return nil, errs.New(errs.Invalid, "%s.%d: expected hook web_hook, without response.parse", setting, n)
+		}
+		web, err := c.webHook(fmt.Sprintf("%s.%d.config", setting, n), one.Config)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *web)
+	}
+	return out, nil
+}
+
+func (c Config) webHook(setting string, w webHookConfig) (*identity.WebHook, error) {
+	caller, err := c.webCaller(setting, w)
+	if err != nil {
+		return nil, err
+	}
+	return &identity.WebHook{Caller: caller, CanInterrupt: w.CanInterrupt, Parse: w.Response.Parse, Ignore: w.Response.Ignore}, nil
 }
 
 const maxHookAnswer = 1 << 20 // bytes

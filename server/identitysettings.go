@@ -61,25 +61,6 @@ type IdentityConfig struct {
 	Groups, Organizations identity.GroupOptions
 }
 
-// An IdentityFlow is one kind of flow.
-type IdentityFlow struct {
-	Enabled  bool
-	UI       string
-	Lifespan time.Duration
-	ReturnTo string
-	Session  bool // after a registration
-	Hooks    hookConfigs
-	Style    string // of a login or a registration
-	OneStep  bool   // of a registration, whatever its style
-	Verified bool   // of a login: whether an address must be
-	Show     bool   // browsers go to the verification of new addresses
-
-	// Of recovery and verification.
-	Use    string // code or link
-	Notify bool   // who is not known
-	Revoke bool   // other sessions, after a recovery
-}
-
 var identitySettings = []setting{
 	{"identity.enabled", "identity", "false", "keep identities, with Kratos's API and pages on the public listener; also on with --dev, and with identity.schemas",
 		func(c *Config) any { return &c.Identity.Enabled }, nil},
@@ -105,8 +86,6 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Login.UI }, isURLOrEmpty},
 	{"identity.selfservice.flows.login.lifespan", "", "1h", "how long a flow can be submitted",
 		func(c *Config) any { return &c.Identity.Login.Lifespan }, isPositive},
-	{"identity.selfservice.flows.login.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
-		func(c *Config) any { return &c.Identity.Login.ReturnTo }, isURLOrEmpty},
 	{"identity.selfservice.flows.login.style", "", "unified", "unified: all in one form; identifier_first: a form for who one is, and then one for how one logs in",
 		func(c *Config) any { return &c.Identity.Login.Style }, oneOf("unified", "identifier_first")},
 	{"identity.selfservice.flows.registration.enabled", "", "true", "let people register",
@@ -115,8 +94,6 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Registration.UI }, isURLOrEmpty},
 	{"identity.selfservice.flows.registration.lifespan", "", "1h", "how long a flow can be submitted",
 		func(c *Config) any { return &c.Identity.Registration.Lifespan }, isPositive},
-	{"identity.selfservice.flows.registration.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
-		func(c *Config) any { return &c.Identity.Registration.ReturnTo }, isURLOrEmpty},
 	{"identity.selfservice.flows.registration.style", "", "unified", "unified: all in one form; profile_first: a form for who one is, and then one for how one logs in",
 		func(c *Config) any { return &c.Identity.Registration.Style }, oneOf("unified", "profile_first")},
 	{"identity.selfservice.flows.registration.enable_legacy_one_step", "", "false", "unified, whatever the style",
@@ -159,18 +136,6 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Verification.Use }, oneOf("code", "link")},
 	{"identity.selfservice.flows.verification.notify_unknown_recipients", "", "false", "send a message to addresses without an account, too",
 		func(c *Config) any { return &c.Identity.Verification.Notify }, nil},
-	{"identity.selfservice.flows.verification.after.default_browser_return_url", "", "", "where browsers go then; empty: as after all flows",
-		func(c *Config) any { return &c.Identity.Verification.ReturnTo }, isURLOrEmpty},
-	{"identity.selfservice.flows.login.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
-		func(c *Config) any { return &c.Identity.Login.Hooks }, nil},
-	{"identity.selfservice.flows.registration.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
-		func(c *Config) any { return &c.Identity.Registration.Hooks }, nil},
-	{"identity.selfservice.flows.settings.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
-		func(c *Config) any { return &c.Identity.Settings.Hooks }, nil},
-	{"identity.selfservice.flows.recovery.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
-		func(c *Config) any { return &c.Identity.Recovery.Hooks }, nil},
-	{"identity.selfservice.flows.verification.after.hooks", "", "", "what happens when a flow came to its end, a list of hook and config, see [identity.md](identity.md)",
-		func(c *Config) any { return &c.Identity.Verification.Hooks }, nil},
 	{"identity.selfservice.methods.code.enabled", "", "true", "codes that are sent: for recovery and verification, and for what the next two allow",
 		func(c *Config) any { return &c.Identity.Code }, nil},
 	{"identity.selfservice.methods.code.passwordless_enabled", "", "false", "let people register and log in by a code alone",
@@ -213,13 +178,13 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	o := identity.Options{
 		BaseURL: strings.TrimSuffix(base.String(), "/"), DefaultSchema: i.DefaultSchema, ReturnTo: i.ReturnTo, AllowedReturnURLs: append(loopbackURLs(base), i.AllowedReturns...), ErrorUI: i.ErrorUI,
 		Flows: map[identity.Kind]identity.FlowOptions{
-			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, ReturnTo: i.Login.ReturnTo, IdentifierFirst: i.Login.Style == "identifier_first", NeedsVerified: i.Login.Verified || i.Login.Hooks.asks("require_verified_address")},
-			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, ReturnTo: i.Registration.ReturnTo, NoLogin: !i.Registration.Session,
-				TwoSteps: i.Registration.Style == "profile_first" && !i.Registration.OneStep, ShowVerification: i.Registration.Show || i.Registration.Hooks.asks("show_verification_ui")},
-			identity.Settings: {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan, ShowVerification: i.Settings.Show || i.Settings.Hooks.asks("show_verification_ui")},
+			identity.Login: {UI: i.Login.UI, Lifespan: i.Login.Lifespan, IdentifierFirst: i.Login.Style == "identifier_first", NeedsVerified: i.Login.Verified},
+			identity.Registration: {Disabled: !i.Registration.Enabled, UI: i.Registration.UI, Lifespan: i.Registration.Lifespan, NoLogin: !i.Registration.Session,
+				TwoSteps: i.Registration.Style == "profile_first" && !i.Registration.OneStep, ShowVerification: i.Registration.Show},
+			identity.Settings: {UI: i.Settings.UI, Lifespan: i.Settings.Lifespan, ShowVerification: i.Settings.Show},
 			identity.Recovery: {Disabled: !i.Recovery.Enabled, UI: i.Recovery.UI, Lifespan: i.Recovery.Lifespan,
 				Link: i.Recovery.Use == "link", NotifyUnknown: i.Recovery.Notify, KeepSessions: !i.Recovery.Revoke},
-			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan, ReturnTo: i.Verification.ReturnTo,
+			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan,
 				Link: i.Verification.Use == "link", NotifyUnknown: i.Verification.Notify},
 		},
 		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
@@ -241,14 +206,10 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 	if err := i.OIDC.put(&o, c.Dev); err != nil {
 		return o, err
 	}
-	for k, all := range map[identity.Kind]hookConfigs{identity.Login: i.Login.Hooks, identity.Registration: i.Registration.Hooks,
-		identity.Settings: i.Settings.Hooks, identity.Recovery: i.Recovery.Hooks, identity.Verification: i.Verification.Hooks} {
-		var err error
-		f := o.Flows[k]
-		if f.Hooks, err = c.hooks("identity.selfservice.flows."+string(k)+".after.hooks", all); err != nil {
+	for _, one := range flowEnds {
+		if err := c.putEnds(one.kind, one.flow(&c), &o); err != nil {
 			return o, err
 		}
-		o.Flows[k] = f
 	}
 	for _, schema := range i.Schemas {
 		text, err := schema.text()

@@ -11,7 +11,7 @@ import (
 )
 
 func TestRecoveryNative(t *testing.T) {
-	n, box := startWithMail(t)
+	n, box := startWithMail(t, func(c *server.Config) { c.Identity.Recovery.After.ReturnTo = "https://app.example.com/" })
 	id := n.known(t, "ann@example.com")
 	other := n.visitor(t, false)
 	login := other.get("/self-service/login/api").is(200)
@@ -46,7 +46,7 @@ func TestRecoveryNative(t *testing.T) {
 	v.token = done.str("continue_with.0.ory_session_token")
 	v.get("/sessions/whoami").is(200).has("identity.id", id).has("authentication_methods.0.method", "code_recovery").
 		has("authenticator_assurance_level", "aal1").has("identity.verifiable_addresses.0.verified", true)
-	settings := v.get("/self-service/settings/flows?id=" + done.str("continue_with.1.flow.id")).is(200).says(1060001)
+	settings := v.get("/self-service/settings/flows?id="+done.str("continue_with.1.flow.id")).is(200).says(1060001).has("return_to", "https://app.example.com/")
 	v.do("POST", settings.str("ui.action"), map[string]any{"method": "password", "password": "another stone wall"}).is(200).has("state", "success")
 
 	v.token = ""
