@@ -30,9 +30,12 @@ func rfcError(err error) *fosite.RFC6749Error {
 	var rfc *fosite.RFC6749Error
 	var known *errs.Error
 	var large *http.MaxBytesError
+	var plain *plainError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &plain):
+		return plain.rfc
 	case errors.As(err, &large):
 		e := fosite.ErrInvalidRequest.WithHintf("The body has more than %d bytes.", large.Limit).WithWrap(err)
 		e.CodeField = http.StatusRequestEntityTooLarge
@@ -64,6 +67,37 @@ func rfcError(err error) *fosite.RFC6749Error {
 	default:
 		return fosite.ErrServerError.WithWrap(err)
 	}
+}
+
+// A plainError is an error of which callers learn what its code means, and no more.
+type plainError struct {
+	error
+	rfc *fosite.RFC6749Error
+}
+
+func (e *plainError) Unwrap() error { return e.error }
+
+// StatusCode is that of the answer.
+func (e *plainError) StatusCode() int { return status(e.rfc) }
+
+// outward returns err as strangers may see it: with hints only if those are on. The log
+// has all of it.
+func (p *Provider) outward(err error) error {
+	e := rfcError(err)
+	if e == nil || e.HintField == "" || p.o.Hints {
+		return err
+	}
+	rfc := *e
+	rfc.HintField = ""
+	return &plainError{err, &rfc}
+}
+
+// plain makes routes tell strangers no more than outward.
+func (p *Provider) plain(routes []Route) []Route {
+	for i, route := range routes {
+		routes[i].Serve = func(w http.ResponseWriter, r *http.Request) error { return p.outward(route.Serve(w, r)) }
+	}
+	return routes
 }
 
 // errorBody is the form of errors in JSON.

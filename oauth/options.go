@@ -30,6 +30,11 @@ type Options struct {
 
 	Dev bool // a machine of one's own: short secrets, URLs that are not encrypted, and keys that are lost are made anew
 
+	// Hints says that errors tell what exactly is wrong with a request, which helps those
+	// who write clients, and those who look for a way in. Else they say what their code
+	// means. Operators always learn it.
+	Hints bool
+
 	URLs       URLs
 	TTL        TTL
 	Strategies Strategies

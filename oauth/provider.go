@@ -66,14 +66,14 @@ type Route struct {
 
 // Public returns what browsers and clients use.
 func (p *Provider) Public() []Route {
-	return p.sharing(slices.Concat([]Route{
+	return p.plain(p.sharing(slices.Concat([]Route{
 		{"GET /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/auth", p.serveAuthorize},
 		{"POST /oauth2/token", p.serveToken},
 		{"POST /oauth2/par", p.servePushed},
 		{"GET /userinfo", p.serveUserinfo},
 		{"POST /userinfo", p.serveUserinfo},
-	}, p.tokenRoutes(), p.logoutRoutes(), p.discoveryRoutes(), p.registerRoutes()))
+	}, p.tokenRoutes(), p.logoutRoutes(), p.discoveryRoutes(), p.registerRoutes())))
 }
 
 // Admin returns what operators, and apps that ask people, use. Paths are Hydra's.

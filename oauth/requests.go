@@ -119,7 +119,8 @@ func (e *refusal) err() error {
 	if e.Description != "" {
 		out.DescriptionField = e.Description
 	}
-	out.HintField = e.Hint
+	// Not for the developer of the client, as hints are: the page wants it to be seen.
+	out.DescriptionField = strings.TrimSpace(out.DescriptionField + " " + e.Hint)
 	if e.Status != 0 {
 		out.CodeField = e.Status
 	}

@@ -74,7 +74,7 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, a *authorizati
 	if a == nil || a.client == nil || a.RedirectURI == nil || !redirectAllowed(a.client.RedirectURIs, a.RedirectURI) {
 		return p.errorPage(w, r, err)
 	}
-	e := rfcError(err)
+	e := rfcError(p.outward(err))
 	if e.CodeField >= http.StatusInternalServerError || e.CodeField == 0 {
 		p.o.Log.ErrorContext(r.Context(), "authorization failed", "client", a.client.ID, "err", err)
 	}
@@ -83,7 +83,7 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, a *authorizati
 
 // errorPage shows an error to the person at the browser.
 func (p *Provider) errorPage(w http.ResponseWriter, r *http.Request, err error) error {
-	e := rfcError(err)
+	e := rfcError(p.outward(err))
 	if e.CodeField >= http.StatusInternalServerError || e.CodeField == 0 {
 		p.o.Log.ErrorContext(r.Context(), "authorization failed", "err", err)
 	}

@@ -147,7 +147,7 @@ func (p *Provider) bearerError(w http.ResponseWriter, r *http.Request, err error
 		challenge = fmt.Sprintf("DPoP realm=%s, algs=%s", quoted(p.issuer()), quoted(strings.Join(names(asymmetricAlgs), " ")))
 	}
 	if e != errNoBearer {
-		challenge += fmt.Sprintf(", error=%s, error_description=%s", quoted(e.ErrorField), quoted(describe(e)))
+		challenge += fmt.Sprintf(", error=%s, error_description=%s", quoted(e.ErrorField), quoted(describe(rfcError(p.outward(err)))))
 	}
 	if e.ErrorField == errScope.ErrorField {
 		challenge += ", scope=" + quoted(scopeOpenID)

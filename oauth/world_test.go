@@ -69,7 +69,7 @@ func startOn(t *testing.T, s oauth.Store, edit ...func(*oauth.Options)) *world {
 		t.Fatal(err)
 	}
 	o := oauth.Options{
-		Issuer: issuer, Secrets: keys, HTTP: http.DefaultClient, Now: w.clock,
+		Issuer: issuer, Secrets: keys, HTTP: http.DefaultClient, Now: w.clock, Hints: true,
 		URLs: oauth.URLs{Login: "http://app.test/login", Consent: "http://app.test/consent", Error: "http://app.test/error", Logout: "http://app.test/logout"},
 	}
 	for _, e := range edit {

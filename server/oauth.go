@@ -35,6 +35,8 @@ type OAuthConfig struct {
 	Mirror bool // not Access.NoMirror
 	Hooks  oauth.Hooks
 
+	Hints bool // errors tell clients what exactly is wrong
+
 	// DisallowPrivate keeps what clients name away from private addresses.
 	DisallowPrivate bool
 }
@@ -165,6 +167,8 @@ var oauthSettings = []setting{
 		func(c *Config) any { return &c.OAuth.Certificates.Chain }, nil},
 	{"oauth.client_certificates.url", "", "", "the URL under which clients that show certificates reach the public API, for the mtls_endpoint_aliases of the metadata (RFC 8705); empty: that of the issuer",
 		func(c *Config) any { return &c.OAuth.Certificates.URL }, isURLOrEmpty},
+	{"oauth.oauth2.expose_internal_errors", "", "false", "tell clients what exactly is wrong with a request, as with --dev, and not only what the code of the error means",
+		func(c *Config) any { return &c.OAuth.Hints }, nil},
 	{"oauth.client_certificates.request", "", "false", "ask whoever connects to the public listener by TLS for a certificate; browsers of people who have some ask which to show",
 		func(c *Config) any { return &c.OAuth.Certificates.Request }, nil},
 	{"oauth.client_certificates.allow_from", "", "127.0.0.1,::1", "the addresses or prefixes (10.0.0.0/8) of the proxies that are believed",
@@ -295,7 +299,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 	}
 	c := s.config.OAuth
 	o := oauth.Options{
-		Issuer: issuer, Secrets: s.core.secretsOf(n), Dev: s.config.Dev, URLs: c.URLs, TTL: c.TTL,
+		Issuer: issuer, Secrets: s.core.secretsOf(n), Dev: s.config.Dev, Hints: s.config.Dev || c.Hints, URLs: c.URLs, TTL: c.TTL,
 		Strategies: c.Strategies, Subjects: c.Subjects, Register: c.Register, Grants: c.Grants, AccessClaims: c.Access, Hooks: c.Hooks, Log: s.log,
 	}
 	if o.Certificates, err = c.Certificates.read(); err != nil {
