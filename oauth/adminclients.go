@@ -16,11 +16,16 @@ import (
 //
 // Conflict: the id is taken. Fields that are wrong are an error of RFC 7591.
 func (p *Provider) CreateClient(ctx context.Context, c *Client) error {
-	if c.ID == "" {
-		c.ID = newID()
-	}
 	if c.Scope == "" && hasPeople(c) {
 		c.Scope = strings.Join(p.o.Register.DefaultScope, " ")
+	}
+	return p.createClient(ctx, c)
+}
+
+// createClient does that with a client whose scope is what it is to have.
+func (p *Provider) createClient(ctx context.Context, c *Client) error {
+	if c.ID == "" {
+		c.ID = newID()
 	}
 	fillIn(c)
 	if err := p.validate(ctx, c, nil); err != nil {

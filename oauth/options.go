@@ -124,16 +124,16 @@ type Registration struct {
 	// InitialToken is what clients must show to register (RFC 7591, section 3); "": they
 	// need nothing, and may not register for grants that ask nobody.
 	InitialToken string
-	Scopes       []string // that clients may register for, to the letter; nil: DefaultScope
-	Audience     []string // likewise, or URLs above those; nil: none
-	Grants       []string // likewise; nil: authorization_code and refresh_token
+	Scopes       []string // that clients may register for, to the letter; none: DefaultScope
+	Audience     []string // likewise, or URLs above those; none: nobody may
+	Grants       []string // likewise; none: authorization_code and refresh_token
 }
 
 func (o *Registration) check() error {
-	if o.Scopes == nil {
+	if len(o.Scopes) == 0 {
 		o.Scopes = o.DefaultScope
 	}
-	if o.Grants == nil {
+	if len(o.Grants) == 0 {
 		o.Grants = []string{grantCode, grantRefresh}
 	}
 	for _, g := range o.Grants {

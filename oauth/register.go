@@ -62,7 +62,7 @@ func (p *Provider) serveRegister(w http.ResponseWriter, r *http.Request) error {
 	if err := p.mayBe(c, &Client{}); err != nil {
 		return err
 	}
-	if err := p.CreateClient(r.Context(), c); err != nil {
+	if err := p.createClient(r.Context(), c); err != nil {
 		return err
 	}
 	return reply(w, http.StatusCreated, p.shown(c))
@@ -202,14 +202,14 @@ func (p *Provider) mayAsk(c, old *Client) error {
 		c.Scope = strings.Join(slices.DeleteFunc(slices.Clone(o.DefaultScope), func(s string) bool { return !slices.Contains(o.Scopes, s) }), " ")
 	}
 	for _, f := range []struct {
-		name             string
-		asked, may, must []string
+		name            string
+		asked, may, had []string
 	}{
-		{"grant_types", c.GrantTypes, o.Grants, old.GrantTypes},
+		{"grant_types", c.GetGrantTypes(), o.Grants, old.GrantTypes},
 		{"scope", strings.Fields(c.Scope), o.Scopes, strings.Fields(old.Scope)},
 	} {
 		for _, value := range f.asked {
-			if !slices.Contains(f.may, value) && !slices.Contains(f.must, value) {
+			if !slices.Contains(f.may, value) && !slices.Contains(f.had, value) {
 				return errMetadata.WithHintf("%s: %.100q is for clients that operators register. Others may have: %s.", f.name, value, strings.Join(f.may, " "))
 			}
 		}

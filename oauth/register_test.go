@@ -174,11 +174,18 @@ func TestRegisterOnce(t *testing.T) {
 // TestRegisterFor: what clients may register for is what the operator has listed, and what
 // the client has from operators.
 func TestRegisterFor(t *testing.T) {
-	listed := func(o *oauth.Options) {
-		o.Register.DefaultScope = []string{"openid", "secret"}
-		o.Register.Scopes = []string{"openid", "read", "files.*"}
-		o.Register.Audience = []string{"https://api.test/v1", "urn:api"}
-		o.Register.Grants = []string{"authorization_code", deviceType, "implicit"}
+	settings := map[string]func(*oauth.Options){
+		"usual": func(*oauth.Options) {},
+		"listed": func(o *oauth.Options) {
+			o.Register.DefaultScope = []string{"openid", "secret"}
+			o.Register.Scopes = []string{"openid", "read", "files.*"}
+			o.Register.Audience = []string{"https://api.test/v1", "urn:api"}
+			o.Register.Grants = []string{"authorization_code", deviceType, "implicit"}
+		},
+		"apart": func(o *oauth.Options) {
+			o.Register.DefaultScope, o.Register.Scopes = []string{"secret"}, []string{"read"}
+		},
+		"devices": func(o *oauth.Options) { o.Register.Grants = []string{deviceType} },
 	}
 	for _, tt := range []struct {
 		settings    string
@@ -209,11 +216,12 @@ func TestRegisterFor(t *testing.T) {
 		{"listed", "grant_types", []string{deviceType}, []any{deviceType}},
 		{"listed", "grant_types", []string{"refresh_token", "authorization_code"}, nil},
 		{"listed", "grant_types", []string{"client_credentials"}, nil},
+		{"apart", "scope", "", ""},
+		{"apart", "scope", "read", "read"},
+		{"apart", "scope", "secret", nil},
+		{"devices", "client_name", "tv", nil}, // without grant_types it is one for codes
 	} {
-		w := start(t, open)
-		if tt.settings == "listed" {
-			w = startOn(t, w.store, open, listed)
-		}
+		w := start(t, open, settings[tt.settings])
 		status, got := w.call("POST", w.public+"/oauth2/register", map[string]any{"redirect_uris": []string{callback}, tt.name: tt.value})
 		if tt.want == nil && (status != 400 || got["error"] != "invalid_client_metadata") || tt.want != nil && (status != 201 || !reflect.DeepEqual(got[tt.name], tt.want)) {
 			t.Errorf("%s, %s %q: %d %v", tt.settings, tt.name, tt.value, status, got)

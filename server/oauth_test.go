@@ -127,3 +127,29 @@ func TestNetworksOfOAuth(t *testing.T) {
 		t.Errorf("a client of another network: %d %s", got.status, got.body)
 	}
 }
+
+// TestStrangersClients: with --dev anybody may register a client, but for the usual scopes
+// and grants only, unless the settings name more.
+func TestStrangersClients(t *testing.T) {
+	dev := func(c *server.Config) { c.Dev = true }
+	usual := start(t, dev)
+	more := start(t, dev, func(c *server.Config) {
+		r := &c.OAuth.Register
+		r.Scopes, r.Audience, r.Grants = []string{"admin"}, []string{"urn:api"}, []string{"authorization_code", "implicit"}
+	})
+	for body, want := range map[string][2]int{
+		`{"redirect_uris":["https://a.test/"]}`:                                                      {201, 201},
+		`{"redirect_uris":["https://a.test/"],"scope":"openid email"}`:                               {201, 400},
+		`{"redirect_uris":["https://a.test/"],"scope":"admin"}`:                                      {400, 201},
+		`{"redirect_uris":["https://a.test/"],"audience":["urn:api"]}`:                               {400, 201},
+		`{"redirect_uris":["https://a.test/"],"grant_types":["authorization_code","implicit"]}`:      {400, 201},
+		`{"redirect_uris":["https://a.test/"],"grant_types":["client_credentials"]}`:                 {400, 400},
+		`{"redirect_uris":["https://a.test/"],"grant_types":["authorization_code","refresh_token"]}`: {201, 400},
+	} {
+		for i, n := range []*node{usual, more} {
+			if got := n.do("POST", n.public, "/oauth2/register", body, "Content-Type: application/json"); got.status != want[i] {
+				t.Errorf("%s gives %d %s, expected %d", body, got.status, got.body, want[i])
+			}
+		}
+	}
+}
