@@ -219,7 +219,7 @@ func (s *Service) adminCreate(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusCreated, s.adminBody(i, nil))
 }
 
-// unborn says why an identity could not be created, to administrators, who may know what
+// unborn says why an identity could not be stored, to administrators, who may know what
 // others have.
 func (s *Service) unborn(ctx context.Context, id string, err error) error {
 	if errs.KindOf(err) != errs.Conflict {
@@ -232,7 +232,7 @@ func (s *Service) unborn(ctx context.Context, id string, err error) error {
 		}
 		taken = &TakenError{takenID, id}
 	}
-	return errs.New(errs.Conflict, "%s", taken.Error())
+	return &Problem{Kind: errs.Conflict, Message: "The resource could not be created due to a conflict", Reason: taken.Error()}
 }
 
 // entered are the ops that store a new identity.
@@ -338,6 +338,9 @@ func (s *Service) adminChange(w http.ResponseWriter, r *http.Request, do func(*I
 		}
 		return ops, nil
 	})
+	if isTaken(err) {
+		return s.unborn(r.Context(), id, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -111,7 +111,6 @@ func said(message string) error { return &ketoError{kind: errs.Invalid, message:
 var ketoMessages = map[errs.Kind]string{
 	errs.Invalid:  "The request was malformed or contained invalid parameters",
 	errs.NotFound: "The requested resource could not be found",
-	errs.Conflict: "The resource could not be created due to a conflict",
 }
 
 // ketoText splits what the caller may know about err into the message and the

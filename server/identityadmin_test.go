@@ -248,6 +248,8 @@ func TestAdminSaysWhatIsWrong(t *testing.T) {
 	a.do("POST", "/admin/identities", draftOf("bob@example.com", "id", id)).is(409).has("error.reason", fmt.Sprintf("the id %q is of another identity", id))
 	a.do("POST", "/admin/identities", draftOf("bob@example.com", "external_id", "x1")).is(409).has("error.reason", `the external_id "x1" is of another identity`)
 	a.do("POST", "/admin/sessions", map[string]any{"action": "disable", "sessions": []string{"x"}}).is(400)
+	other := a.do("POST", "/admin/identities", draftOf("carl@example.com")).is(201).str("id")
+	a.do("PUT", "/admin/identities/"+other, draftOf("ann@example.com")).is(409).has("error.reason", `the address "ann@example.com" is of another identity`)
 	a.do("POST", "/admin/identities", draftOf("bob@example.com", "organization_id", strings.Repeat("x", 65))).is(400)
 	a.do("POST", "/admin/identities", draftOf(strings.Repeat("b", 400)+"@example.com")).is(400)
 	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "add", "path": "/organization_id", "value": strings.Repeat("x", 65)}}).is(400)
