@@ -138,13 +138,13 @@ func TestStrangersClients(t *testing.T) {
 		r.Scopes, r.Audience, r.Grants = []string{"admin"}, []string{"urn:api"}, []string{"authorization_code", "implicit"}
 	})
 	for body, want := range map[string][2]int{
-		`{"redirect_uris":["https://a.test/"]}`:                                                      {201, 201},
-		`{"redirect_uris":["https://a.test/"],"scope":"openid email"}`:                               {201, 400},
-		`{"redirect_uris":["https://a.test/"],"scope":"admin"}`:                                      {400, 201},
-		`{"redirect_uris":["https://a.test/"],"audience":["urn:api"]}`:                               {400, 201},
-		`{"redirect_uris":["https://a.test/"],"grant_types":["authorization_code","implicit"]}`:      {400, 201},
-		`{"redirect_uris":["https://a.test/"],"grant_types":["client_credentials"]}`:                 {400, 400},
-		`{"redirect_uris":["https://a.test/"],"grant_types":["authorization_code","refresh_token"]}`: {201, 400},
+		`{"redirect_uris":["https://a.test/"]}`:                                                                    {201, 201},
+		`{"redirect_uris":["https://a.test/"],"scope":"openid email"}`:                                             {201, 400},
+		`{"redirect_uris":["https://a.test/"],"scope":"admin"}`:                                                    {400, 201},
+		`{"redirect_uris":["https://a.test/"],"audience":["urn:api"]}`:                                             {400, 201},
+		`{"redirect_uris":["https://a.test/"],"profile":"legacy","grant_types":["authorization_code","implicit"]}`: {400, 201},
+		`{"redirect_uris":["https://a.test/"],"grant_types":["client_credentials"]}`:                               {400, 400},
+		`{"redirect_uris":["https://a.test/"],"grant_types":["authorization_code","refresh_token"]}`:               {201, 400},
 	} {
 		for i, n := range []*node{usual, more} {
 			if got := n.do("POST", n.public, "/oauth2/register", body, "Content-Type: application/json"); got.status != want[i] {
