@@ -32,7 +32,7 @@ func TestUnmatched(t *testing.T) {
 		{"POST", n.public, "/", oauthForm, "GET, HEAD"},
 		{"GET", n.public, "/oauth2/token", oauthForm, "POST, OPTIONS"},
 		{"PUT", n.public, "/oauth2/auth", oauthForm, "GET, HEAD, POST"},
-		{"DELETE", n.public, "/.well-known/openid-configuration", oauthForm, "GET, HEAD"},
+		{"DELETE", n.public, "/.well-known/openid-configuration", oauthForm, "GET, HEAD, OPTIONS"},
 		{"PATCH", n.public, "/oauth2/register/x", oauthForm, "GET, HEAD, PUT, DELETE, OPTIONS"},
 		{"DELETE", n.public, "/self-service/login/api", oryForm, "GET, HEAD"},
 		{"GET", n.public, "/self-service/nothing", oryForm, ""},
