@@ -53,6 +53,7 @@ func (s *Service) failure(st *Step, wrong *FormError) {
 	if f.Kind != Login && f.Kind != Recovery && f.Kind != Verification || len(wrong.Texts) == 0 {
 		return
 	}
+	s.options.Guessed(st.Request, f.Kind)
 	ids := []int{}
 	for _, t := range wrong.Texts {
 		ids = append(ids, t.ID)

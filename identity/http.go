@@ -153,7 +153,7 @@ func (s *Service) Fail(w http.ResponseWriter, r *http.Request, err error, status
 	body := s.errorBody(err, status, text)
 	if !strings.HasPrefix(r.URL.Path, "/self-service/") || strings.HasSuffix(r.URL.Path, "/api") || strings.HasSuffix(r.URL.Path, "/flows") ||
 		r.URL.Path == "/self-service/errors" || r.URL.Path == "/self-service/logout/browser" || isNative(r) || wantsJSON(r) {
-		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		if w.Header().Get("Retry-After") == "" && (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) {
 			w.Header().Set("Retry-After", "2")
 		}
 		_ = reply(w, status, body)

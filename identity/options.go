@@ -78,6 +78,10 @@ type Options struct {
 
 	Client func(*http.Request) string // the caller's address; nil: of the connection
 
+	// Guessed is told of requests that came with a wrong password, code or the like, and in
+	// a flow of which kind; nil: nobody wants to know.
+	Guessed func(r *http.Request, k Kind)
+
 	// TellTaken lets a registration, and a change of an address, tell that somebody has it
 	// already, as Kratos does, and takes effect before the address is verified. Otherwise an
 	// account is made, and an address is changed, when a message to it was answered.
@@ -188,6 +192,9 @@ func (o *Options) defaults() {
 	}
 	if o.Client == nil {
 		o.Client = peer
+	}
+	if o.Guessed == nil {
+		o.Guessed = func(*http.Request, Kind) {}
 	}
 	if o.ErrorUI == "" {
 		o.ErrorUI = o.ownErrorUI()

@@ -134,6 +134,9 @@ func (s *Service) proven(ctx context.Context, st *Step, method, text string) (*C
 	if method == methodLink {
 		wrong = map[Kind]Text{Recovery: textWrongLink, Verification: textWrongVerifyLink}[f.Kind]
 	}
+	if c == nil && (err == nil || isWrong(err)) {
+		s.options.Guessed(st.Request, f.Kind)
+	}
 	switch {
 	case isWrong(err) && f.Kind == Recovery:
 		return nil, &restartError{textTooOften}

@@ -26,6 +26,7 @@ type core struct {
 	dev         bool   // pages tell developers more
 	mailbox     string // where messages are written; "": they are sent
 	origin      *origin
+	flows       *flowGate // nil: identity is off
 	opl         opl.Options
 	limits      Limits
 	model       *modelSource // nil if the model is the store's

@@ -39,6 +39,8 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 		return errs.Wrap(errs.Internal, err, "the script for WebAuthn is missing")
 	}
 	o.Pages, o.Client, o.LoginPage = s.core.pages, s.core.origin.of, o.BaseURL+loginPage
+	s.core.flows = newFlowGate(s.config.Identity.Limits, s.core.origin.of, s.log)
+	o.Guessed = s.core.flows.guessed
 	for _, n := range s.core.networks {
 		people, err := s.db.People(ctx, n.name)
 		if err != nil {
@@ -77,13 +79,17 @@ func (c *core) identityRoutes(rs *routes) {
 		return
 	}
 	for _, route := range identity.PublicRoutes() {
-		rs.open(route.Pattern, c.failIdentity, func(w http.ResponseWriter, r *http.Request) error {
+		serve := func(w http.ResponseWriter, r *http.Request) error {
 			people, err := c.peopleOf(c.guard.usual)
 			if err != nil {
 				return err
 			}
 			return route.Handle(people, w, r)
-		})
+		}
+		if c.flows != nil {
+			serve = c.flows.limited(route.Pattern, serve)
+		}
+		rs.open(route.Pattern, c.failIdentity, serve)
 	}
 }
 

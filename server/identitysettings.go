@@ -52,6 +52,8 @@ type IdentityConfig struct {
 	HashDuration      time.Duration
 	HashDedicated     int64 // bytes
 
+	Limits FlowLimits
+
 	PrivateURLs []string // of web hooks that may be at private addresses
 
 	Session SessionConfig

@@ -25,7 +25,7 @@ type setting struct {
 }
 
 // settings are all that can be set, in the order of the documentation.
-var settings = slices.Concat(coreSettings, oauthSettings, identitySettings, flowEndSettings(), factorSettings, oidcSettings, sessionSettings, courierSettings)
+var settings = slices.Concat(coreSettings, oauthSettings, identitySettings, flowEndSettings(), flowLimitSettings, factorSettings, oidcSettings, sessionSettings, courierSettings)
 
 var coreSettings = []setting{
 	{"dsn", "dsn", "sqlite://./data/cardea.db", "where the data is: sqlite://PATH, postgres://... or cockroach://...",

@@ -278,11 +278,11 @@ const (
 	cheapHash = "  hashers: {argon2: {memory: 64, iterations: 1}}\n"
 )
 
-// startIdentity starts this program as a server of identities. hashers is a piece of its
-// configuration.
+// startIdentity starts this program as a server of identities, which lets one address do as
+// much as it can. hashers is a piece of its configuration.
 func startIdentity(ctx context.Context, dsn, folder, hashers string, profiled bool) (*child, error) {
 	config := filepath.Join(folder, "cardea.yaml")
-	text := fmt.Sprintf("identity:\n  enabled: true\n%sserve:\n  pprof: %t\nsecrets:\n  system: [a secret for benchmarks]\njanitor:\n  interval: 24h\n", hashers, profiled)
+	text := fmt.Sprintf("identity:\n  enabled: true\n  limits: {openings: 0, submissions: 0, failures: 0}\n%sserve:\n  pprof: %t\nsecrets:\n  system: [a secret for benchmarks]\njanitor:\n  interval: 24h\n", hashers, profiled)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
