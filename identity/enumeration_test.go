@@ -71,7 +71,8 @@ func (t *tally) Code(ctx context.Context, flow, purpose string, hashes [][]byte)
 }
 
 // TestSameWork does the same for an address that has an account and for one that has
-// none, and compares what that asks of the database: each call, and each kind of op.
+// none, and compares what that asks of the database, each call and each kind of op, and how
+// often a password is hashed.
 func TestSameWork(t *testing.T) {
 	c := newCourier(t)
 	work := &tally{Store: c.people}
@@ -140,6 +141,7 @@ func TestSameWork(t *testing.T) {
 			kind, form := form(email)
 			flow := do("GET", "/self-service/"+kind+"/api", nil)["id"].(string)
 			work.calls = nil
+			hashes := s.Hashes()
 			answer := do("POST", "/self-service/"+kind+"?flow="+flow, form)
 			form["code"] = "000000"
 			if next, ok := answer["continue_with"].([]any); ok {
@@ -149,10 +151,14 @@ func TestSameWork(t *testing.T) {
 			for range 2 { // a wrong code
 				do("POST", "/self-service/"+kind+"?flow="+flow, form)
 			}
+			work.note("%d hashes", s.Hashes()-hashes)
 			seen[i] = strings.Join(work.calls, "\n")
 		}
 		if seen[0] != seen[1] || !strings.Contains(seen[0], "write") {
 			t.Errorf("%s: somebody costs\n%s\n\nnobody costs\n%s", name, seen[0], seen[1])
+		}
+		if byPassword := strings.HasSuffix(name, "by password"); byPassword == strings.HasSuffix(seen[1], "\n0 hashes") {
+			t.Errorf("%s costs\n%s", name, seen[1])
 		}
 	}
 }

@@ -22,3 +22,6 @@ func (s *Service) HashAlone(ctx context.Context) (leave func(), err error) {
 	m := s.hasher.memory
 	return func() { m.running.Add(-1); m.free.Release(s.hasher.total) }, m.take(ctx, s.hasher.total)
 }
+
+// Hashes returns how many passwords were hashed.
+func (s *Service) Hashes() int64 { return s.hasher.memory.made.Load() }

@@ -184,7 +184,7 @@ func (s *Service) keepOpening(w http.ResponseWriter, r *http.Request, f *Flow) b
 			return false
 		}
 		if sealed := s.seal(openingsCookie, text); len(sealed) <= maxSealed {
-			s.setCookie(w, openingsCookie, sealed, s.options.flow(f.Kind).Lifespan)
+			s.setCookie(w, s.cookiePrefix()+openingsCookie, sealed, s.options.flow(f.Kind).Lifespan)
 			return true
 		}
 	}
@@ -198,7 +198,7 @@ func (s *Service) seal(name string, text []byte) string {
 
 // unsealCookie returns what seal encrypted.
 func (s *Service) unsealCookie(r *http.Request, name string) ([]byte, bool) {
-	c, err := r.Cookie(name)
+	c, err := r.Cookie(s.cookiePrefix() + name)
 	if err != nil {
 		return nil, false
 	}

@@ -19,6 +19,7 @@ type hashMemory struct {
 	waiting atomic.Int64        // hashes that wait for memory
 	running atomic.Int64        // hashes
 	done    atomic.Int64        // hashes whose memory was not found yet
+	made    atomic.Int64        // hashes, ever
 
 	collecting sync.Mutex
 }
@@ -38,6 +39,7 @@ func (h *hasher) turn(ctx context.Context, memory uint32, hash func()) error {
 		return errs.Wrap(errs.Unavailable, err, "too many passwords are being checked at this moment: try again in a few seconds")
 	}
 	defer h.memory.leave(need)
+	h.memory.made.Add(1)
 	hash()
 	return nil
 }

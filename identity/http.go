@@ -217,7 +217,7 @@ func (s *Service) keepError(w http.ResponseWriter, r *http.Request, body errorBo
 	case elsewhere:
 		return s.seal(errorCookie, text)
 	default:
-		s.setCookie(w, errorCookie, s.seal(errorCookie, text), errorLife)
+		s.setCookie(w, s.cookiePrefix()+errorCookie, s.seal(errorCookie, text), errorLife)
 	}
 	return kept.ID
 }

@@ -259,7 +259,7 @@ func (s *Service) invitationPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.setCookie(w, invitationCookie, s.seal(invitationCookie, []byte(i.ID)), min(invitationKept, i.ExpiresAt.Sub(s.now())))
+	s.setCookie(w, s.cookiePrefix()+invitationCookie, s.seal(invitationCookie, []byte(i.ID)), min(invitationKept, i.ExpiresAt.Sub(s.now())))
 	page := formPage{Title: "Join " + body.Label, Flow: &ShownFlow{UI: UI{Action: s.options.BaseURL + invitationPath, Method: "POST"}}}
 	ui := &page.Flow.UI
 	switch {

@@ -21,6 +21,7 @@ type SessionConfig struct {
 	CookieDomain string
 	Persistent   bool
 	SameSite     string
+	HostPrefix   bool
 	WhoamiAAL    string
 	Cacheable    bool
 	CacheMaxAge  time.Duration
@@ -44,6 +45,8 @@ var sessionSettings = []setting{
 		func(c *Config) any { return &c.Identity.Session.Persistent }, nil},
 	{"identity.cookies.same_site", "", "Lax", "SameSite of all cookies: Lax, Strict, with which nobody comes back from another provider, or None, which needs https",
 		func(c *Config) any { return &c.Identity.Session.SameSite }, oneOf("Lax", "Strict", "None")},
+	{"identity.cookies.host_prefix", "", "false", "begin the names of cookies with __Host-, so that browsers take them from this host alone; needs https and no cookie.domain",
+		func(c *Config) any { return &c.Identity.Session.HostPrefix }, nil},
 	{"identity.feature_flags.cacheable_sessions", "", "false", "let whoami tell edges, in the header Ory-Session-Cache-For, how many seconds they may answer in its place: a session that has ended is still one to them",
 		func(c *Config) any { return &c.Identity.Session.Cacheable }, nil},
 	{"identity.feature_flags.cacheable_sessions_max_age", "", "0s", "how long that is at most; 0s: until the session ends",
@@ -59,7 +62,7 @@ var sessionSettings = []setting{
 // Invalid: a template has mistakes.
 func (c SessionConfig) put(o *identity.Options) error {
 	o.SessionLifespan, o.CookieName, o.CookieDomain, o.WhoamiAAL1 = c.Lifespan, c.CookieName, c.CookieDomain, c.WhoamiAAL == "aal1"
-	o.BriefCookies, o.Cacheable, o.CacheMaxAge = !c.Persistent, c.Cacheable, c.CacheMaxAge
+	o.BriefCookies, o.HostCookies, o.Cacheable, o.CacheMaxAge = !c.Persistent, c.HostPrefix, c.Cacheable, c.CacheMaxAge
 	o.SameSite = map[string]http.SameSite{"Strict": http.SameSiteStrictMode, "None": http.SameSiteNoneMode}[c.SameSite] // else the usual one
 	o.SessionIdle, o.ExtendWithin, o.MaxSessions = c.Idle, c.Extend, c.Max
 	for name, t := range c.Templates {
