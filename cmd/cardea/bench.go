@@ -21,6 +21,7 @@ func (a *app) benchCommand() *cobra.Command {
 		a.benchLagCommand(),
 		a.benchOAuthCommand(),
 		a.benchIdentityCommand(),
+		a.benchTimingCommand(),
 		a.benchWorkloadCommand(),
 		a.benchPlotCommand(),
 	)
