@@ -22,3 +22,31 @@ func addressOf(text string) (via, value string, ok bool) {
 		return viaEmail, value, isEmail(value) == nil
 	}
 }
+
+// reach is where a message to the address goes.
+func (a VerifiableAddress) reach() string { return a.Via + " " + a.Value }
+func (a RecoveryAddress) reach() string   { return a.Via + " " + a.Value }
+
+// merge returns the addresses that the traits want, each once, with what is known of those
+// that the identity has. start is for the others.
+func merge[A any](want, have []A, reach func(A) string, start func(*A)) (out []A) {
+	known := map[string]A{}
+	for _, a := range have {
+		known[reach(a)] = a
+	}
+	seen := map[string]bool{}
+	for _, a := range want {
+		at := reach(a)
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		if old, ok := known[at]; ok {
+			a = old
+		} else {
+			start(&a)
+		}
+		out = append(out, a)
+	}
+	return out
+}

@@ -16,25 +16,11 @@ func (s *Service) recover(ctx context.Context, st *Step, method string) (Outcome
 	if text, ok := proofText(st, method); ok {
 		return s.recovered(ctx, st, method, text)
 	}
-	via, to, err := st.address()
+	k, err := s.addressed(st, method)
 	if err != nil {
 		return Done, err
 	}
-	k, err := s.kept(st, method)
-	if err != nil {
-		return Done, err
-	}
-	if err := k.sends(); err != nil {
-		return Done, err
-	}
-	k.Via, k.To, k.Name = via, to, st.Form.Text("email")
-	who, err := s.store.FindAddress(ctx, ForRecovery, via, to)
-	if err != nil && errs.KindOf(err) != errs.NotFound {
-		return Done, err
-	}
-	e := s.errand(Recovery, method)
-	e.via, e.to, e.who = via, to, who
-	return s.sentTo(ctx, st, method, k, e)
+	return s.sendTo(ctx, st, ForRecovery, method, k)
 }
 
 // proofText is the code, or the token of a link, that the form has.
@@ -64,6 +50,41 @@ func (st *Step) address() (via, value string, err error) {
 	return via, value, nil
 }
 
+// addressed counts a message of the flow to the address of the form.
+//
+// A *FormError: there is none, or there were too many.
+func (s *Service) addressed(st *Step, method string) (codeState, error) {
+	via, to, err := st.address()
+	if err != nil {
+		return codeState{}, err
+	}
+	k, err := s.kept(st, method)
+	if err == nil {
+		err = k.sends()
+	}
+	k.Via, k.To, k.Name = via, to, st.Form.Text("email")
+	return k, err
+}
+
+// sendTo sends what the flow sends to an address, whoever has it, and shows the form that goes
+// on from there.
+func (s *Service) sendTo(ctx context.Context, st *Step, use AddressUse, method string, k codeState) (Outcome, error) {
+	who, err := s.store.FindAddress(ctx, use, k.Via, k.To)
+	if err != nil && errs.KindOf(err) != errs.NotFound {
+		return Done, err
+	}
+	f := st.Flow
+	e := s.errand(f.Kind, method)
+	e.via, e.to, e.who = k.Via, k.To, who
+	if err := s.send(ctx, st, e); err != nil {
+		return Done, err
+	}
+	f.State = Sent
+	f.Shared = f.Shared || e.url != "" // the link in the message
+	f.Texts = []Text{sentText(f.Kind, method, e.via)}
+	return Again, f.Keep(method, k)
+}
+
 // errand is what a flow of a kind sends by a method.
 func (s *Service) errand(k Kind, method string) errand {
 	e := errand{purpose: string(k), template: string(k) + "_code", notify: s.options.flow(k).NotifyUnknown}
@@ -74,18 +95,6 @@ func (s *Service) errand(k Kind, method string) errand {
 		e.url = s.options.BaseURL + "/self-service/" + string(k)
 	}
 	return e
-}
-
-// sentTo sends, and shows the form that goes on from there.
-func (s *Service) sentTo(ctx context.Context, st *Step, method string, k codeState, e errand) (Outcome, error) {
-	if err := s.send(ctx, st, e); err != nil {
-		return Done, err
-	}
-	f := st.Flow
-	f.State = Sent
-	f.Shared = f.Shared || e.url != "" // the link in the message
-	f.Texts = []Text{sentText(f.Kind, method, e.via)}
-	return Again, f.Keep(method, k)
 }
 
 func sentText(k Kind, method, via string) Text {

@@ -140,8 +140,12 @@ func (s *Service) change(ctx context.Context, id string, do func(*Identity) ([]O
 func (s *Service) settle(i, before *Identity, now time.Time) {
 	if schema := s.schema(i.SchemaID); schema != nil {
 		u := schema.read(i.Traits)
-		i.Verifiable = mergeVerifiable(u.verifiable, i.Verifiable, now)
-		i.Recovery = mergeRecovery(u.recovery, i.Recovery, now)
+		i.Verifiable = merge(u.verifiable, i.Verifiable, VerifiableAddress.reach, func(a *VerifiableAddress) {
+			a.ID, a.Status, a.CreatedAt, a.UpdatedAt = NewID(), "pending", now, now
+		})
+		i.Recovery = merge(u.recovery, i.Recovery, RecoveryAddress.reach, func(a *RecoveryAddress) {
+			a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
+		})
 		if ids := u.identifiers[CodeAuth]; len(ids) > 0 && s.options.Code.Passwordless && i.Credentials != nil {
 			if old, ok := i.Credentials[CodeAuth]; !ok || !slices.Equal(old.Identifiers, ids) {
 				i.SetCredential(codeCredential(ids), now)
@@ -174,52 +178,6 @@ func (s *Service) available(i *Identity) AAL {
 		return AAL0
 	}
 	return AAL1
-}
-
-// mergeVerifiable returns the addresses that the traits have, with what is known of
-// them.
-func mergeVerifiable(want, have []VerifiableAddress, now time.Time) []VerifiableAddress {
-	var out []VerifiableAddress
-	seen := map[string]bool{}
-next:
-	for _, a := range want {
-		if key := a.Via + " " + a.Value; seen[key] {
-			continue
-		} else {
-			seen[key] = true
-		}
-		for _, old := range have {
-			if old.Via == a.Via && old.Value == a.Value {
-				out = append(out, old)
-				continue next
-			}
-		}
-		a.ID, a.Status, a.CreatedAt, a.UpdatedAt = NewID(), "pending", now, now
-		out = append(out, a)
-	}
-	return out
-}
-
-func mergeRecovery(want, have []RecoveryAddress, now time.Time) []RecoveryAddress {
-	var out []RecoveryAddress
-	seen := map[string]bool{}
-next:
-	for _, a := range want {
-		if key := a.Via + " " + a.Value; seen[key] {
-			continue
-		} else {
-			seen[key] = true
-		}
-		for _, old := range have {
-			if old.Via == a.Via && old.Value == a.Value {
-				out = append(out, old)
-				continue next
-			}
-		}
-		a.ID, a.CreatedAt, a.UpdatedAt = NewID(), now, now
-		out = append(out, a)
-	}
-	return out
 }
 
 // eventID sorts by time.

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-
-	"github.com/cardea-iam/cardea/internal/errs"
 )
 
 // verify takes a verification one step on: an address leads to a code or link, and that
@@ -12,31 +10,17 @@ func (s *Service) verify(ctx context.Context, st *Step, method string) (Outcome,
 	if text, ok := proofText(st, method); ok {
 		return s.verifiedBy(ctx, st, method, text)
 	}
-	via, to, err := st.address()
+	k, err := s.addressed(st, method)
 	if err != nil {
 		return Done, err
 	}
-	k, err := s.kept(st, method)
-	if err != nil {
-		return Done, err
-	}
-	if err := k.sends(); err != nil {
-		return Done, err
-	}
-	k.Via, k.To, k.Name = via, to, st.Form.Text("email")
 	p := &pending{}
 	if waits, err := st.Flow.Recall(keptPending, p); err != nil {
 		return Done, err
 	} else if waits {
 		return s.askAgain(ctx, st, p, method, k)
 	}
-	who, err := s.store.FindAddress(ctx, ForVerification, via, to)
-	if err != nil && errs.KindOf(err) != errs.NotFound {
-		return Done, err
-	}
-	e := s.errand(Verification, method)
-	e.via, e.to, e.who = via, to, who
-	return s.sentTo(ctx, st, method, k, e)
+	return s.sendTo(ctx, st, ForVerification, method, k)
 }
 
 // verifiedBy answers a code or a token.
