@@ -62,7 +62,8 @@ func hashed(key string) []byte {
 }
 
 // Attempt implements identity.Limiter. The row is locked by the statement that counts,
-// so attempts at the same time come one after the other.
+// so attempts at the same time come one after the other. No parameter is cast: within ON CONFLICT,
+// CockroachDB would take one that is for a text.
 func (s *Store) Attempt(ctx context.Context, key string, l identity.Limit, now time.Time) (allowed bool, next time.Time, err error) {
 	first := int64(0)
 	if l.Free <= 1 {
@@ -79,11 +80,11 @@ func (s *Store) Attempt(ctx context.Context, key string, l identity.Limit, now t
 			ON CONFLICT (network, key) DO UPDATE SET at = $3, until = $9,
 				tries = CASE WHEN identity_attempt.at < $8 THEN 1 ELSE identity_attempt.tries + 1 END,
 				wait = CASE
-					WHEN identity_attempt.at < $8 THEN CAST($4 AS BIGINT)
+					WHEN identity_attempt.at < $8 THEN $4
 					WHEN identity_attempt.tries + 1 < $5 THEN 0
-					WHEN identity_attempt.tries + 1 = $5 THEN CAST($6 AS BIGINT)
-					WHEN identity_attempt.wait * 2 > $7 THEN CAST($7 AS BIGINT)
-					WHEN identity_attempt.wait = 0 THEN CAST($6 AS BIGINT)
+					WHEN identity_attempt.tries + 1 = $5 THEN $6
+					WHEN identity_attempt.wait * 2 > $7 THEN $7
+					WHEN identity_attempt.wait = 0 THEN $6
 					ELSE identity_attempt.wait * 2 END
 			WHERE identity_attempt.at + identity_attempt.wait <= $3 OR identity_attempt.at < $8
 			RETURNING identity_attempt.tries`,

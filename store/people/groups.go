@@ -61,7 +61,7 @@ func (s *Store) deleteGroup(sc *script.Script, op identity.DeleteGroup) {
 const invitationColumns = "id, kind, group_id, via, address, hash, issued, expires, used, identity"
 
 func (s *Store) putInvitation(sc *script.Script, i *identity.Invitation) {
-	sc.Do("INSERT INTO identity_invitation (network, "+invitationColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '')",
+	sc.Do("INSERT INTO identity_invitation (network, "+invitationColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '')"+unlessAgain(sc),
 		s.run.Network(), i.ID, string(i.Kind), i.Group, i.Via, i.Address, i.Hash, micros(i.IssuedAt), micros(i.ExpiresAt))
 }
 

@@ -55,7 +55,7 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 	case identity.PutCode:
 		c := op.Code
 		sc.Do(`INSERT INTO identity_code (network, id, flow, purpose, hash, identity, via, address, issued, expires, used)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)`+unlessAgain(sc),
 			n, c.ID, c.Flow, c.Purpose, c.Hash, c.Identity, c.Via, c.Address, micros(c.IssuedAt), micros(c.ExpiresAt))
 	case identity.UseCode:
 		sc.Must(errs.New(errs.Refused, "the code was used before, or has expired"),
@@ -68,7 +68,7 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 		s.returnMessage(sc, op)
 	case identity.Record:
 		e := op.Event
-		sc.Do(`INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		sc.Do(`INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`+unlessAgain(sc),
 			n, e.ID, micros(e.At), e.Type, e.Identity, e.Session, e.Client, string(e.Detail))
 	case identity.SaveGroup:
 		s.saveGroup(sc, op.Group)
@@ -99,6 +99,15 @@ func (s *Store) add(sc *script.Script, op identity.Op) {
 	default:
 		panic(fmt.Sprintf("people: an op %T that is not known", op))
 	}
+}
+
+// unlessAgain lets an insertion of something with a random id find that the script was
+// done before.
+func unlessAgain(sc *script.Script) string {
+	if sc.Again {
+		return " ON CONFLICT (network, id) DO NOTHING"
+	}
+	return ""
 }
 
 func (s *Store) saveFlow(sc *script.Script, f identity.StoredFlow) {

@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,10 +33,15 @@ type cockroach struct {
 	low map[int64]hlc // for each network, a revision from which ask may read the log
 }
 
-func (*cockroach) dialect() string             { return "cockroach" }
-func (*cockroach) transacts() bool             { return false }
-func (*cockroach) tells() bool                 { return false }
-func (*cockroach) settings() map[string]string { return nil }
+func (*cockroach) dialect() string { return "cockroach" }
+func (*cockroach) transacts() bool { return false }
+func (*cockroach) tells() bool     { return false }
+
+// settings see that transactions are serializable, whatever the database was told:
+// weaker ones have no time.
+func (*cockroach) settings() map[string]string {
+	return map[string]string{"default_transaction_isolation": "serializable"}
+}
 
 func (*cockroach) parse(rev engine.Revision) (position, error) {
 	if rev == "" {
@@ -79,22 +84,75 @@ func (*cockroach) newer(column string, first, _ int) []string {
 	return []string{column + " > " + placeholder(first) + "::DECIMAL"}
 }
 
-// foreign leaves room for the clocks of nodes to differ.
-func (*cockroach) foreign(column string) string {
-	return fmt.Sprintf("%s > cluster_logical_timestamp() + %d", column, maxAhead)
+// foreign compares with a parameter, since an index cannot be asked for what is behind
+// a time that the statement itself reads.
+func (*cockroach) foreign(column string) string { return column + " > $2::DECIMAL" }
+
+// ahead leaves room for the clocks of nodes to differ.
+func (c *cockroach) ahead(ctx context.Context, db *DB) ([]any, error) {
+	t, err := c.clock(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return []any{hlc{wall: t.wall + int64(maxAhead)}.arg()}, nil
+}
+
+// clock asks a node of the database for its time.
+func (c *cockroach) clock(ctx context.Context, db *DB) (hlc, error) {
+	var now string
+	err := db.read(ctx, "read the time", func(b *pgx.Batch) {
+		b.Queue("SELECT " + c.head("$1")).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+	})
+	if err != nil {
+		return hlc{}, err
+	}
+	return parseHLC(now)
+}
+
+// anew is a time before the transaction of Restored rather than its own: one that has
+// read its time may not be moved, which the database does to all that take longer than
+// seconds. Nobody else writes meanwhile.
+func (c *cockroach) anew(ctx context.Context, db *sql.DB) (created, revision string, err error) {
+	var now string
+	if err := db.QueryRowContext(ctx, "SELECT "+c.head("$1")).Scan(&now); err != nil {
+		return "", "", classify(ctx, err, "read the time")
+	}
+	t, err := parseHLC(now)
+	if err != nil {
+		return "", "", err
+	}
+	return "'" + t.String() + "'::DECIMAL", "'" + t.String() + "'", nil
+}
+
+// sure has doubts where an answer can stand for a commit whose end the node did not see:
+// a statement that ran out of time while it was committed says no more than that.
+func (*cockroach) sure(err error) bool {
+	c := code(err)
+	return sureOf(err) && !strings.HasPrefix(c, "57") && !strings.HasPrefix(c, "58") && !strings.HasPrefix(c, "XX")
 }
 
 func (*cockroach) settled(column string) string { return column + " < cluster_logical_timestamp()" }
 
 func (*cockroach) everyNamespace(string) string { return "" }
 
+// these is no (...) IN (SELECT ...), for which servers before 21.2 read the whole table.
 func (*cockroach) these(rows, removed string) string {
-	return "(network, " + list + ") IN (SELECT " + rows + ") AND removed = " + removed
+	same := ""
+	for _, c := range columns {
+		same += " AND k." + c + " = tuple." + c
+	}
+	return "EXISTS (SELECT 1 FROM (SELECT " + rows + ") AS k (network, " + list + ") WHERE k.network = tuple.network" + same +
+		") AND removed = " + removed + " AND $1::int IS NOT NULL AND " + casts(2, 1+len(columns))
 }
 
-func (*cockroach) key(primary string) string          { return primary }
-func (*cockroach) beside() string                     { return "network, removed" }
-func (*cockroach) oneOf(primary, query string) string { return "(" + primary + ") IN (" + query + ")" }
+func (*cockroach) deleteSome(table, where, order, limit string) string {
+	return "DELETE FROM " + table + " WHERE " + where + " ORDER BY " + order + " LIMIT " + limit
+}
+
+func (c *cockroach) removeSome(where, limit string) string {
+	return "WITH gone AS (UPDATE tuple SET removed = " + c.now() + ", removed_at = now() WHERE " + where + " AND removed = " + c.living() +
+		" ORDER BY " + list + " LIMIT " + limit + " RETURNING " + list + ") SELECT (SELECT count(*) FROM gone), " + list + " FROM gone"
+}
 
 // openFor is longer than any transaction stays open that could still commit at its
 // old time; the database pushes such transactions forward after seconds.
@@ -107,14 +165,7 @@ func (c *cockroach) ask(ctx context.Context, s *Store) (position, error) {
 	low, known := c.low[s.network]
 	c.mu.Unlock()
 	if !known {
-		var now string
-		err := s.db.read(ctx, "read the time", func(b *pgx.Batch) {
-			b.Queue("SELECT " + c.head("$1")).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
-		})
-		if err != nil {
-			return nil, err
-		}
-		t, err := parseHLC(now)
+		t, err := c.clock(ctx, s.db)
 		if err != nil {
 			return nil, err
 		}
@@ -179,8 +230,20 @@ func (*cockroach) try(ctx context.Context, j *job) (unsure bool, err error) {
 			return err
 		}
 		changes := &pgx.Batch{}
-		j.queueChanges(changes, "")
-		return db.send(ctx, tx, changes)
+		if j.w.Key == "" {
+			j.queueChanges(changes, "")
+			return db.send(ctx, tx, changes)
+		}
+		// To count what the transaction wrote would read the whole log, see foreign.
+		if j.queueTuples(changes, ""); changes.Len() > 0 {
+			if err := db.send(ctx, tx, changes); err != nil {
+				return err
+			}
+		}
+		j.counted = true
+		request := &pgx.Batch{}
+		j.queueRequest(request, "")
+		return db.send(ctx, tx, request)
 	})
 	var ambiguous *crdb.AmbiguousCommitError
 	return errors.As(err, &ambiguous), err

@@ -115,6 +115,8 @@ func (p postgres) head(network string) string {
 
 func (postgres) groups() bool { return true }
 
+func (postgres) sure(err error) bool { return sureOf(err) }
+
 func (postgres) newestArgs(network int64) []any { return []any{network} }
 
 // newest is the newest transaction that is visible and left something in a network,
@@ -188,15 +190,24 @@ func (postgres) everyNamespace(network string) string {
 // and leads to the places of the rows. Who uses them asks for removed again, since a
 // row that another transaction has just removed moves to a new place.
 func (p postgres) these(rows, removed string) string {
-	return p.oneOf(tupleKey, "SELECT x.place FROM (SELECT "+rows+") AS k (network, "+list+`)
+	return p.oneOf("SELECT x.place FROM (SELECT "+rows+") AS k (network, "+list+`)
 	CROSS JOIN LATERAL (SELECT ctid AS place FROM tuple WHERE network = k.network AND namespace = k.namespace AND object = k.object
 	AND relation = k.relation AND subject_namespace = k.subject_namespace AND subject_id = k.subject_id
 	AND subject_relation = k.subject_relation AND removed = `+removed+" LIMIT 1) AS x") + " AND removed = " + removed
 }
 
-func (postgres) key(string) string            { return "ctid" }
-func (postgres) beside() string               { return "ctid" }
-func (postgres) oneOf(_, query string) string { return "ctid = ANY(ARRAY(" + query + "))" }
+// oneOf selects the rows whose places a query returns.
+func (postgres) oneOf(query string) string { return "ctid = ANY(ARRAY(" + query + "))" }
+
+func (p postgres) deleteSome(table, where, order, limit string) string {
+	return "DELETE FROM " + table + " WHERE " + p.oneOf("SELECT ctid FROM "+table+" WHERE "+where+" ORDER BY "+order+" LIMIT "+limit)
+}
+
+func (p postgres) removeSome(where, limit string) string {
+	return "WITH page AS (SELECT " + list + ", ctid FROM tuple WHERE " + where + " AND removed = " + p.living() + " ORDER BY " + list + " LIMIT " + limit +
+		"), gone AS (UPDATE tuple SET removed = " + p.now() + ", removed_at = now() WHERE removed = " + p.living() +
+		" AND " + p.oneOf("SELECT ctid FROM page") + " RETURNING 1) SELECT (SELECT count(*) FROM gone), " + list + " FROM page"
+}
 
 // settings keep the planner from plans that are better for some arguments only, and
 // from planning each time: every statement is written for the one plan that seeks by
@@ -281,6 +292,12 @@ func (p postgres) tryPages(ctx context.Context, conn sender, j *job) (unsure boo
 	}
 	return false, nil
 }
+
+func (p postgres) anew(context.Context, *sql.DB) (created, revision string, err error) {
+	return p.now(), p.mark("model.network", true), nil
+}
+
+func (postgres) ahead(context.Context, *DB) ([]any, error) { return nil, nil }
 
 func (postgres) foreign(column string) string {
 	return column + " >= pg_snapshot_xmax(pg_current_snapshot())"

@@ -14,9 +14,6 @@ var columns = [...]string{"namespace", "object", "relation", "subject_namespace"
 // list is columns as SQL text.
 var list = strings.Join(columns[:], ", ")
 
-// tupleKey are the columns of the primary key of tuple.
-var tupleKey = "network, " + list + ", removed"
-
 // split returns the parts of t in the order of columns.
 func split(t engine.Tuple) [len(columns)]string {
 	return [...]string{t.Object.Namespace, t.Object.ID, t.Relation, t.Subject.Namespace, t.Subject.ID, t.Subject.Relation}

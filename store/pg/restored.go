@@ -35,6 +35,10 @@ func Restored(ctx context.Context, dsn string, o Options) error {
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
 	return kind.migrating(ctx, db, o, func(ctx context.Context) error {
+		created, revision, err := kind.anew(ctx, db)
+		if err != nil {
+			return err
+		}
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			return classify(ctx, err, "begin a transaction")
@@ -46,8 +50,8 @@ func Restored(ctx context.Context, dsn string, o Options) error {
 			"DELETE FROM purged WHERE true",
 			"DELETE FROM request WHERE true",
 			"DELETE FROM tuple WHERE removed < " + kind.living(),
-			"UPDATE tuple SET created = " + kind.now() + " WHERE true",
-			"UPDATE model SET created = " + kind.now() + ", revision = " + kind.mark("model.network", true) + " WHERE true",
+			"UPDATE tuple SET created = " + created + " WHERE true",
+			"UPDATE model SET created = " + created + ", revision = " + revision + " WHERE true",
 		} {
 			if _, err := tx.ExecContext(ctx, text); err != nil {
 				return classify(ctx, err, "begin a new epoch")
@@ -63,9 +67,13 @@ func Restored(ctx context.Context, dsn string, o Options) error {
 // belongs reports Refused if a row speaks of a transaction that this server has not
 // come to: what lives would not be seen, and what was removed would live.
 func (s *Store) belongs(ctx context.Context) error {
+	ahead, err := s.db.server.ahead(ctx, s.db)
+	if err != nil {
+		return err
+	}
 	strange := false
-	err := s.db.read(ctx, "look at the newest rows", func(b *pgx.Batch) {
-		b.Queue(s.db.sql.strange, s.network).QueryRow(func(row pgx.Row) error { return row.Scan(&strange) })
+	err = s.db.read(ctx, "look at the newest rows", func(b *pgx.Batch) {
+		b.Queue(s.db.sql.strange, append([]any{s.network}, ahead...)...).QueryRow(func(row pgx.Row) error { return row.Scan(&strange) })
 	})
 	if err != nil || !strange {
 		return err

@@ -90,7 +90,7 @@ func (db *DB) commit(ctx context.Context, sc script.Script, build func(*script.S
 	transacts := db.server.transacts()
 	if !sc.Demands() && (transacts || len(sc.Steps) == 1) {
 		err := db.sendScript(ctx, conn, sc)
-		return err != nil && !sureOf(err), err
+		return err != nil && !db.server.sure(err), err
 	}
 	if transacts {
 		return db.open(ctx, conn, sc)
@@ -103,7 +103,7 @@ func (db *DB) commit(ctx context.Context, sc script.Script, build func(*script.S
 		committing = err == nil
 		return err
 	})
-	return err != nil && committing && !sureOf(err), err
+	return err != nil && committing && !db.server.sure(err), err
 }
 
 // open begins a transaction of a script in the round trip of its statements, and ends it
@@ -120,7 +120,7 @@ func (db *DB) open(ctx context.Context, conn *pgxpool.Conn, sc script.Script) (u
 	if err == nil && tag.String() != "COMMIT" {
 		err = pgx.ErrTxCommitRollback
 	}
-	return err != nil && !sureOf(err), err
+	return err != nil && !db.server.sure(err), err
 }
 
 // sendScript makes a round trip of a script. One of one step is no batch, which would

@@ -116,16 +116,24 @@ type server interface {
 	// network and columns, and with the value of removed.
 	these(rows, removed string) string
 
-	// key names a row of a table with a primary key, and oneOf selects those whose
-	// keys the query returns. beside are the columns that a key of tuple needs beside
-	// those of list.
-	key(primary string) string
-	oneOf(primary, query string) string
-	beside() string
+	// deleteSome deletes the first rows that where selects, as many as limit.
+	deleteSome(table, where, order, limit string) string
+
+	// removeSome ends the life of the first tuples that where selects, in the order of
+	// list and as many as limit. It returns a row for each, or fewer: their number, and
+	// list. The last tuple is among them.
+	removeSome(where, limit string) string
 
 	// foreign says that the transaction in column lies ahead of all that the server
-	// has begun.
+	// has begun. ahead are the arguments for that from $2 on.
 	foreign(column string) string
+	ahead(ctx context.Context, db *DB) ([]any, error)
+
+	// anew is SQL for created and revision of rows that Restored writes.
+	anew(ctx context.Context, db *sql.DB) (created, revision string, err error)
+
+	// sure reports whether an error of a commit says that nothing was committed.
+	sure(err error) bool
 
 	// settled says that whoever asks for a new revision sees the transaction in
 	// column, and what came before it.

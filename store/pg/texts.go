@@ -36,10 +36,9 @@ func newTexts(on server) texts {
 	old := " FROM tuple WHERE network = $1 AND removed < " + on.living()
 	t.horizon = "SELECT removed::text AS mark, removed_at < $2" + old + " AND " + on.settled("removed") + " ORDER BY removed LIMIT $3"
 	t.declare = "INSERT INTO purged (network, removed) SELECT DISTINCT network, removed" + old + " AND removed <= $2 ON CONFLICT DO NOTHING"
-	t.forget = "DELETE FROM tuple WHERE " + on.oneOf(tupleKey, "SELECT "+on.key(tupleKey)+old+" AND removed <= $2 ORDER BY removed LIMIT $3")
-	t.trim = "DELETE FROM purged WHERE " + on.oneOf("network, removed", "SELECT "+on.key("network, removed")+
-		" FROM purged WHERE network = $1 AND removed <= (SELECT oldest FROM network WHERE id = $1) ORDER BY removed LIMIT $2")
-	t.requests = "DELETE FROM request WHERE " + on.oneOf("network, key", "SELECT "+on.key("network, key")+" FROM request WHERE at < $1 ORDER BY at LIMIT $2")
+	t.forget = on.deleteSome("tuple", "network = $1 AND removed < "+on.living()+" AND removed <= $2", "removed", "$3")
+	t.trim = on.deleteSome("purged", "network = $1 AND removed <= (SELECT oldest FROM network WHERE id = $1)", "removed", "$2")
+	t.requests = on.deleteSome("request", "at < $1", "at", "$2")
 	return t
 }
 
@@ -130,4 +129,4 @@ func (t *texts) tailText(marks int) string {
 }
 
 // micros is when a model came, in microseconds since 1970, as text.
-const micros = "(extract(epoch FROM at) * 1000000)::bigint::text"
+const micros = "round(extract(epoch FROM at) * 1000000)::bigint::text"

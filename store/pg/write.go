@@ -37,6 +37,7 @@ type job struct {
 	repeated bool   // the key was used before, and done is of then
 	refusal  error  // the first check that failed
 	mark     string // the revision, raw
+	counted  bool   // done has the numbers of tuples
 }
 
 // Write implements engine.Store.
@@ -147,7 +148,7 @@ func (j *job) run(ctx context.Context) error {
 
 // reset forgets what a try has found.
 func (j *job) reset() {
-	j.done, j.repeated, j.refusal, j.mark = engine.Written{}, false, nil, ""
+	j.done, j.repeated, j.refusal, j.mark, j.counted = engine.Written{}, false, nil, "", false
 	for _, m := range j.members {
 		m.done = engine.Written{}
 	}
@@ -180,7 +181,8 @@ func (j *job) finish(ctx context.Context) error {
 }
 
 // sureOf reports whether err says by itself that nothing was committed: the server
-// answered with an error that is none of the connection, or nothing was sent.
+// answered with an error that is none of the connection, or nothing was sent. See
+// server.sure.
 func sureOf(err error) bool {
 	var before pgx.ErrPreprocessingBatch
 	if errors.As(err, &before) {

@@ -94,6 +94,11 @@ func (j *job) queueChanges(b *pgx.Batch, guard string) {
 		j.queueModel(b, guard)
 		return
 	}
+	j.queueTuples(b, guard)
+	j.queueMark(b, guard)
+}
+
+func (j *job) queueTuples(b *pgx.Batch, guard string) {
 	for ts := j.deletes; len(ts) > 0; ts = rest(ts) {
 		j.queueDelete(b, ts[:min(chunk, len(ts))], guard)
 	}
@@ -103,6 +108,10 @@ func (j *job) queueChanges(b *pgx.Batch, guard string) {
 		}
 		j.queueInsert(b, ts[:min(chunk, len(ts))], guard)
 	}
+}
+
+// queueMark queues what tells the revision.
+func (j *job) queueMark(b *pgx.Batch, guard string) {
 	if j.w.Key != "" {
 		j.queueRequest(b, guard)
 		return
@@ -216,7 +225,13 @@ func (j *job) queueRestore(b *pgx.Batch, ts []engine.Tuple) {
 // queueRequest writes down what the write did, for those who repeat it.
 func (j *job) queueRequest(b *pgx.Batch, guard string) {
 	on := j.s.db.server
+	args := []any{j.s.network, []byte(j.w.Key), j.hash[:]}
 	count := func(column string) string {
+		if j.counted {
+			n := map[string]int64{"created": j.done.Inserted, "removed": j.done.Deleted}[column]
+			args = append(args, n)
+			return placeholder(len(args)) + "::int8"
+		}
 		// That removed is small names the partial index.
 		return fmt.Sprintf("(SELECT count(*) FROM tuple WHERE network = $1::int AND %s = %s AND %s < %s)", column, on.now(), column, on.living())
 	}
@@ -225,7 +240,7 @@ func (j *job) queueRequest(b *pgx.Batch, guard string) {
 	}
 	text := "INSERT INTO request (network, key, hash, revision, inserted, deleted, at) SELECT $1::int, $2::bytea, $3::bytea, " +
 		on.mark("$1::int", false) + ", " + count("created") + ", " + count("removed") + ", now()" + where(guard) + " RETURNING revision"
-	b.Queue(text, j.s.network, []byte(j.w.Key), j.hash[:]).Query(func(rows pgx.Rows) error {
+	b.Queue(text, args...).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			if err := rows.Scan(j.unlessRepeated(&j.mark)); err != nil {
 				return err
@@ -241,14 +256,13 @@ func (j *job) queueRequest(b *pgx.Batch, guard string) {
 func (j *job) deletePage(q engine.Query, after *engine.Tuple) (*statement, bool) {
 	on := j.s.db.server
 	st := &statement{}
-	st.sql("WITH page AS (SELECT ", list, ", ", on.beside(), " FROM tuple WHERE ")
 	j.s.filter(st, q)
 	if after != nil && !behind(st, q, *after) {
 		return nil, false
 	}
-	st.sql(" AND removed = ", on.living(), " ORDER BY ", list, " LIMIT ", st.arg(chunk), "), gone AS (UPDATE tuple SET removed = ", on.now(),
-		", removed_at = now() WHERE removed = ", on.living(), " AND ", on.oneOf(tupleKey, "SELECT "+on.key(tupleKey)+" FROM page"),
-		" RETURNING 1) SELECT (SELECT count(*) FROM gone), ", list, " FROM page ORDER BY ", strings.ReplaceAll(list, ",", " DESC,"), " DESC LIMIT 1")
+	text := on.removeSome(st.text.String(), st.arg(chunk))
+	st.text.Reset()
+	st.sql(text, " ORDER BY ", strings.ReplaceAll(list, ",", " DESC,"), " DESC LIMIT 1")
 	return st, true
 }
 

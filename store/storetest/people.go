@@ -26,6 +26,7 @@ type folk struct {
 	ctx   context.Context
 	other identity.Store // another network of the same database
 	now   time.Time
+	run   script.Runner
 }
 
 var peopleSuite = []struct {
@@ -43,6 +44,7 @@ var peopleSuite = []struct {
 	{"DeleteIdentity", deleteIdentity},
 	{"PeopleOfNetworksAreApart", peopleOfNetworksAreApart},
 	{"PeopleWriteIsAtomic", peopleWriteIsAtomic},
+	{"PeopleWrittenAgain", peopleWrittenAgain},
 
 	{"SessionByToken", sessionByToken},
 	{"SessionVersions", sessionVersions},
@@ -85,14 +87,15 @@ func RunPeople[R script.Runner](t *testing.T, open func(tb testing.TB) Scripts[R
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			t.Cleanup(cancel)
-			network := func(name string) identity.Store {
+			network := func(name string) script.Runner {
 				r, err := db.Runner(ctx, name)
 				if err != nil {
 					t.Fatal(err)
 				}
-				return people.New(r)
+				return r
 			}
-			c.run(&folk{T: t, ctx: ctx, Store: network("default"), other: network("other"), now: noon})
+			run := network("default")
+			c.run(&folk{T: t, ctx: ctx, Store: people.New(run), other: people.New(network("other")), now: noon, run: run})
 		})
 	}
 }
@@ -155,5 +158,26 @@ func (c *folk) session(of *identity.Identity, token string) *identity.Session {
 		Methods:         []identity.Method{{Method: "password", AAL: identity.AAL1, CompletedAt: c.now}},
 		AuthenticatedAt: c.now, IssuedAt: c.now, ExpiresAt: c.now.Add(time.Hour),
 		Devices: []identity.Device{{ID: identity.NewID(), Address: "127.0.0.1", UserAgent: "test"}},
+	}
+}
+
+// peopleWrittenAgain does again what a broken connection may have kept from being
+// confirmed.
+func peopleWrittenAgain(c *folk) {
+	s := people.New(c.run)
+	for _, op := range []identity.Op{
+		identity.Record{Event: identity.Event{ID: identity.NewID(), At: c.now, Type: "t"}},
+		identity.PutCode{Code: identity.Code{ID: identity.NewID(), Hash: []byte("h"), IssuedAt: c.now, ExpiresAt: c.now}},
+		identity.PutInvitation{Invitation: &identity.Invitation{ID: identity.NewID(), Hash: []byte("h"), IssuedAt: c.now, ExpiresAt: c.now}},
+	} {
+		for _, again := range []bool{false, true} {
+			err := c.run.Write(c.ctx, people.Doing, func(sc *script.Script) {
+				sc.Again = again
+				s.Add(sc, op)
+			})
+			if err != nil {
+				c.Errorf("%T, again %v: %v", op, again, err)
+			}
+		}
 	}
 }
