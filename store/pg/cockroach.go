@@ -145,6 +145,13 @@ func (*cockroach) these(rows, removed string) string {
 		") AND removed = " + removed + " AND $1::int IS NOT NULL AND " + casts(2, 1+len(columns))
 }
 
+// script asks for what is among the one row of a query rather than equal to it, since
+// servers before 23.1 do not seek by the latter. (PostgreSQL does by nothing else,
+// whatever it knows of its tables.)
+func (*cockroach) script(text string) string {
+	return strings.ReplaceAll(text, " = (SELECT ", " IN (SELECT ")
+}
+
 func (*cockroach) deleteSome(table, where, order, limit string) string {
 	return "DELETE FROM " + table + " WHERE " + where + " ORDER BY " + order + " LIMIT " + limit
 }

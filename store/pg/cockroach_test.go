@@ -73,6 +73,13 @@ func TestCockroachTexts(t *testing.T) {
 	}
 }
 
+func TestCockroachScript(t *testing.T) {
+	const text = "DELETE FROM t WHERE a = (SELECT b FROM u WHERE c = $1) AND (SELECT d FROM u) = 1"
+	if got := (&cockroach{}).script(text); got != "DELETE FROM t WHERE a IN (SELECT b FROM u WHERE c = $1) AND (SELECT d FROM u) = 1" {
+		t.Error(got)
+	}
+}
+
 // TestCockroachSure: what may have been committed is told apart from what was not.
 func TestCockroachSure(t *testing.T) {
 	for code, sure := range map[string]bool{

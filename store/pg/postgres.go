@@ -117,6 +117,8 @@ func (postgres) groups() bool { return true }
 
 func (postgres) sure(err error) bool { return sureOf(err) }
 
+func (postgres) script(text string) string { return text }
+
 func (postgres) newestArgs(network int64) []any { return []any{network} }
 
 // newest is the newest transaction that is visible and left something in a network,

@@ -111,7 +111,7 @@ func (db *DB) commit(ctx context.Context, sc script.Script, build func(*script.S
 func (db *DB) open(ctx context.Context, conn *pgxpool.Conn, sc script.Script) (unsure bool, err error) {
 	b := &pgx.Batch{}
 	b.Queue("BEGIN").Exec(ignored)
-	queue(b, sc)
+	db.queue(b, sc)
 	if err := db.send(ctx, conn, b); err != nil {
 		_ = db.undo(ctx, conn) // or the pool closes it, which undoes it, too
 		return false, err
@@ -128,16 +128,16 @@ func (db *DB) open(ctx context.Context, conn *pgxpool.Conn, sc script.Script) (u
 func (db *DB) sendScript(ctx context.Context, to sender, sc script.Script) error {
 	if len(sc.Steps) == 1 {
 		db.rounds.Add(1)
-		return sendStep(ctx, to, sc.Steps[0])
+		return db.sendStep(ctx, to, sc.Steps[0])
 	}
 	b := &pgx.Batch{}
-	queue(b, sc)
+	db.queue(b, sc)
 	return db.send(ctx, to, b)
 }
 
-func queue(b *pgx.Batch, sc script.Script) {
+func (db *DB) queue(b *pgx.Batch, sc script.Script) {
 	for _, step := range sc.Steps {
-		q := b.Queue(step.SQL, step.Args...)
+		q := b.Queue(db.server.script(step.SQL), step.Args...)
 		if step.Row == nil {
 			q.Exec(func(tag pgconn.CommandTag) error { return changed(step, tag) })
 		} else {
@@ -146,15 +146,16 @@ func queue(b *pgx.Batch, sc script.Script) {
 	}
 }
 
-func sendStep(ctx context.Context, to sender, step script.Step) error {
+func (db *DB) sendStep(ctx context.Context, to sender, step script.Step) error {
+	text := db.server.script(step.SQL)
 	if step.Row == nil {
-		tag, err := to.Exec(ctx, step.SQL, step.Args...)
+		tag, err := to.Exec(ctx, text, step.Args...)
 		if err != nil {
 			return err
 		}
 		return changed(step, tag)
 	}
-	rows, err := to.Query(ctx, step.SQL, step.Args...)
+	rows, err := to.Query(ctx, text, step.Args...)
 	if err != nil {
 		return err
 	}

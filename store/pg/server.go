@@ -106,6 +106,9 @@ type server interface {
 	// transacts reports whether a batch outside of a transaction is one.
 	transacts() bool
 
+	// script is the text of a step of a script, as the server likes it best.
+	script(text string) string
+
 	// dialect is the folder of migrations.
 	dialect() string
 

@@ -5,7 +5,9 @@
 // The text keeps to what SQLite, PostgreSQL and CockroachDB have in common:
 // placeholders are $1, $2, ...; times are integers in microseconds since 1970,
 // truths are 0 and 1, lists are texts of the caller's. A statement is decided by
-// rows that earlier ones of the same script left, since no code runs between them.
+// rows that earlier ones of the same script left, since no code runs between them. A
+// condition = (SELECT ...) may be asked as IN (SELECT ...), so it stands where both mean
+// the same, and in no SET.
 package script
 
 import (
