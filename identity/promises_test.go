@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/cardea-iam/cardea/identity"
-	"github.com/cardea-iam/cardea/internal/secret"
-	"github.com/cardea-iam/cardea/store"
 )
 
 // TestParallelGuesses: however many guesses come at once, from sessions and browsers of
@@ -78,32 +76,7 @@ func TestLoginFlowsWorkOnce(t *testing.T) {
 // TestHostCookies: with the prefix __Host- cookies belong to one host, by https, and that is
 // where they are read from again.
 func TestHostCookies(t *testing.T) {
-	db, err := store.Open(t.Context(), "mem:", store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	people, err := db.People(t.Context(), "default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secret.New("a secret of the system")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := identity.Options{BaseURL: "https://id.example", HostCookies: true, Hashing: identity.HashOptions{Memory: 64, Iterations: 1}}
-	s, err := identity.New(people, keys, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	for _, route := range identity.PublicRoutes() {
-		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := route.Handle(s, w, r); err != nil {
-				s.Fail(w, r, err, status(err), err.Error())
-			}
-		})
-	}
+	h := newHouse(t, func(o *identity.Options) { o.BaseURL, o.HostCookies = "https://id.example", true })
 	var jar []*http.Cookie
 	ask := func(method, path, body string) *heard {
 		t.Helper()
@@ -114,7 +87,7 @@ func TestHostCookies(t *testing.T) {
 			r.AddCookie(c)
 		}
 		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, r)
+		h.Config.Handler.ServeHTTP(w, r)
 		jar = append(w.Result().Cookies(), jar...)
 		got := &heard{T: t, status: w.Code, text: w.Body.String()}
 		_ = json.Unmarshal(w.Body.Bytes(), &got.object)
@@ -133,7 +106,7 @@ func TestHostCookies(t *testing.T) {
 		}
 	}
 	for _, bad := range []identity.Options{{BaseURL: "http://id.example", HostCookies: true}, {BaseURL: "https://id.example", CookieDomain: "example", HostCookies: true}} {
-		if _, err := identity.New(people, keys, bad); err == nil {
+		if _, err := identity.New(h.store, nil, bad); err == nil {
 			t.Errorf("%+v is taken", bad)
 		}
 	}

@@ -1,8 +1,6 @@
 package identity
 
-import (
-	"context"
-)
+import "context"
 
 // verify takes a verification one step on: an address leads to a code or link, and that
 // to an address that is verified.

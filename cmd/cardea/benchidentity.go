@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardea-iam/cardea/bench"
-	"github.com/cardea-iam/cardea/store"
 )
 
 // An identityFlags is what bench identity is asked to do.
@@ -53,7 +52,7 @@ Without --dsn both SQLite and a PostgreSQL that is started for the run are measu
 			if err := f.validate(); err != nil {
 				return err
 			}
-			return a.eachDatabase(cmd.Context(), f.dsn, func(dsn string) error { return a.benchIdentityOn(cmd.Context(), f, dsn) })
+			return a.eachDatabase(cmd.Context(), f.dsn, func(on database) error { return a.benchIdentityOn(cmd.Context(), f, on) })
 		},
 	}
 	flags := cmd.Flags()
@@ -86,29 +85,17 @@ func (f identityFlags) wants(name string) bool {
 	return len(f.only) == 0 || slices.Contains(f.only, name)
 }
 
-func (a *app) benchIdentityOn(ctx context.Context, f identityFlags, dsn string) error {
-	name, err := bench.DatabaseName(ctx, dsn)
-	if err != nil {
+func (a *app) benchIdentityOn(ctx context.Context, f identityFlags, on database) error {
+	r := a.newResult("identity-"+on.name, "Sessions, flows and logins on "+on.name)
+	if err := identityTrips(ctx, f, on.dsn, on.folder, r); err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "cardea-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	if _, err := store.Migrate(ctx, dsn); err != nil {
-		return err
-	}
-	r := a.newResult("identity-"+name, "Sessions, flows and logins on "+name)
-	if err := identityTrips(ctx, f, dsn, folder, r); err != nil {
-		return err
-	}
-	rounds, err := a.identityRounds(ctx, f, dsn, folder, r)
+	rounds, err := a.identityRounds(ctx, f, on.dsn, on.folder, r)
 	if err != nil {
 		return err
 	}
 	if len(f.only) == 0 {
-		if err := identityHashing(ctx, f, dsn, folder, r, rounds[bench.IdentityLogin]); err != nil {
+		if err := identityHashing(ctx, f, on.dsn, on.folder, r, rounds[bench.IdentityLogin]); err != nil {
 			return err
 		}
 	}

@@ -100,16 +100,17 @@ func (a *app) benchOAuth(ctx context.Context, f oauthFlags) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
-	return a.eachDatabase(ctx, f.dsn, func(dsn string) error { return a.benchOAuthOn(ctx, f, dsn) })
+	return a.eachDatabase(ctx, f.dsn, func(on database) error { return a.benchOAuthOn(ctx, f, on) })
 }
 
-// eachDatabase calls do with dsn, or if it is empty, with the databases of the machine. A
+// eachDatabase calls do with that of dsn, or if it is empty, with the databases of the machine. A
 // bar that is missed on one does not keep it from the other.
-func (a *app) eachDatabase(ctx context.Context, dsn string, do func(dsn string) error) error {
+func (a *app) eachDatabase(ctx context.Context, dsn string, do func(database) error) error {
+	prepared := func(dsn string) error { return prepare(ctx, dsn, do) }
 	if dsn != "" {
-		return do(dsn)
+		return prepared(dsn)
 	}
-	first := onSQLite(do)
+	first := onSQLite(prepared)
 	if first != nil && !errors.Is(first, errNo) {
 		return first
 	}
@@ -117,14 +118,17 @@ func (a *app) eachDatabase(ctx context.Context, dsn string, do func(dsn string) 
 		fmt.Fprintln(a.stderr, "no server:", err)
 		return first
 	}
-	if err := a.onServer(ctx, "", do); err != nil {
+	if err := a.onServer(ctx, "", prepared); err != nil {
 		return err
 	}
 	return first
 }
 
-// benchOAuthOn measures a server and a floor on the database of dsn.
-func (a *app) benchOAuthOn(ctx context.Context, f oauthFlags, dsn string) error {
+// A database is one to measure a server on.
+type database struct{ name, dsn, folder string } // folder: for what the run writes
+
+// prepare brings a database up to date, and calls do.
+func prepare(ctx context.Context, dsn string, do func(database) error) error {
 	name, err := bench.DatabaseName(ctx, dsn)
 	if err != nil {
 		return err
@@ -137,11 +141,16 @@ func (a *app) benchOAuthOn(ctx context.Context, f oauthFlags, dsn string) error 
 	if _, err := store.Migrate(ctx, dsn); err != nil {
 		return err
 	}
-	r := a.newResult("oauth-"+name, "Tokens and logins on "+name)
-	if err := oauthTrips(ctx, f, dsn, folder, r); err != nil {
+	return do(database{name, dsn, folder})
+}
+
+// benchOAuthOn measures a server and a floor on a database.
+func (a *app) benchOAuthOn(ctx context.Context, f oauthFlags, on database) error {
+	r := a.newResult("oauth-"+on.name, "Tokens and logins on "+on.name)
+	if err := oauthTrips(ctx, f, on.dsn, on.folder, r); err != nil {
 		return err
 	}
-	rounds, err := oauthRounds(ctx, f, dsn, folder)
+	rounds, err := oauthRounds(ctx, f, on.dsn, on.folder)
 	if err != nil {
 		return err
 	}

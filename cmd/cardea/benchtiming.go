@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cardea-iam/cardea/bench"
-	"github.com/cardea-iam/cardea/store"
 )
 
 // A timingFlags is what bench timing is asked to do.
@@ -46,7 +44,7 @@ Without --dsn both SQLite and a PostgreSQL that is started for the run are measu
 			if f.rounds < 1 || f.rounds > 100 {
 				return fmt.Errorf("--rounds is %d: expected 1 to 100", f.rounds)
 			}
-			return a.eachDatabase(cmd.Context(), f.dsn, func(dsn string) error { return a.benchTimingOn(cmd.Context(), f, dsn) })
+			return a.eachDatabase(cmd.Context(), f.dsn, func(on database) error { return a.benchTimingOn(cmd.Context(), f, on) })
 		},
 	}
 	flags := cmd.Flags()
@@ -58,25 +56,13 @@ Without --dsn both SQLite and a PostgreSQL that is started for the run are measu
 	return cmd
 }
 
-func (a *app) benchTimingOn(ctx context.Context, f timingFlags, dsn string) error {
-	name, err := bench.DatabaseName(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	folder, err := os.MkdirTemp("", "cardea-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	if _, err := store.Migrate(ctx, dsn); err != nil {
-		return err
-	}
-	config := fmt.Sprintf("  courier: {folder: %q, max_per_client: 1000000}\n", filepath.Join(folder, "mail")) +
+func (a *app) benchTimingOn(ctx context.Context, f timingFlags, on database) error {
+	config := fmt.Sprintf("  courier: {folder: %q, max_per_client: 1000000}\n", filepath.Join(on.folder, "mail")) +
 		"  selfservice: {flows: {login: {style: identifier_first}}, methods: {code: {passwordless_enabled: true}}}\n"
 	if f.cheap {
 		config += cheapHash
 	}
-	s, err := startIdentity(ctx, dsn, folder, config, false)
+	s, err := startIdentity(ctx, on.dsn, on.folder, config, false)
 	if err != nil {
 		return err
 	}
@@ -95,7 +81,7 @@ func (a *app) benchTimingOn(ctx context.Context, f timingFlags, dsn string) erro
 			rounds = append(rounds, reports)
 		}
 	}
-	r := a.newResult("timing-"+name, "Times of answers for somebody and nobody on "+name)
+	r := a.newResult("timing-"+on.name, "Times of answers for somebody and nobody on "+on.name)
 	r.AddTimings(f.n, rounds)
 	return a.printResult(r)
 }
