@@ -26,6 +26,7 @@ func addressOf(text string) (via, value string, ok bool) {
 // reach is where a message to the address goes.
 func (a VerifiableAddress) reach() string { return a.Via + " " + a.Value }
 func (a RecoveryAddress) reach() string   { return a.Via + " " + a.Value }
+func (c *Code) reach() string             { return c.Via + " " + c.Address }
 
 // merge returns the addresses that the traits want, each once, with what is known of those
 // that the identity has. start is for the others.

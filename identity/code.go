@@ -120,11 +120,12 @@ func isLink(purpose string) bool { return strings.HasSuffix(purpose, linkSuffix)
 // told: who asks too often for the address of somebody else learns nothing, and who is
 // flooded is spared.
 func (s *Service) maySend(ctx context.Context, st *Step, via, to string) (bool, error) {
-	if s.clients.Try(s.options.Client(st.Request)) > 0 {
+	key := "message " + via + " " + to
+	if _, again := st.counted[key]; !again && s.clients.Try(s.options.Client(st.Request)) > 0 {
 		s.withheld(st, via)
 		return false, nil
 	}
-	ok, _, err := s.store.Attempt(ctx, "message "+via+" "+to, s.options.Courier.Limit, st.Now)
+	ok, _, err := s.count(ctx, st, key, s.options.Courier.Limit)
 	if err == nil && !ok {
 		s.withheld(st, via)
 	}
@@ -149,7 +150,7 @@ func (s *Service) redeem(ctx context.Context, st *Step, purpose string, sends in
 	f := st.Flow
 	key := fmt.Sprintf("code %s %s %d", f.ID, purpose, sends)
 	const ever = 48 * time.Hour
-	ok, _, err := s.store.Attempt(ctx, key, Limit{Free: s.options.Code.Tries, Delay: ever, MaxDelay: ever, Forget: ever}, st.Now)
+	ok, _, err := s.count(ctx, st, key, Limit{Free: s.options.Code.Tries, Delay: ever, MaxDelay: ever, Forget: ever})
 	if err != nil {
 		return nil, err
 	}

@@ -48,18 +48,18 @@ func (c *codeStrategy) First(i *Identity) int {
 }
 
 // Second implements SecondFactor.
-func (c *codeStrategy) Second(i *Identity) bool { return len(c.seconds(i)) > 0 }
+func (c *codeStrategy) Second(i *Identity, x *Session) bool { return len(c.seconds(i, x)) > 0 }
 
 // seconds are the addresses to which a code may be sent as a second factor: verified
-// ones that the schema has for codes.
-func (c *codeStrategy) seconds(i *Identity) []VerifiableAddress {
+// ones that the schema has for codes, but not the one by which alone the session began.
+func (c *codeStrategy) seconds(i *Identity, x *Session) []VerifiableAddress {
 	schema := c.s.schema(i.SchemaID)
 	if !c.s.options.Code.Second || schema == nil {
 		return nil
 	}
 	ids := schema.read(i.Traits).identifiers[CodeAuth]
 	return slices.DeleteFunc(slices.Clone(i.Verifiable), func(a VerifiableAddress) bool {
-		return !a.Verified || !slices.Contains(ids, a.Value) || !c.s.reaches(a.Via)
+		return !a.Verified || !slices.Contains(ids, a.Value) || !c.s.reaches(a.Via) || x != nil && x.rests(a.reach())
 	})
 }
 
@@ -73,7 +73,7 @@ func (c *codeStrategy) loginNodes(st *Step) ([]Node, error) {
 		return append(c.s.identifierNodes(st), Button(group, "method", group, textSendLoginCode)), nil
 	case f.State == Choose && st.Identity != nil:
 		var nodes []Node
-		for _, a := range c.seconds(st.Identity) {
+		for _, a := range c.seconds(st.Identity, st.Session) {
 			nodes = append(nodes, Button(group, "address", a.ID, textSendTo(a.Via, masked(a.Value))))
 		}
 		return nodes, nil
@@ -175,7 +175,7 @@ func (c *codeStrategy) toSecond(st *Step, k *codeState) (errand, error) {
 		wanted = k.To
 	}
 	_, value, _ := addressOf(wanted)
-	all := c.seconds(i)
+	all := c.seconds(i, st.Session)
 	at := slices.IndexFunc(all, func(a VerifiableAddress) bool { return a.ID == wanted || a.Value == value })
 	if at < 0 {
 		return errand{}, Wrong(textNotMyAddress)
@@ -194,7 +194,7 @@ func (c *codeStrategy) loggedIn(ctx context.Context, st *Step, k codeState, text
 	if err != nil {
 		return err
 	}
-	if found == nil || second && (st.Identity == nil || found.Identity != st.Identity.ID) {
+	if found == nil || second && (st.Identity == nil || found.Identity != st.Identity.ID || st.Session.rests(found.reach())) {
 		return Wrong(textWrongLoginCode)
 	}
 	i, err := c.s.store.Identity(ctx, found.Identity, true)
@@ -204,6 +204,6 @@ func (c *codeStrategy) loggedIn(ctx context.Context, st *Step, k codeState, text
 	if c.s.verified(i, found.Via, found.Address, st.Now) {
 		st.Also(SaveIdentity{i})
 	}
-	st.Prove(i, c.Method(), level)
+	st.ProveBy(found, i, c.Method(), level)
 	return nil
 }

@@ -81,6 +81,6 @@ func (c *codeStrategy) registered(ctx context.Context, st *Step, k codeState, te
 	}
 	st.Identity.ID = found.Identity
 	c.s.verified(st.Identity, found.Via, found.Address, st.Now)
-	st.Prove(st.Identity, c.Method(), AAL1)
+	st.ProveBy(found, st.Identity, c.Method(), AAL1)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -206,11 +207,23 @@ type SessionBody struct {
 // sessionBody shows a session to its owner; i may be nil.
 func (s *Service) sessionBody(x *Session, i *Identity) *SessionBody {
 	body := &SessionBody{ID: x.ID, Active: s.counts(x, s.now()), ExpiresAt: x.ExpiresAt, AuthenticatedAt: x.AuthenticatedAt, AAL: x.AAL,
-		Methods: x.Methods, IssuedAt: x.IssuedAt, Devices: x.Devices}
+		Methods: shownMethods(x.Methods), IssuedAt: x.IssuedAt, Devices: x.Devices}
 	if i != nil {
 		body.Identity = s.identityBody(i)
 	}
 	return body
+}
+
+// shownMethods leaves out what is not for clients.
+func shownMethods(all []Method) []Method {
+	if !slices.ContainsFunc(all, func(m Method) bool { return m.Mailbox != "" }) {
+		return all
+	}
+	all = slices.Clone(all)
+	for n := range all {
+		all[n].Mailbox = ""
+	}
+	return all
 }
 
 // An IdentityBody is an identity in Kratos's JSON.

@@ -28,6 +28,14 @@ func newHashMemory(total int64) *hashMemory {
 	return &hashMemory{free: semaphore.NewWeighted(total)}
 }
 
+// A busyError says that there was no memory for a hash in time. It has the kind Unavailable.
+type busyError struct{ err error }
+
+func (e *busyError) Error() string { return textBusy.Text }
+
+// Unwrap gives the error its kind.
+func (e *busyError) Unwrap() error { return errs.Wrap(errs.Unavailable, e.err, "%s", e.Error()) }
+
 // turn waits for memory, in KiB, and hashes.
 //
 // Unavailable: too many are being hashed.
@@ -36,7 +44,7 @@ func (h *hasher) turn(ctx context.Context, memory uint32, hash func()) error {
 	defer cancel()
 	need := min(int64(memory), h.total) // one that is larger than all has it alone
 	if err := h.memory.take(waiting, need); err != nil {
-		return errs.Wrap(errs.Unavailable, err, "too many passwords are being checked at this moment: try again in a few seconds")
+		return &busyError{err}
 	}
 	defer h.memory.leave(need)
 	h.memory.made.Add(1)

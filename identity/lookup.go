@@ -56,11 +56,14 @@ var lookupButtons = []string{"lookup_secret_reveal", "lookup_secret_regenerate",
 func (*lookupStrategy) Claims(f Form) bool { return slices.ContainsFunc(lookupButtons, f.True) }
 
 // Second implements SecondFactor.
-func (*lookupStrategy) Second(i *Identity) bool { _, ok := i.Credentials[Lookup]; return ok }
+func (*lookupStrategy) Second(i *Identity, _ *Session) bool {
+	_, ok := i.Credentials[Lookup]
+	return ok
+}
 
 func (l *lookupStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	group := l.Method()
-	has := st.Identity != nil && l.Second(st.Identity)
+	has := st.Identity != nil && l.Second(st.Identity, nil)
 	switch {
 	case st.stepsUp() && has:
 		return []Node{Input(group, "lookup_secret", "text", &textLabelLookup).Required(), Button(group, "method", group, textUseLookup)}, nil
@@ -147,12 +150,12 @@ func (l *lookupStrategy) set(st *Step) (Outcome, error) {
 		}
 		return Again, st.Flow.Keep(method, lookupKept{New: sealed})
 	case f.True("lookup_secret_reveal"):
-		if !l.Second(st.Identity) {
+		if !l.Second(st.Identity, nil) {
 			return Done, Wrong(textNoLookup)
 		}
 		return Again, st.Flow.Keep(method, lookupKept{Reveal: true})
 	case f.True("lookup_secret_disable"):
-		if !l.Second(st.Identity) {
+		if !l.Second(st.Identity, nil) {
 			return Done, Wrong(textNoLookup)
 		}
 		delete(st.Identity.Credentials, Lookup)
@@ -189,7 +192,7 @@ func (l *lookupStrategy) login(ctx context.Context, st *Step) error {
 	if given == "" {
 		return WrongAt("lookup_secret", textMissing("lookup_secret"))
 	}
-	if !l.Second(i) {
+	if !l.Second(i, nil) {
 		return Wrong(textNoLookup)
 	}
 	attempt := "login lookup_secret " + i.ID

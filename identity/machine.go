@@ -70,27 +70,32 @@ func (s *Service) Show(w http.ResponseWriter, r *http.Request, k Kind, id string
 	return s.show(r.Context(), st, secret)
 }
 
+// submitAttempts is how often a submission starts again when others are in the way. Each
+// writes once, so who is right wins in the end; see again for who is wrong.
+const submitAttempts = 25
+
 // submit takes a flow one step on.
 func (s *Service) submit(w http.ResponseWriter, r *http.Request, k Kind) error {
 	form, err := readForm(r)
 	if err != nil {
 		return err
 	}
+	counted := counts{}
 	for try := 1; ; try++ {
-		a, err := s.step(w, r, k, form)
+		a, err := s.step(w, r, k, form, counted)
 		if err == nil {
 			return s.write(w, r, a)
 		}
-		if try == attempts || errs.KindOf(err) != errs.Conflict || isTaken(err) {
+		if try == submitAttempts || errs.KindOf(err) != errs.Conflict || isTaken(err) {
 			return err
 		}
 	}
 }
 
 // step makes one attempt to submit. It writes to the store, and cookies of flows only.
-func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form) (*answer, error) {
+func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form, counted counts) (*answer, error) {
 	ctx := r.Context()
-	st := &Step{Request: r, Form: form, Now: s.now()}
+	st := &Step{Request: r, Form: form, Now: s.now(), counted: counted}
 	if err := s.load(w, st, k, r.URL.Query().Get("flow")); err != nil {
 		return nil, err
 	}
@@ -123,6 +128,10 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 	if errors.As(err, &wrong) {
 		s.failure(st, wrong)
 		return s.again(ctx, st, err, true)
+	}
+	var busy *busyError
+	if errors.As(err, &busy) && !f.API && !wantsJSON(st.Request) { // programs know when to come again
+		return s.again(ctx, st, Wrong(textBusy), true)
 	}
 	var over *restartError
 	if errors.As(err, &over) {
@@ -283,7 +292,11 @@ func (s *Service) again(ctx context.Context, st *Step, wrong error, store bool) 
 		if err != nil {
 			return nil, err
 		}
-		if err := s.store.Write(ctx, append(st.always, op)...); err != nil {
+		err = s.store.Write(ctx, append(st.always, op)...)
+		if errs.KindOf(err) == errs.Conflict { // another request was answered meanwhile: what the flow says is about that
+			err = s.store.Write(ctx, st.always...)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

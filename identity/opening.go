@@ -168,6 +168,8 @@ func (s *Service) admit(st *Step) error {
 	case f.Kind == Login && (f.requestedAAL() == AAL2 || f.Refresh):
 		if st.Session == nil {
 			f.Refresh = false
+		} else if f.requestedAAL() == AAL2 && s.seconds(st.Identity, nil) && !s.seconds(st.Identity, st.Session) {
+			f.AAL, f.Refresh = "", true // first another first factor, which leads to the second one
 		}
 		return nil
 	case st.Session != nil:
@@ -177,9 +179,10 @@ func (s *Service) admit(st *Step) error {
 	}
 }
 
-// enough asks those who want to see settings for the second factor, if they have one.
+// enough asks those who want to see settings for the second factor, if they have one. A
+// recovery leads here who has no other than the mailbox by which they came.
 func (s *Service) enough(st *Step, back string) error {
-	if s.options.SettingsAAL1 || st.Identity.AvailableAAL != AAL2 || st.Session.AAL == AAL2 {
+	if s.options.SettingsAAL1 || st.Identity.AvailableAAL != AAL2 || st.Session.AAL == AAL2 || !s.seconds(st.Identity, st.Session) {
 		return nil
 	}
 	return errAAL2(s.stepUpURL(back))

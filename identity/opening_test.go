@@ -1,6 +1,8 @@
 package identity_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +65,23 @@ func TestOpeningsThatAreStored(t *testing.T) {
 	}
 }
 
+// post sends the form of a page, and returns where that leads.
+func (g *guest) post(form *heard, values url.Values) string {
+	g.Helper()
+	values.Set("csrf_token", form.node("csrf_token")["value"].(string))
+	r, err := http.NewRequestWithContext(g.Context(), "POST", form.str("ui.action"), strings.NewReader(values.Encode()))
+	if err != nil {
+		g.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := g.client.Do(r)
+	if err != nil {
+		g.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.Header.Get("Location")
+}
+
 // TestTooManyHashes: who comes when no memory is left for another hash is told to try
 // again, and is not locked out for having tried.
 func TestTooManyHashes(t *testing.T) {
@@ -79,6 +98,12 @@ func TestTooManyHashes(t *testing.T) {
 			}
 		}
 	}
+	b := h.guest(true)
+	form := b.open("login", "").is(200)
+	if to := b.post(form, url.Values{"method": {"password"}, "identifier": {"ann@example.com"}, "password": {"wrong"}}); !strings.HasSuffix(to, "/login?flow="+form.str("id")) {
+		t.Errorf("a browser is sent to %q", to)
+	}
+	b.ask("GET", "/self-service/login/flows?id="+form.str("id"), nil).is(200).says(5000001)
 	leave()
 	h.guest(false).login("ann@example.com").is(200)
 	h.guest(false).login("nobody@example.com").is(400).says(4000006)

@@ -260,7 +260,7 @@ func (st *Step) identifier() string {
 //
 // A *FormError: it comes too soon after others.
 func (s *Service) attempt(ctx context.Context, st *Step, key string) error {
-	allowed, next, err := s.store.Attempt(ctx, key, s.options.LoginLimit, st.Now)
+	allowed, next, err := s.count(ctx, st, key, s.options.LoginLimit)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (s *Service) recovered(ctx context.Context, st *Step, method, text string) 
 	if s.verified(i, c.Via, c.Address, st.Now) {
 		st.Also(SaveIdentity{i})
 	}
-	st.Prove(i, method+"_recovery", AAL1)
+	st.ProveBy(c, i, method+"_recovery", AAL1)
 	return Done, nil
 }
 

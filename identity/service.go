@@ -167,12 +167,19 @@ func (s *Service) settle(i, before *Identity, now time.Time) {
 	i.UpdatedAt = now
 }
 
+// seconds reports whether an identity can give a second factor beside the first one of a
+// session, or of any that it may have if that is nil.
+func (s *Service) seconds(i *Identity, x *Session) bool {
+	return slices.ContainsFunc(s.strategies, func(one Strategy) bool {
+		second, ok := one.(SecondFactor)
+		return ok && second.Second(i, x)
+	})
+}
+
 // available returns what an identity can reach.
 func (s *Service) available(i *Identity) AAL {
-	for _, one := range s.strategies {
-		if second, ok := one.(SecondFactor); ok && second.Second(i) {
-			return AAL2
-		}
+	if s.seconds(i, nil) {
+		return AAL2
 	}
 	if len(i.Credentials) == 0 {
 		return AAL0

@@ -31,6 +31,10 @@ type Method struct {
 	CompletedAt  time.Time `json:"completed_at"`
 	Provider     string    `json:"provider,omitempty"`
 	Organization string    `json:"organization,omitempty"`
+
+	// Mailbox is where a code or link went that was the proof, as of reach. It is stored, and
+	// not shown: a code to the same place is no second factor beside it.
+	Mailbox string `json:"mailbox,omitempty"`
 }
 
 // A Device is what a session was used from.
@@ -39,6 +43,19 @@ type Device struct {
 	Address   string `json:"ip_address"`
 	UserAgent string `json:"user_agent"`
 	Location  string `json:"location"`
+}
+
+// rests reports whether all that is known of who has the session is that they read what
+// is sent to a mailbox.
+func (s *Session) rests(mailbox string) bool {
+	found := false
+	for _, m := range s.Methods {
+		if m.AAL == AAL1 && m.Mailbox != mailbox {
+			return false
+		}
+		found = found || m.AAL == AAL1
+	}
+	return found
 }
 
 const tokenPrefix = "ory_st_"

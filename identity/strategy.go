@@ -34,8 +34,9 @@ type Claimer interface {
 
 // A SecondFactor is a Strategy whose credentials make an identity capable of AAL2.
 type SecondFactor interface {
-	// Second reports whether the identity can give a second factor by this method.
-	Second(i *Identity) bool
+	// Second reports whether the identity can give a second factor by this method, beside
+	// the first one of a session, or of any that it may have if that is nil.
+	Second(i *Identity, x *Session) bool
 }
 
 // A TraitSource is a Strategy that finds the traits of a new identity itself, and sees to
@@ -86,6 +87,7 @@ type Step struct {
 	always    []Op      // written even if the form is wrong
 	about     *Identity // who somebody tried to be, for the audit log
 	then      []func()
+	counted   counts // by the request
 }
 
 // Also adds to what is written with the step.
@@ -98,6 +100,14 @@ func (st *Step) Then(do func()) { st.then = append(st.then, do) }
 func (st *Step) Prove(i *Identity, method string, level AAL) {
 	st.Identity = i
 	st.Proof = Method{Method: method, AAL: level, CompletedAt: st.Now}
+}
+
+// ProveBy is Prove by a code or link that was sent.
+func (st *Step) ProveBy(c *Code, i *Identity, method string, level AAL) {
+	st.Prove(i, method, level)
+	if c.Address != "" { // of an administrator's code
+		st.Proof.Mailbox = c.reach()
+	}
 }
 
 // Event adds to the audit log.

@@ -47,11 +47,11 @@ func (*totpStrategy) Method() string { return string(TOTP) }
 func (*totpStrategy) Claims(f Form) bool { return f.True("totp_unlink") }
 
 // Second implements SecondFactor.
-func (*totpStrategy) Second(i *Identity) bool { _, ok := i.Credentials[TOTP]; return ok }
+func (*totpStrategy) Second(i *Identity, _ *Session) bool { _, ok := i.Credentials[TOTP]; return ok }
 
 func (t *totpStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	group := t.Method()
-	linked := st.Identity != nil && t.Second(st.Identity)
+	linked := st.Identity != nil && t.Second(st.Identity, nil)
 	switch {
 	case st.stepsUp() && linked:
 		return []Node{Input(group, "totp_code", "text", &textLabelTOTP).Required().Autocomplete("one-time-code"),
@@ -144,7 +144,7 @@ func (t *totpStrategy) Submit(ctx context.Context, st *Step) (Outcome, error) {
 	case st.Flow.Kind != Settings:
 		return Done, Wrong(noStrategy(st.Flow.Kind))
 	case st.Form.True("totp_unlink"):
-		if !t.Second(st.Identity) {
+		if !t.Second(st.Identity, nil) {
 			return Done, Wrong(textNoTOTP)
 		}
 		delete(st.Identity.Credentials, TOTP)
@@ -160,7 +160,7 @@ func (t *totpStrategy) link(st *Step) error {
 	if code == "" {
 		return WrongAt("totp_code", textMissing("totp_code"))
 	}
-	if t.Second(st.Identity) {
+	if t.Second(st.Identity, nil) {
 		return Wrong(textGeneric("an authenticator app is linked already: unlink it first"))
 	}
 	keys, err := t.offers(st)

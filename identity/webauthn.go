@@ -397,13 +397,13 @@ func (*keyStrategy) Claims(f Form) bool {
 }
 
 // Second implements SecondFactor.
-func (*keyStrategy) Second(i *Identity) bool { _, ok := i.Credentials[WebAuthn]; return ok }
+func (*keyStrategy) Second(i *Identity, _ *Session) bool { _, ok := i.Credentials[WebAuthn]; return ok }
 
 func (k *keyStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	switch {
 	case st.Flow.API:
 		return nil, nil
-	case st.stepsUp() && st.Identity != nil && k.Second(st.Identity):
+	case st.stepsUp() && st.Identity != nil && k.Second(st.Identity, nil):
 		return k.loginNodes(st)
 	case st.Flow.Kind == Settings:
 		return k.settingsNodes(st)
@@ -519,7 +519,7 @@ func (k *keyStrategy) login(st *Step) error {
 	if err != nil {
 		return err
 	}
-	if !k.Second(i) {
+	if !k.Second(i, nil) {
 		return Wrong(textNoKey)
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(st.Form.Text("webauthn_login")))

@@ -27,6 +27,8 @@ func methods(text string) ([]identity.Method, error) {
 			m.Provider = value
 		case "organization":
 			m.Organization = value
+		case "mailbox":
+			m.Mailbox = value
 		default:
 			return false
 		}
