@@ -222,6 +222,17 @@ func (s *Service) introduce(ctx context.Context, st *Step) error {
 	return nil
 }
 
+// remind is for logins with a hook: whoever logs in with addresses that are not verified is
+// led to where that is done, and is sent what it takes.
+func (s *Service) remind(ctx context.Context, st *Step) error {
+	k, method := st.Flow.Kind, st.method()
+	if st.Flow.requestedAAL() != AAL1 || !s.does(k, method, ShowVerification) && !s.does(k, method, SendVerification) {
+		return nil
+	}
+	st.Flow.Continue, st.unproven = nil, s.unverified(st.Identity)
+	return s.introduce(ctx, st)
+}
+
 // needsVerified is a hook of logins: who has addresses must have verified one. A message
 // to those that are not goes out, and the client is led to where the code is entered.
 func (s *Service) needsVerified(ctx context.Context, st *Step) error {
@@ -298,13 +309,18 @@ func (s *Service) arrived(ctx context.Context, st *Step, p *pending, c *Code) (O
 	st.Identity, st.sensitive = i, true
 	st.Also(SaveIdentity{i})
 	st.Event("address.changed", i, s.options.Client(st.Request), nil)
-	return Done, s.farewell(st, i, before)
+	hook, _ := s.hookAfter(Settings, groupProfile, NotifyPrevious)
+	return Done, s.farewell(st, i, before, hook.Tell)
 }
 
-// farewell tells addresses that do not belong to an identity any more.
-func (s *Service) farewell(st *Step, i, before *Identity) error {
+// farewell tells addresses that an identity had before that they have changed, at least
+// those that do not belong to it any more.
+func (s *Service) farewell(st *Step, i, before *Identity, to Recipients) error {
+	if slices.EqualFunc(i.Verifiable, before.Verifiable, func(a, b VerifiableAddress) bool { return a.reach() == b.reach() }) {
+		return nil
+	}
 	for _, a := range before.Verifiable {
-		if !a.Verified || hasAddress(i, a) || !s.reaches(a.Via) {
+		if !a.Verified && to != ToAll || hasAddress(i, a) && to != ToAll && to != ToVerified || !s.reaches(a.Via) {
 			continue
 		}
 		if err := s.post(st, note{Template: "verifiable_address_changed", Via: a.Via, To: a.Value}, i); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // endLogin gives the identity that has proven itself a session, or more standing to
 // the one that it has.
-func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
+func endLogin(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	f := st.Flow
 	if st.Identity.State != Active {
 		return nil, Wrong(textInactive)
@@ -22,6 +22,9 @@ func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
 	st.Event("login.succeeded", st.Identity, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method, "aal": session.AAL})
 	a := &answer{}
 	body := loggedIn{Session: s.sessionBody(session, st.Identity)}
+	if err := s.remind(ctx, st); err != nil {
+		return nil, err
+	}
 	if s.stepUp(session, st.Identity) {
 		body.Session.Identity = nil
 		if !f.API {
@@ -29,14 +32,14 @@ func endLogin(s *Service, _ context.Context, st *Step) (*answer, error) {
 		}
 	}
 	if f.API {
-		body.Token = token
+		body.Token, body.Continue = token, f.Continue
 		a.body = body
 		return a, nil
 	}
 	if a.location == "" {
-		to := s.after(f, st.method())
+		to := cmp.Or(st.Location, s.after(f, st.method()))
 		a.location = to
-		body.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: to}}
+		body.Continue = append(f.Continue, Continue{Action: "redirect_browser_to", RedirectTo: to})
 		a.body = body
 	} else {
 		a.status, a.body = http.StatusUnprocessableEntity, s.errorBody(errGoto(a.location), http.StatusUnprocessableEntity, "")
@@ -139,6 +142,11 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	f.Continue = nil
 	if err := s.introduce(ctx, st); err != nil {
 		return nil, err
+	}
+	if hook, tells := s.hookAfter(Settings, st.method(), NotifyPrevious); tells {
+		if err := s.farewell(st, st.Identity, st.before, hook.Tell); err != nil {
+			return nil, err
+		}
 	}
 	if st.sensitive {
 		s.rotate(st, a)

@@ -135,6 +135,8 @@ func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 	switch {
 	case !known && !f.API && f.Kind != Settings:
 		return nil, errCSRF("The flow was opened by another browser, or its cookies are gone.")
+	case !known && f.Kind == Settings:
+		return nil, errOtherIdentity()
 	case !known:
 		return nil, missing
 	}

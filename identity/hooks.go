@@ -32,9 +32,20 @@ type WebHook struct {
 
 // A FlowHook is one thing that happens at the end of a flow.
 type FlowHook struct {
-	Do  HookAction
-	Web *WebHook // of CallWeb
+	Do   HookAction
+	Web  *WebHook   // of CallWeb
+	Tell Recipients // of NotifyPrevious
 }
+
+// Recipients are addresses that an identity had before a change.
+type Recipients string
+
+// Which they are. "" is ToRemoved.
+const (
+	ToRemoved  Recipients = "removed"      // that it has no more, and were verified
+	ToVerified Recipients = "all_verified" // that were verified
+	ToAll      Recipients = "all"
+)
 
 // A HookAction is what a FlowHook does. The names are Kratos's.
 type HookAction string
@@ -43,8 +54,11 @@ const (
 	CallWeb          HookAction = "web_hook"
 	RevokeOthers     HookAction = "revoke_active_sessions"   // of the identity
 	RequireVerified  HookAction = "require_verified_address" // of a login, see FlowOptions.NeedsVerified
-	ShowVerification HookAction = "show_verification_ui"     // of a registration and of settings, see FlowOptions.ShowVerification
-	StartSession     HookAction = "session"                  // of a registration, whatever FlowOptions.NoLogin says
+	SendVerification HookAction = "verification"             // of a login; a registration and settings do it anyway
+	ShowVerification HookAction = "show_verification_ui"     // of a login, which then does SendVerification; of others see FlowOptions.ShowVerification
+	VerifyNew        HookAction = "verify_new_address"       // of settings: an address is changed when it is verified, though Options.TellTaken
+	NotifyPrevious   HookAction = "notify_previous_addresses"
+	StartSession     HookAction = "session" // of a registration, whatever FlowOptions.NoLogin says
 )
 
 // MethodOptions are about the end of a flow by one method.
@@ -68,7 +82,18 @@ func (s *Service) hooksAfter(k Kind, method string) []FlowHook {
 
 // does reports whether one of them is do.
 func (s *Service) does(k Kind, method string, do HookAction) bool {
-	return slices.ContainsFunc(s.hooksAfter(k, method), func(h FlowHook) bool { return h.Do == do })
+	_, does := s.hookAfter(k, method, do)
+	return does
+}
+
+// hookAfter returns the first one that is do.
+func (s *Service) hookAfter(k Kind, method string, do HookAction) (FlowHook, bool) {
+	all := s.hooksAfter(k, method)
+	at := slices.IndexFunc(all, func(h FlowHook) bool { return h.Do == do })
+	if at < 0 {
+		return FlowHook{}, false
+	}
+	return all[at], true
 }
 
 // method is the one by which the flow came to its end.

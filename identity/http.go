@@ -59,9 +59,7 @@ func PublicRoutes() []Route {
 			Route{"GET " + at + "/api", func(s *Service, w http.ResponseWriter, r *http.Request) error { return s.open(w, r, k, true) }},
 			Route{"GET " + at + "/flows", func(s *Service, w http.ResponseWriter, r *http.Request) error { return s.fetch(w, r, k) }},
 			Route{"POST " + at, func(s *Service, w http.ResponseWriter, r *http.Request) error { return s.submit(w, r, k) }})
-		if k == Recovery || k == Verification {
-			routes = append(routes, Route{"GET " + at, func(s *Service, w http.ResponseWriter, r *http.Request) error { return s.linkPage(w, r, k) }})
-		}
+		routes = append(routes, Route{"GET " + at, func(s *Service, w http.ResponseWriter, r *http.Request) error { return s.resume(w, r, k) }})
 	}
 	return routes
 }

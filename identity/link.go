@@ -50,6 +50,24 @@ func (l *linkStrategy) Submit(ctx context.Context, st *Step) (Outcome, error) {
 	return l.s.verify(ctx, st, methodLink)
 }
 
+// resume is a GET of the place where a form goes. It consumes nothing: a link of a message
+// leads to a page, all else back to the form.
+func (s *Service) resume(w http.ResponseWriter, r *http.Request, k Kind) error {
+	q := r.URL.Query()
+	if (k == Recovery || k == Verification) && (q.Has("token") || q.Has("code")) {
+		return s.linkPage(w, r, k)
+	}
+	st := &Step{Request: r, Now: s.now()}
+	if err := s.find(w, st, k, q.Get("flow")); err != nil {
+		return err
+	}
+	a, err := s.again(r.Context(), st, Wrong(noStrategy(k)), false)
+	if err != nil {
+		return err
+	}
+	return s.write(w, r, a)
+}
+
 // linkPage is where a link in a message leads. Programs that look at links before people
 // do must not use it up, so it asks for a click, which posts what is in the link.
 func (s *Service) linkPage(w http.ResponseWriter, r *http.Request, k Kind) error {
@@ -58,7 +76,7 @@ func (s *Service) linkPage(w http.ResponseWriter, r *http.Request, k Kind) error
 	if !q.Has(name) {
 		name, method = "code", string(CodeAuth)
 	}
-	if wantsJSON(r) || !q.Has(name) || q.Get("flow") == "" {
+	if wantsJSON(r) || q.Get("flow") == "" {
 		return errs.New(errs.Invalid, "expected the link of a message, with flow and token or code, in a browser")
 	}
 	flow := &ShownFlow{UI: UI{Action: withQuery(s.options.BaseURL+"/self-service/"+string(k), "flow", q.Get("flow")), Method: "POST", Nodes: []Node{

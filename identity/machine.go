@@ -96,7 +96,7 @@ func (s *Service) submit(w http.ResponseWriter, r *http.Request, k Kind) error {
 func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form, counted counts) (*answer, error) {
 	ctx := r.Context()
 	st := &Step{Request: r, Form: form, Now: s.now(), counted: counted}
-	if err := s.load(w, st, k, r.URL.Query().Get("flow")); err != nil {
+	if err := s.find(w, st, k, r.URL.Query().Get("flow")); err != nil {
 		return nil, err
 	}
 	f := st.Flow
@@ -229,8 +229,8 @@ func (s *Service) conclude(ctx context.Context, st *Step, before *Identity, outc
 		if err := s.privileged(st, before); err != nil {
 			return nil, err
 		}
-		st.unproven = s.moved(st.Identity, before)
-		if len(st.unproven) > 0 && s.waits() {
+		st.before, st.unproven = before, s.moved(st.Identity, before)
+		if len(st.unproven) > 0 && (s.waits() || s.does(Settings, st.method(), VerifyNew) && s.offers(Verification)) {
 			return s.move(ctx, st, before)
 		}
 	}

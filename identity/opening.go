@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"time"
 
@@ -231,6 +232,9 @@ func (s *Service) load(w http.ResponseWriter, st *Step, k Kind, id string) error
 	if err := s.call(ctx, st); err != nil {
 		return err
 	}
+	if k == Settings && st.Session == nil {
+		return errNoSession()
+	}
 	f, err := s.stored(ctx, id)
 	if errs.KindOf(err) == errs.NotFound {
 		owner := ""
@@ -250,10 +254,8 @@ func (s *Service) load(w http.ResponseWriter, st *Step, k Kind, id string) error
 		return err
 	}
 	switch {
-	case f.Kind == Settings && st.Session == nil:
-		return errNoSession()
 	case f.Kind == Settings && f.Owner != st.Identity.ID:
-		return &Problem{Kind: errs.Denied, ID: idOtherIdentity, Message: "The request was made by another identity and has been blocked for security reasons."}
+		return errOtherIdentity()
 	case f.Kind != Settings && !f.API && !f.Shared && subtle.ConstantTimeCompare(f.Browser, s.browser(st.Request)) != 1:
 		return errCSRF("The flow was opened by another browser, or its cookies are gone.")
 	}
@@ -264,6 +266,23 @@ func (s *Service) load(w http.ResponseWriter, st *Step, k Kind, id string) error
 		return s.enough(st, withQuery(s.options.flow(Settings).UI, "flow", f.ID))
 	}
 	return nil
+}
+
+// find is load for who goes on with a flow. Who has logged in meanwhile, as in another window
+// of the browser, is told so.
+func (s *Service) find(w http.ResponseWriter, st *Step, k Kind, id string) error {
+	err := s.load(w, st, k, id)
+	var p *Problem
+	switch {
+	case st.Session == nil || k != Login && k != Registration:
+		return err
+	case errors.As(err, &p) && p.ID == idCSRF: // it was another browser before
+		return errLoggedIn()
+	case err != nil || k == Login && (st.Flow.Refresh || st.Flow.requestedAAL() > st.Session.AAL):
+		return err
+	default:
+		return errLoggedIn()
+	}
 }
 
 // replace opens a flow in the place of one that expired, and says so.

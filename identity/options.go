@@ -30,7 +30,8 @@ type Options struct {
 	AllowedReturnURLs []string
 
 	Flows   map[Kind]FlowOptions // missing: as the zero value
-	ErrorUI string               // where browsers see errors; "": our page
+	Logout  LogoutOptions
+	ErrorUI string // where browsers see errors; "": our page
 
 	SessionLifespan time.Duration // 0: 24 h
 	SessionIdle     time.Duration // how long a session lasts that is not used; 0: half of SessionLifespan
@@ -123,7 +124,7 @@ type FlowOptions struct {
 	NeedsVerified bool
 
 	// ShowVerification sends browsers to the verification of new addresses, not to where
-	// they go else; of registration and settings.
+	// they go else; of registration and settings. A hook does so for one method.
 	ShowVerification bool
 
 	Before  []WebHook                // when it is opened
@@ -134,6 +135,12 @@ type FlowOptions struct {
 	Link          bool // a link is sent, not a code
 	NotifyUnknown bool // tell who is not known that somebody asked
 	KeepSessions  bool // a recovery does not end the other sessions
+}
+
+// LogoutOptions are about browsers that have logged out.
+type LogoutOptions struct {
+	ReturnTo     string // where they go unless the request says so; "": to the login
+	ClearBrowser bool   // they forget what this server has left with them
 }
 
 // CodeOptions are those of codes and links that are sent.

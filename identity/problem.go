@@ -79,6 +79,10 @@ func errCSRF(reason string) error {
 	return &Problem{Kind: errs.Denied, ID: idCSRF, Message: "A security violation was detected, please fill out the form again.", Reason: reason}
 }
 
+func errOtherIdentity() error {
+	return &Problem{Kind: errs.Denied, ID: idOtherIdentity, Message: "The request was made by another identity and has been blocked for security reasons."}
+}
+
 // errBrowser is about a native flow. Kratos's has no id, and is no security violation.
 func errBrowser(reason string) error {
 	return &Problem{Kind: errs.Invalid, Message: "The request was malformed or contained invalid parameters", Reason: reason}

@@ -81,6 +81,7 @@ type Step struct {
 	Location string // for Leave
 
 	caller    *Identity           // of Session, without credentials
+	before    *Identity           // in settings, as it was
 	sensitive bool                // what changed are ways into the account
 	unproven  []VerifiableAddress // addresses that are new with the step, and not verified
 	ops       []Op

@@ -276,7 +276,7 @@ func TestPasskeys(t *testing.T) {
 	answer := a.get(flow.value("passkey_challenge"))
 	g.send(other, object{"passkey_login": answer}).is(400).says(4000043)
 	g.send(flow, object{"passkey_login": answer}).is(200)
-	g.send(flow, object{"passkey_login": answer}).is(403) // the browser is another one after a login
+	g.send(flow, object{"passkey_login": answer}).is(400).has("error.id", "session_already_available")
 	thief := h.guest(true)
 	thief.send(thief.open("login", "").is(200), object{"passkey_login": answer}).is(400).says(4000043)
 }

@@ -338,7 +338,10 @@ func TestSettingsFlow(t *testing.T) {
 			t.Fatalf("node %s is missing: %s", name, flow.text)
 		}
 	}
-	n.visitor(t, false).get("/self-service/settings/flows?id=" + flow.str("id")).is(404) // its owner is part of the id
+	stranger := n.visitor(t, false)
+	stranger.get("/self-service/settings/flows?id="+flow.str("id")).is(401).has("error.id", "session_inactive")
+	stranger.registerNative("bob@example.com")
+	stranger.get("/self-service/settings/flows?id="+flow.str("id")).is(403).has("error.id", "security_identity_mismatch")
 	v.do("POST", flow.str("ui.action"), map[string]any{"method": "profile", "traits": map[string]any{"email": "ann@example.com", "name": map[string]any{"first": "Ann"}}}).
 		is(200).has("state", "success").says(1050001)
 	v.get("/sessions/whoami").is(200).has("identity.traits.name.first", "Ann")

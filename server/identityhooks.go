@@ -25,7 +25,8 @@ type hookConfig struct {
 }
 
 type webHookConfig struct {
-	ID string `json:"id"`
+	ID         string              `json:"id"`
+	Recipients identity.Recipients `json:"recipients"` // of notify_previous_addresses
 	requestConfig
 	CanInterrupt bool `json:"can_interrupt"`
 	Response     struct {
@@ -56,9 +57,14 @@ var hookKinds = map[identity.HookAction][]identity.Kind{
 	identity.CallWeb:          {identity.Login, identity.Registration, identity.Settings, identity.Recovery, identity.Verification},
 	identity.RevokeOthers:     {identity.Login, identity.Settings, identity.Recovery},
 	identity.RequireVerified:  {identity.Login},
-	identity.ShowVerification: {identity.Registration, identity.Settings},
+	identity.SendVerification: {identity.Login, identity.Registration, identity.Settings},
+	identity.ShowVerification: {identity.Login, identity.Registration, identity.Settings},
+	identity.VerifyNew:        {identity.Settings},
+	identity.NotifyPrevious:   {identity.Settings},
 	identity.StartSession:     {identity.Registration},
 }
+
+var recipients = []identity.Recipients{"", identity.ToRemoved, identity.ToVerified, identity.ToAll}
 
 // hookNames are the hooks of a kind of flow, or of all of them.
 func hookNames(k identity.Kind) string {
@@ -77,9 +83,12 @@ func hookNames(k identity.Kind) string {
 // Invalid: there are mistakes.
 func (c Config) hooksAfter(k identity.Kind, setting string, all hookConfigs) (out []identity.FlowHook, err error) {
 	for n, one := range all {
-		hook := identity.FlowHook{Do: identity.HookAction(one.Hook)}
+		hook := identity.FlowHook{Do: identity.HookAction(one.Hook), Tell: one.Config.Recipients}
 		if !slices.Contains(hookKinds[hook.Do], k) {
 			return nil, errs.New(errs.Invalid, "%s.%d: hook is %q: expected %s", setting, n, one.Hook, hookNames(k))
+		}
+		if !slices.Contains(recipients, hook.Tell) {
+			return nil, errs.New(errs.Invalid, "%s.%d.config: recipients is %q: expected removed, all_verified or all", setting, n, hook.Tell)
 		}
 		if hook.Do == identity.CallWeb {
 			if hook.Web, err = c.webHook(fmt.Sprintf("%s.%d.config", setting, n), one.Config); err != nil {

@@ -292,7 +292,8 @@ func TestHookMistakes(t *testing.T) {
 		}
 	}
 	for where, bad := range map[string]string{
-		"login":               `[{"hook":"show_verification_ui"}]`,
+		"login":               `[{"hook":"verify_new_address"}]`,
+		"settings":            `[{"hook":"notify_previous_addresses","config":{"recipients":"some"}}]`,
 		"login.code":          `[{"hook":"session"}]`,
 		"login.before":        `[{"hook":"revoke_active_sessions"}]`,
 		"registration":        `[{"hook":"require_verified_address"}]`,

@@ -29,6 +29,8 @@ type IdentityConfig struct {
 	Settings       IdentityFlow
 	Recovery       IdentityFlow
 	Verification   IdentityFlow
+	LogoutReturnTo string
+	LogoutClears   bool
 	PrivilegedAge  time.Duration
 	SettingsAAL    string
 
@@ -116,6 +118,10 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.PrivilegedAge }, isPositive},
 	{"identity.selfservice.flows.settings.required_aal", "", "highest_available", "aal1: the second factor need not be given, by those who have one, to see the settings",
 		func(c *Config) any { return &c.Identity.SettingsAAL }, oneOf("highest_available", "aal1")},
+	{"identity.selfservice.flows.logout.after.default_browser_return_url", "", "", "where browsers go that have logged out; empty: to the login",
+		func(c *Config) any { return &c.Identity.LogoutReturnTo }, isURLOrEmpty},
+	{"identity.selfservice.flows.logout.clear_browser_data", "", "false", "tell browsers that have logged out to forget what this server has left with them, by Clear-Site-Data",
+		func(c *Config) any { return &c.Identity.LogoutClears }, nil},
 	{"identity.selfservice.flows.recovery.enabled", "", "true", "let people recover their accounts, where messages can be sent",
 		func(c *Config) any { return &c.Identity.Recovery.Enabled }, nil},
 	{"identity.selfservice.flows.recovery.ui_url", "", "", "where browsers see the form; empty: a page of this server",
@@ -189,6 +195,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 			identity.Verification: {Disabled: !i.Verification.Enabled, UI: i.Verification.UI, Lifespan: i.Verification.Lifespan,
 				Link: i.Verification.Use == "link", NotifyUnknown: i.Verification.Notify},
 		},
+		Logout:       identity.LogoutOptions{ReturnTo: i.LogoutReturnTo, ClearBrowser: i.LogoutClears},
 		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
 		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate,
 		Groups:   map[identity.GroupKind]identity.GroupOptions{identity.OfGroup: i.Groups, identity.OfOrganization: i.Organizations},

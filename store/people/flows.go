@@ -62,7 +62,8 @@ func hashed(key string) []byte {
 }
 
 // Attempt implements identity.Limiter. The row is locked by the statement that counts,
-// so attempts at the same time come one after the other. No parameter is cast: within ON CONFLICT,
+// so attempts at the same time come one after the other, though now may be a little earlier
+// for one that comes later: that is refused if there is something to wait for. No parameter is cast: within ON CONFLICT,
 // CockroachDB would take one that is for a text.
 func (s *Store) Attempt(ctx context.Context, key string, l identity.Limit, now time.Time) (allowed bool, next time.Time, err error) {
 	first := int64(0)
@@ -77,7 +78,7 @@ func (s *Store) Attempt(ctx context.Context, key string, l identity.Limit, now t
 			allowed = true
 			return scan(&count)
 		}, `INSERT INTO identity_attempt (network, key, tries, at, wait, until) VALUES ($1, $2, 1, $3, $4, $9)
-			ON CONFLICT (network, key) DO UPDATE SET at = $3, until = $9,
+			ON CONFLICT (network, key) DO UPDATE SET at = CASE WHEN identity_attempt.at > $3 THEN identity_attempt.at ELSE $3 END, until = $9,
 				tries = CASE WHEN identity_attempt.at < $8 THEN 1 ELSE identity_attempt.tries + 1 END,
 				wait = CASE
 					WHEN identity_attempt.at < $8 THEN $4
@@ -86,7 +87,7 @@ func (s *Store) Attempt(ctx context.Context, key string, l identity.Limit, now t
 					WHEN identity_attempt.wait * 2 > $7 THEN $7
 					WHEN identity_attempt.wait = 0 THEN $6
 					ELSE identity_attempt.wait * 2 END
-			WHERE identity_attempt.at + identity_attempt.wait <= $3 OR identity_attempt.at < $8
+			WHERE identity_attempt.wait = 0 OR identity_attempt.at + identity_attempt.wait <= $3 OR identity_attempt.at < $8
 			RETURNING identity_attempt.tries`,
 			n, id, at, first, int64(l.Free), l.Delay.Microseconds(), l.MaxDelay.Microseconds(),
 			micros(now.Add(-l.Forget)), micros(now.Add(l.Forget)))

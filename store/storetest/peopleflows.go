@@ -413,9 +413,9 @@ func attemptsAreReturned(c *folk) {
 func attemptsAtOnce(c *folk) {
 	var allowed atomic.Int64
 	var wait sync.WaitGroup
-	for range 50 {
+	for n := range 50 { // clocks are read before they are compared
 		wait.Go(func() {
-			ok, _, err := c.Attempt(c.ctx, "key", limit, c.now)
+			ok, _, err := c.Attempt(c.ctx, "key", limit, c.now.Add(-time.Duration(n%7)*time.Microsecond))
 			if err != nil {
 				c.Error(err)
 			}
