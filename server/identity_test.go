@@ -340,7 +340,7 @@ func TestSettingsFlow(t *testing.T) {
 	}
 	stranger := n.visitor(t, false)
 	stranger.get("/self-service/settings/flows?id="+flow.str("id")).is(401).has("error.id", "session_inactive")
-	stranger.registerNative("bob@example.com")
+	stranger.registerNative("stranger@example.com")
 	stranger.get("/self-service/settings/flows?id="+flow.str("id")).is(403).has("error.id", "security_identity_mismatch")
 	v.do("POST", flow.str("ui.action"), map[string]any{"method": "profile", "traits": map[string]any{"email": "ann@example.com", "name": map[string]any{"first": "Ann"}}}).
 		is(200).has("state", "success").says(1050001)
