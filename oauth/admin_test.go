@@ -135,6 +135,8 @@ func TestRotateOldClient(t *testing.T) {
 	}
 }
 
+const ed25519Key = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"e"}`
+
 const rsaKey = `{"kty":"RSA","use":"sig","kid":"r","alg":"RS256","e":"AQAB","n":"`
 
 // TestClientRefused: no client can be registered with any of these, and the answer
@@ -226,7 +228,10 @@ func TestClientRefused(t *testing.T) {
 		{field: "implicit_grant_id_token_lifespan", value: "1000000h"},
 		{field: "implicit_grant_id_token_lifespan", value: "soon"},
 		{field: "implicit_grant_id_token_lifespan", value: 3600},
-		{field: "jwks", value: json.RawMessage(`{"keys":[{"kty":"magic"}]}`)},
+		{field: "jwks", value: json.RawMessage(`{"keys":[{"kty":"magic"}]}`), more: map[string]any{"token_endpoint_auth_method": "private_key_jwt"}},
+		{field: "jwks", value: json.RawMessage(`{"keys":[{"kty":"magic"},{"kty":"RSA"}]}`), more: map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth"}},
+		{field: "jwks", value: json.RawMessage(`{"keys":[` + strings.Replace(ed25519Key, `"kid"`, `"use":"enc","kid"`, 1) + `]}`), more: map[string]any{"token_endpoint_auth_method": "private_key_jwt"}},
+		{field: "id_token_encrypted_response_alg", value: "RSA-OAEP-256", more: map[string]any{"jwks": json.RawMessage(`{"keys":[` + ed25519Key + `]}`)}},
 		{field: "client_secret", value: strings.Repeat("x", 31), more: map[string]any{"token_endpoint_auth_method": "client_secret_jwt"}},
 		{field: "client_secret", value: strings.Repeat("x", 63), more: map[string]any{"token_endpoint_auth_method": "client_secret_jwt", "token_endpoint_auth_signing_alg": "HS512"}},
 		{field: "sector_identifier_uri", value: "https://nowhere.invalid/"},
@@ -262,7 +267,9 @@ func TestClientAccepted(t *testing.T) {
 		{"what hydra create client sends", map[string]any{"grant_types": []string{"client_credentials"}, "response_types": []string{"code"}, "jwks": map[string]any{}}},
 		{"native", map[string]any{"redirect_uris": []string{"http://127.0.0.1/callback", "http://[::1]:8080/", "com.example.app:/callback"}, "token_endpoint_auth_method": "none"}},
 		{"hybrid", map[string]any{"profile": "legacy", "grant_types": []string{"authorization_code", "implicit"}, "response_types": []string{"code", "id_token token", "code id_token token"}}},
-		{"keys", map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"e"}]}`)}},
+		{"keys", map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(`{"keys":[` + ed25519Key + `]}`)}},
+		{"keys of kinds that are not known", map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(`{"keys":[{"kty":"magic"},{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"},{"kty":"RSA"},` + ed25519Key + `]}`)}},
+		{"keys that serve nothing here", map[string]any{"jwks": json.RawMessage(`{"keys":[{"kty":"magic"}]}`)}},
 		{"unknown fields", map[string]any{"client_name#ja": "x", "unknown": "y"}},
 	} {
 		if status, body := w.call("POST", w.admin+"/admin/clients", tt.fields); status != 201 || body["client_id"] == "" {

@@ -8,51 +8,50 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
 )
 
 // A Client is an application, in the JSON form of Hydra and of RFC 7591. Fields that
 // Hydra does not have come last.
 type Client struct {
-	ID                 string              `json:"client_id"`
-	Name               string              `json:"client_name"`
-	Secret             string              `json:"client_secret,omitempty"` // when it is made only
-	SecretExpires      int64               `json:"client_secret_expires_at"`
-	RedirectURIs       []string            `json:"redirect_uris"`
-	GrantTypes         []string            `json:"grant_types"`
-	ResponseTypes      []string            `json:"response_types"`
-	Scope              string              `json:"scope"`
-	Audience           []string            `json:"audience"`
-	Owner              string              `json:"owner"`
-	PolicyURI          string              `json:"policy_uri"`
-	TermsURI           string              `json:"tos_uri"`
-	URI                string              `json:"client_uri"`
-	LogoURI            string              `json:"logo_uri"`
-	Contacts           []string            `json:"contacts"`
-	CORS               []string            `json:"allowed_cors_origins"`
-	SubjectType        string              `json:"subject_type"`
-	SectorURI          string              `json:"sector_identifier_uri,omitempty"`
-	Keys               *jose.JSONWebKeySet `json:"jwks,omitempty"`
-	KeysURI            string              `json:"jwks_uri,omitempty"`
-	AuthMethod         string              `json:"token_endpoint_auth_method"`
-	AuthAlg            string              `json:"token_endpoint_auth_signing_alg,omitempty"`
-	RequestURIs        []string            `json:"request_uris,omitempty"`
-	RequestAlg         string              `json:"request_object_signing_alg,omitempty"`
-	UserinfoAlg        string              `json:"userinfo_signed_response_alg"`
-	Created            time.Time           `json:"created_at"`
-	Updated            time.Time           `json:"updated_at"`
-	FrontLogout        string              `json:"frontchannel_logout_uri,omitempty"`
-	FrontLogoutSession bool                `json:"frontchannel_logout_session_required,omitempty"`
-	BackLogout         string              `json:"backchannel_logout_uri,omitempty"`
-	BackLogoutSession  bool                `json:"backchannel_logout_session_required,omitempty"`
-	PostLogoutURIs     []string            `json:"post_logout_redirect_uris,omitempty"`
-	Metadata           json.RawMessage     `json:"metadata,omitempty"`
-	RegistrationToken  string              `json:"registration_access_token,omitempty"` // when it is made only
-	RegistrationURI    string              `json:"registration_client_uri,omitempty"`
-	AccessStrategy     string              `json:"access_token_strategy,omitempty"`
-	SkipConsent        bool                `json:"skip_consent"`
-	SkipLogoutConsent  *bool               `json:"skip_logout_consent"`
+	ID                 string          `json:"client_id"`
+	Name               string          `json:"client_name"`
+	Secret             string          `json:"client_secret,omitempty"` // when it is made only
+	SecretExpires      int64           `json:"client_secret_expires_at"`
+	RedirectURIs       []string        `json:"redirect_uris"`
+	GrantTypes         []string        `json:"grant_types"`
+	ResponseTypes      []string        `json:"response_types"`
+	Scope              string          `json:"scope"`
+	Audience           []string        `json:"audience"`
+	Owner              string          `json:"owner"`
+	PolicyURI          string          `json:"policy_uri"`
+	TermsURI           string          `json:"tos_uri"`
+	URI                string          `json:"client_uri"`
+	LogoURI            string          `json:"logo_uri"`
+	Contacts           []string        `json:"contacts"`
+	CORS               []string        `json:"allowed_cors_origins"`
+	SubjectType        string          `json:"subject_type"`
+	SectorURI          string          `json:"sector_identifier_uri,omitempty"`
+	Keys               *KeySet         `json:"jwks,omitempty"`
+	KeysURI            string          `json:"jwks_uri,omitempty"`
+	AuthMethod         string          `json:"token_endpoint_auth_method"`
+	AuthAlg            string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	RequestURIs        []string        `json:"request_uris,omitempty"`
+	RequestAlg         string          `json:"request_object_signing_alg,omitempty"`
+	UserinfoAlg        string          `json:"userinfo_signed_response_alg"`
+	Created            time.Time       `json:"created_at"`
+	Updated            time.Time       `json:"updated_at"`
+	FrontLogout        string          `json:"frontchannel_logout_uri,omitempty"`
+	FrontLogoutSession bool            `json:"frontchannel_logout_session_required,omitempty"`
+	BackLogout         string          `json:"backchannel_logout_uri,omitempty"`
+	BackLogoutSession  bool            `json:"backchannel_logout_session_required,omitempty"`
+	PostLogoutURIs     []string        `json:"post_logout_redirect_uris,omitempty"`
+	Metadata           json.RawMessage `json:"metadata,omitempty"`
+	RegistrationToken  string          `json:"registration_access_token,omitempty"` // when it is made only
+	RegistrationURI    string          `json:"registration_client_uri,omitempty"`
+	AccessStrategy     string          `json:"access_token_strategy,omitempty"`
+	SkipConsent        bool            `json:"skip_consent"`
+	SkipLogoutConsent  *bool           `json:"skip_logout_consent"`
 	Lifespans
 
 	Profile            string   `json:"profile,omitempty"`

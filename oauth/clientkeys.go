@@ -62,6 +62,41 @@ func (k *fetchedKeys) at(uri string) *fetchedSet {
 	return s
 }
 
+// A KeySet is a set of public keys of a client.
+type KeySet struct {
+	Keys []jose.JSONWebKey `json:"keys"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. What is no key of a kind that is known here
+// is passed over (RFC 7517, section 5): it is for other servers.
+func (k *KeySet) UnmarshalJSON(text []byte) error {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return err
+	}
+	k.Keys = nil
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if json.Unmarshal(raw, &key) == nil {
+			k.Keys = append(k.Keys, key)
+		}
+	}
+	return nil
+}
+
+// hasKey reports whether the client may have a key that a use is known for: where its keys
+// are elsewhere, that is seen when one is needed.
+func (c *Client) hasKey(use func(jose.JSONWebKey) bool) bool {
+	return c.KeysURI != "" || c.Keys != nil && slices.ContainsFunc(c.Keys.Keys, use)
+}
+
+// canSign reports whether clients may sign with a key.
+func canSign(key jose.JSONWebKey) bool {
+	return slices.ContainsFunc(asymmetricAlgs, func(alg jose.SignatureAlgorithm) bool { return signedAs(key, string(alg), "") })
+}
+
 // keysOf returns the public keys of a client; fresh asks for them anew, unless that was
 // done a moment ago.
 //
@@ -100,24 +135,19 @@ func (p *Provider) keysOf(ctx context.Context, c *Client, fresh bool) ([]jose.JS
 	return s.keys, nil
 }
 
-// fetchKeys reads a JWK set. A key of a kind that is not known here is passed over.
+// fetchKeys reads a JWK set.
 func (p *Provider) fetchKeys(ctx context.Context, uri string) ([]jose.JSONWebKey, error) {
 	text, err := p.fetch(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
+	var set KeySet
 	if err := json.Unmarshal(text, &set); err != nil {
 		return nil, errs.Wrap(errs.Invalid, err, "%.200s is no JWK set", uri)
 	}
-	var keys []jose.JSONWebKey
-	for _, raw := range set.Keys[:min(len(set.Keys), maxClientKeys)] {
-		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) == nil {
-			keys = append(keys, key.Public())
-		}
+	keys := set.Keys[:min(len(set.Keys), maxClientKeys)]
+	for i, key := range keys {
+		keys[i] = key.Public()
 	}
 	return keys, nil
 }

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -193,8 +192,6 @@ func misread(err error) string {
 		return "the body is no JSON object"
 	case errors.As(err, &kind):
 		return fmt.Sprintf("%s: expected %s, got a JSON %s", strings.TrimPrefix(kind.Field, "Lifespans."), jsonKind(kind.Type), kind.Value)
-	case errors.Is(err, jose.ErrUnsupportedKeyType):
-		return "jwks: it has a key of a kind that is not known here"
 	default:
 		return fmt.Sprintf("the body is no JSON of the expected form: %v", err)
 	}
@@ -205,8 +202,10 @@ func jsonKind(t reflect.Type) string {
 	switch kind := t.Kind(); {
 	case t == reflect.TypeFor[Duration]():
 		return `a duration such as "1h30m", or null`
-	case kind == reflect.Slice:
+	case kind == reflect.Slice && t.Elem().Kind() == reflect.String:
 		return "a list of strings"
+	case kind == reflect.Slice:
+		return "a list"
 	case kind == reflect.String:
 		return "a string"
 	case kind == reflect.Bool:

@@ -358,9 +358,13 @@ func (v *verdict) url(field, value string, believed bool) {
 func (v *verdict) authentication(c *Client) {
 	v.oneOf("token_endpoint_auth_method", c.AuthMethod, authMethods)
 	switch c.AuthMethod {
-	case authPrivateJWT, authSelfTLS:
-		if c.Keys == nil && c.KeysURI == "" {
-			v.add("jwks", "the authentication method %s needs jwks or jwks_uri", c.AuthMethod)
+	case authPrivateJWT:
+		if !c.hasKey(canSign) {
+			v.add("jwks", "the authentication method %s needs jwks_uri, or jwks with a key that signs by one of %s", c.AuthMethod, join(asymmetricAlgs))
+		}
+	case authSelfTLS:
+		if !c.hasKey(func(jose.JSONWebKey) bool { return true }) {
+			v.add("jwks", "the authentication method %s needs jwks_uri, or jwks with a key of a kind that is known here", c.AuthMethod)
 		}
 	case authTLS:
 		named := 0
@@ -416,10 +420,11 @@ func (v *verdict) algorithms(c *Client) {
 		switch {
 		case e.alg == "" && e.enc != "":
 			v.add(e.name+"_encrypted_response_enc", "it needs %s_encrypted_response_alg", e.name)
-		case e.alg != "" && c.Keys == nil && c.KeysURI == "":
-			v.add(e.name+"_encrypted_response_alg", "it needs jwks or jwks_uri")
-		case e.alg != "":
+		case e.alg != "" && !slices.Contains(keyAlgs, e.alg):
 			v.oneOf(e.name+"_encrypted_response_alg", e.alg, keyAlgs)
+		case e.alg != "" && !c.hasKey(func(key jose.JSONWebKey) bool { return encryptedWith(key, e.alg) }):
+			v.add(e.name+"_encrypted_response_alg", "it needs jwks_uri, or jwks with a key for %s", e.alg)
+		case e.alg != "":
 			v.oneOf(e.name+"_encrypted_response_enc", e.enc, append(contentEnc[:len(contentEnc):len(contentEnc)], ""))
 		}
 	}
