@@ -346,7 +346,7 @@ func (c *core) publicOAuth(rs *routes) {
 	for _, route := range n.oauth.Public() {
 		rs.open(route.Pattern, oauth.Fail, c.origin.limited(route))
 	}
-	rs.open("GET /oauth2/fallbacks/{page}", oauth.Fail, c.fallback)
+	rs.open("GET /oauth2/fallbacks/{page}", c.failUnmatched("public"), c.fallback)
 }
 
 // unasked are the routes that store something for clients that need not show who they
@@ -387,17 +387,24 @@ func (c *core) adminOAuth(rs *routes) {
 	}
 }
 
+// elsewhere are the pages that a setting of oauth.urls can name, by the ends of their keys.
+var elsewhere = []string{"login", "registration", "consent", "logout", "post_logout_redirect", "device.verification"}
+
 // fallback says that there is no page, or which error there was.
+//
+// NotFound: nothing leads to such a page.
 func (c *core) fallback(w http.ResponseWriter, r *http.Request) error {
 	page := r.PathValue("page")
-	switch page {
-	case "error":
+	switch {
+	case page == "error":
 		return c.pages.showOAuthError(w, r)
-	case "device.success":
+	case page == "device.success":
 		return c.guard.usual.deviceDone(w, r)
-	default:
+	case slices.Contains(elsewhere, page):
 		return c.pages.Show(w, http.StatusOK, "message", messagePage{
 			Title: "No page for this", Look: "info", Message: "This server has no page named " + page + ": the setting oauth.urls." + page + " can name one.",
 		})
+	default:
+		return nothingAt(r)
 	}
 }

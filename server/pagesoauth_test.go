@@ -139,7 +139,11 @@ func TestErrorPages(t *testing.T) {
 	v = n.visitor(t, true)
 	v.page("/").is(200).shows("Welcome")
 	v.page("/oauth2/auth?client_id=nobody&response_type=code").is(200).shows("<title>Something went wrong")
-	v.page("/oauth2/fallbacks/login").is(200).shows("No page for this", "oauth.urls.login")
+	for _, page := range []string{"login", "registration", "consent", "logout", "post_logout_redirect", "device.verification"} {
+		v.page("/oauth2/fallbacks/"+page).is(200).shows("No page for this", "oauth.urls."+page)
+	}
+	v.page("/oauth2/fallbacks/magic").is(404).shows("<title>Something went wrong", "There is nothing at")
+	v.get("/oauth2/fallbacks/magic").is(404).has("error", "not_found")
 	v.get("/login").is(404)
 }
 

@@ -16,13 +16,22 @@ const everything = "/"
 
 // unmatched answers what no route is for, as the API does that has the path.
 func (c *core) unmatched(rs *routes, door string) {
-	rs.open(everything, func(w http.ResponseWriter, r *http.Request, err error) { c.styleOf(door, r)(w, r, err) }, func(w http.ResponseWriter, r *http.Request) error {
+	rs.open(everything, c.failUnmatched(door), func(w http.ResponseWriter, r *http.Request) error {
 		if there := rs.allowed(r); len(there) > 0 {
 			w.Header().Set("Allow", strings.Join(there, ", "))
 			return oauth.ErrMethod
 		}
-		return errs.New(errs.NotFound, "there is nothing at %.200q", r.URL.Path)
+		return nothingAt(r)
 	})
+}
+
+// failUnmatched is how a door says that there is nothing.
+func (c *core) failUnmatched(door string) errorWriter {
+	return func(w http.ResponseWriter, r *http.Request, err error) { c.styleOf(door, r)(w, r, err) }
+}
+
+func nothingAt(r *http.Request) error {
+	return errs.New(errs.NotFound, "there is nothing at %.200q", r.URL.Path)
 }
 
 // allowed returns the methods for which the path of a request has a route.
