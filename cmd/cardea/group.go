@@ -213,16 +213,13 @@ func (a *app) deleteGroupsCommand(k groupKind) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for n, one := range which {
+			return a.deleteEach(which, func(one string) error {
 				id, err := server.groupID(cmd.Context(), k, one)
 				if err == nil {
 					_, err = server.do(cmd.Context(), "DELETE", k.at(id), nil, nil)
 				}
-				if err != nil {
-					return fmt.Errorf("%s: %w (%d deleted before it)", one, err, n)
-				}
-			}
-			return a.print(map[string]any{"deleted": which}, "deleted %d\n", len(which))
+				return err
+			})
 		},
 	}
 	a.adminFlags(cmd)

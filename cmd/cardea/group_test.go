@@ -69,7 +69,7 @@ class Group implements Namespace { related: { members: (User | SubjectSet<Group,
 	if code, _, errs := try(t, "", "group", "members", "platform"); code != exitError || !strings.Contains(errs, "is the id of one group and the name of another") {
 		t.Errorf("what is a name and an id: %d, %q", code, errs)
 	}
-	if out := ok(t, "group", "delete", "all", "eng"); out != "deleted 2\n" {
+	if out := ok(t, "group", "delete", "all", "eng"); out != "deleted all\ndeleted eng\n" {
 		t.Errorf("deleted: %q", out)
 	}
 	if out := ok(t, "group", "--help"); !strings.Contains(out, "members of a group") {

@@ -137,12 +137,8 @@ func (a *app) createIdentityCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			body := map[string]any{}
 			if file != "" {
-				text, err := a.readFile(file)
-				if err != nil {
+				if err := a.readJSON(file, &body, "JSON object"); err != nil {
 					return err
-				}
-				if err := json.Unmarshal(text, &body); err != nil {
-					return fmt.Errorf("%s: it is no JSON object: %w", file, err)
 				}
 			}
 			for field, value := range map[string]string{"schema_id": schema, "state": state, "external_id": external, "organization_id": organization} {
@@ -245,12 +241,8 @@ func (a *app) patchIdentityCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var patch []map[string]any
 			if file != "" {
-				text, err := a.readFile(file)
-				if err != nil {
+				if err := a.readJSON(file, &patch, "JSON patch, a list of operations"); err != nil {
 					return err
-				}
-				if err := json.Unmarshal(text, &patch); err != nil {
-					return fmt.Errorf("%s: it is no JSON patch: %w", file, err)
 				}
 			}
 			if state != "" {
@@ -302,12 +294,10 @@ func (a *app) deleteIdentityCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for n, id := range ids {
-				if _, err := server.do(cmd.Context(), "DELETE", identityPath(id), nil, nil); err != nil {
-					return fmt.Errorf("%s: %w (%d deleted before it)", id, err, n)
-				}
-			}
-			return a.print(map[string]any{"deleted": ids}, "deleted %d\n", len(ids))
+			return a.deleteEach(ids, func(id string) error {
+				_, err := server.do(cmd.Context(), "DELETE", identityPath(id), nil, nil)
+				return err
+			})
 		},
 	}
 	a.adminFlags(cmd)

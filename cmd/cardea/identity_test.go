@@ -65,7 +65,7 @@ func TestIdentityCommands(t *testing.T) {
 	if out := ok(t, "audit", "list", "--identity", id); !strings.Contains(out, "admin.identity.changed") || !strings.Contains(out, "admin.recovery.link") {
 		t.Errorf("events: %q", out)
 	}
-	if out := ok(t, "identity", "delete", id); out != "deleted 1\n" {
+	if out := ok(t, "identity", "delete", id); out != "deleted "+id+"\n" {
 		t.Errorf("deleted: %q", out)
 	}
 }
@@ -123,7 +123,7 @@ func TestIdentityErrors(t *testing.T) {
 		{"identity patch " + none, "", "nothing to change"},
 		{"identity patch " + none + " --file -", "{}", "no JSON patch"},
 		{"identity patch " + none + " --state active", "", "no such identity"},
-		{"identity delete " + none, "", "0 deleted before it"},
+		{"identity delete " + none, "", none + ": there is no identity"},
 		{"identity import -", "{}{", "identity 2"},
 		{"identity import -", "7", "identity 1"},
 		{"identity import nowhere.jsonl", "", "nowhere.jsonl"},

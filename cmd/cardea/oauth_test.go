@@ -99,7 +99,23 @@ func TestClientCommands(t *testing.T) {
 	if out := ok(t, "client", "list", "--owner", "bob"); strings.Count(out, "\n") != 2 {
 		t.Errorf("of one owner: %q", out)
 	}
-	ok(t, "client", "delete", "c0", "c1", "c2")
+	if code, out, errs := try(t, "", "client", "delete", "c0", "c0", "c1"); code != exitError || out != "deleted c0\ndeleted c1\n" || !strings.Contains(errs, "cardea: c0: not_found") {
+		t.Errorf("deleted, one of them twice: %d, %q, %q", code, out, errs)
+	}
+	var gone struct {
+		Deleted []string
+		Failed  []struct {
+			ID    string
+			Error struct{ Code, Message string }
+		}
+	}
+	code, out, errs = try(t, "", "client", "delete", "c1", "c2", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &gone); err != nil || code != exitError || !strings.Contains(errs, `"code":"NOT_FOUND"`) {
+		t.Fatalf("deleted: %v, %d, %q, %q", err, code, out, errs)
+	}
+	if len(gone.Failed) != 1 || gone.Failed[0].ID != "c1" || gone.Failed[0].Error.Code != "NOT_FOUND" || len(gone.Deleted) != 1 || gone.Deleted[0] != "c2" {
+		t.Errorf("deleted: %+v", gone)
+	}
 	if out := ok(t, "janitor"); !regexp.MustCompile(`^removed (1 row|(0|[2-9]|\d\d+) rows)\n`).MatchString(out) {
 		t.Errorf("janitor: %q", out)
 	}
@@ -163,7 +179,9 @@ func TestOAuthErrors(t *testing.T) {
 		{args: "client create --redirect-uri javascript:x", want: "redirect_uris: "},
 		{args: "client create --metadata {", want: "--metadata"},
 		{args: "client create --public --auth-method none", want: "expected one of the two"},
-		{args: "client create --file -", stdin: "[]", want: "no JSON object"},
+		{args: "client create --file -", stdin: "[]", want: "cardea: -: it is no JSON object\n"},
+		{args: "client create --name x --file -", stdin: "null", want: "cardea: -: it is no JSON object\n"},
+		{args: "client create --file -", stdin: "{", want: "it is no JSON: unexpected end"},
 		{args: "client create --file nowhere.json", want: "nowhere.json"},
 		{args: "client update nobody", want: "nothing to change"},
 		{args: "client list --page-size -1", want: "page_size"},

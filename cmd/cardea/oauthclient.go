@@ -113,12 +113,8 @@ func (c *clientFields) changed(cmd *cobra.Command) (map[string]any, error) {
 func (c *clientFields) whole(a *app, cmd *cobra.Command) (map[string]any, error) {
 	client := map[string]any{}
 	if c.file != "" {
-		text, err := a.readFile(c.file)
-		if err != nil {
+		if err := a.readJSON(c.file, &client, "JSON object"); err != nil {
 			return nil, err
-		}
-		if err := json.Unmarshal(text, &client); err != nil {
-			return nil, fmt.Errorf("%s: it is no JSON object: %w", c.file, err)
 		}
 	}
 	changed, err := c.changed(cmd)
@@ -353,12 +349,10 @@ func (a *app) deleteClientCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, id := range args {
-				if _, err := server.do(cmd.Context(), "DELETE", clientPath(id), nil, nil); err != nil {
-					return err
-				}
-			}
-			return a.print(map[string]any{"deleted": args}, "deleted %s\n", strings.Join(args, ", "))
+			return a.deleteEach(args, func(id string) error {
+				_, err := server.do(cmd.Context(), "DELETE", clientPath(id), nil, nil)
+				return err
+			})
 		},
 	}
 	a.adminFlags(cmd)

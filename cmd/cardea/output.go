@@ -51,18 +51,22 @@ func (a *app) printError(err error) {
 		fmt.Fprintln(a.stderr, "cardea:", err)
 		return
 	}
-	var v struct {
-		Error struct {
-			Code    string `json:"code,omitempty"`
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	v.Error.Message = err.Error()
-	if remote := (*remoteError)(nil); errors.As(err, &remote) {
-		v.Error.Code = codeName(remote.code)
-	}
-	line, _ := json.Marshal(v) // two strings
+	line, _ := json.Marshal(map[string]errorShown{"error": shown(err)}) // two strings
 	fmt.Fprintln(a.stderr, string(line))
+}
+
+// An errorShown is an error in JSON.
+type errorShown struct {
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message"`
+}
+
+func shown(err error) errorShown {
+	out := errorShown{Message: err.Error()}
+	if remote := (*remoteError)(nil); errors.As(err, &remote) {
+		out.Code = codeName(remote.code)
+	}
+	return out
 }
 
 // codeName returns the name that google.rpc.Code gives a code: NOT_FOUND.

@@ -215,3 +215,20 @@ func (a *app) readFile(name string) ([]byte, error) {
 	}
 	return os.ReadFile(name)
 }
+
+// readJSON reads a file, or stdin, into a map or a list, which is called what.
+func (a *app) readJSON(name string, into any, what string) error {
+	text, err := a.readFile(name)
+	if err != nil {
+		return err
+	}
+	err = json.Unmarshal(text, into)
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind), err == nil && string(bytes.TrimSpace(text)) == "null":
+		return fmt.Errorf("%s: it is no %s", name, what)
+	case err != nil:
+		return fmt.Errorf("%s: it is no JSON: %w", name, err)
+	}
+	return nil
+}
