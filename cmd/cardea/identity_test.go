@@ -124,6 +124,10 @@ func TestIdentityErrors(t *testing.T) {
 		{"identity patch " + none + " --file -", "{}", "no JSON patch"},
 		{"identity patch " + none + " --state active", "", "no such identity"},
 		{"identity delete " + none, "", none + ": there is no identity"},
+		{"group delete nobody", "", "nobody: there is no group"},
+		{"session revoke " + none, "", none + ": there is no session"},
+		{"session revoke ann", "", "expected a UUID"},
+		{"session revoke --identity " + none, "", none + ": there is no such identity"},
 		{"identity import -", "{}{", "identity 2"},
 		{"identity import -", "7", "identity 1"},
 		{"identity import nowhere.jsonl", "", "nowhere.jsonl"},
@@ -147,5 +151,37 @@ func TestIdentityErrors(t *testing.T) {
 	}
 	if out := ok(t, "session", "revoke", "--all"); out != "revoked 0\n" {
 		t.Errorf("revoked: %q", out)
+	}
+}
+
+// TestRevokeEach: of each session that is to end the command says what became of it.
+func TestRevokeEach(t *testing.T) {
+	serveIdentity(t)
+	none := "00000000-0000-4000-8000-000000000000"
+	var made map[string]any
+	okJSON(t, &made, "identity", "create", "--trait", "email=ann@example.com")
+	ann := made["id"].(string)
+	for _, tt := range []struct{ args, key, done, code string }{
+		{"session revoke " + none, "sessions", "", "NOT_FOUND"},
+		{"session revoke ann", "sessions", "", "INVALID_ARGUMENT"},
+		{"session revoke --identity " + none + " --identity " + ann, "identities", ann, "NOT_FOUND"},
+		{"identity delete " + none + " " + ann, "deleted", ann, "NOT_FOUND"},
+		{"identity delete " + none + " " + ann + " --write-remote 127.0.0.1:1", "deleted", "", "UNAVAILABLE"},
+	} {
+		code, out, errs := try(t, "", append(strings.Fields(tt.args), "-o", "json")...)
+		var got map[string]json.RawMessage
+		var done []string
+		var failed []notDone
+		for _, err := range []error{json.Unmarshal([]byte(out), &got), json.Unmarshal(got[tt.key], &done), json.Unmarshal(got["failed"], &failed)} {
+			if err != nil {
+				t.Fatalf("%s: %v in %q", tt.args, err, out)
+			}
+		}
+		if code != exitError || strings.Join(done, " ") != tt.done || len(failed) != 1 || failed[0].Error.Code != tt.code || !strings.Contains(errs, tt.code) {
+			t.Errorf("%s: %d, %q, %q", tt.args, code, out, errs)
+		}
+	}
+	if code, out, errs := try(t, "", "identity", "delete", none, ann, "--write-remote", "127.0.0.1:1"); code != exitError || out != "" || !strings.HasSuffix(errs, "1 more were not tried\n") {
+		t.Errorf("nobody to ask: %d, %q, %q", code, out, errs)
 	}
 }

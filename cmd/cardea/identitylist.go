@@ -236,14 +236,8 @@ func (a *app) revokeSessionsCommand() *cobra.Command {
   cardea session revoke --all`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			kinds := 0
-			body := map[string]any{"action": "disable"}
-			for _, one := range []struct {
-				field string
-				given bool
-				ids   []string
-			}{{"sessions", len(ids) > 0, ids}, {"identities", len(of) > 0, of}, {"sessions", all, []string{"*"}}} {
-				if one.given {
-					body[one.field] = one.ids
+			for _, given := range []bool{len(ids) > 0, len(of) > 0, all} {
+				if given {
 					kinds++
 				}
 			}
@@ -254,18 +248,27 @@ func (a *app) revokeSessionsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var total int64
-			for more := true; more; {
-				var got struct {
-					Processed int64 `json:"processed"`
-					More      bool  `json:"more"`
-				}
-				if _, err := server.do(cmd.Context(), "POST", sessionsPath, body, &got); err != nil {
+			switch {
+			case all:
+				n, err := server.revokeSessions(cmd.Context(), map[string]any{"sessions": []string{"*"}})
+				if err != nil {
 					return err
 				}
-				total, more = total+got.Processed, got.More
+				return a.print(map[string]any{"revoked": n}, "revoked %d\n", n)
+			case len(of) > 0:
+				return a.each(of, "revoked the sessions of", "identities", func(id string) error {
+					if _, err := server.do(cmd.Context(), "GET", identityPath(id), nil, nil); err != nil {
+						return err
+					}
+					_, err := server.revokeSessions(cmd.Context(), map[string]any{"identities": []string{id}})
+					return err
+				})
+			default:
+				return a.each(ids, "revoked", "sessions", func(id string) error {
+					_, err := server.do(cmd.Context(), "DELETE", sessionsPath+"/"+url.PathEscape(id), nil, nil)
+					return err
+				})
 			}
-			return a.print(map[string]any{"revoked": total}, "revoked %d\n", total)
 		},
 	}
 	a.adminFlags(cmd)
@@ -273,4 +276,22 @@ func (a *app) revokeSessionsCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&of, "identity", nil, "end all sessions of this identity; can be given several times")
 	cmd.Flags().BoolVar(&all, "all", false, "end all sessions of the network: everybody logs in again")
 	return cmd
+}
+
+// revokeSessions ends the sessions that which names, and returns how many it were.
+func (r *restRemote) revokeSessions(ctx context.Context, which map[string]any) (total int64, err error) {
+	which["action"] = "disable"
+	for {
+		var got struct {
+			Processed int64 `json:"processed"`
+			More      bool  `json:"more"`
+		}
+		if _, err := r.do(ctx, "POST", sessionsPath, which, &got); err != nil {
+			return total, err
+		}
+		total += got.Processed
+		if !got.More {
+			return total, nil
+		}
+	}
 }
