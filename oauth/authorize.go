@@ -191,10 +191,11 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 	if len(a.acr().values) == 0 && !a.acr().essential && len(a.client.DefaultACR) > 0 {
 		a.form.Set("acr_values", strings.Join(a.client.DefaultACR, " "))
 	}
-	f := &flow{ID: newID(), Client: a.client.ID, Query: a.form.Encode(), Begun: p.o.Now()}
+	f := &flow{ID: newID(), Session: newID(), Client: a.client.ID, Query: a.form.Encode(), Begun: p.o.Now()}
 	if f.Previous, err = p.loginOf(r); err != nil {
 		return p.refuse(w, r, a, err)
 	}
+	p.forgetEnded(w, r, f.Previous)
 	if err := p.mustAsk(r.Context(), a, f); err != nil {
 		return p.refuse(w, r, a, err)
 	}
@@ -365,7 +366,7 @@ func (p *Provider) consented(c *Client, f *flow, grant string) *Session {
 		Grant: f.ID, Client: f.Client, Account: l.session.Subject, Subject: p.subject(c, l.session.Subject, l.session.Forced[f.Client]),
 		Login: l.ID, AuthTime: l.session.AuthTime.Unix(), ACR: l.session.ACR, AMR: l.session.AMR,
 		Scopes: k.Scopes, Audience: k.Audience, Type: grant,
-		AccessClaims: k.Session.Access, IDClaims: k.Session.ID,
+		AccessClaims: k.Session.Access, IDClaims: k.Session.ID, Follow: k.Follow,
 	}
 }
 

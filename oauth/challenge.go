@@ -22,6 +22,8 @@ type flow struct {
 	Begun    time.Time `json:"t"`
 	CSRF     []byte    `json:"x"`           // the SHA-256 of the cookie
 	Device   string    `json:"d,omitempty"` // the device code that it answers, by its hash
+	Session  string    `json:"n"`           // of the login, if it is a new one
+	Asked    string    `json:"h,omitempty"` // the login challenge, from its answer to that of the consent
 	Previous *session  `json:"p,omitempty"` // the login that the browser remembers
 	Earlier  *session  `json:"o,omitempty"` // the same, where the person is asked anew
 	Skip     bool      `json:"s,omitempty"` // the consent is known from before
@@ -53,7 +55,8 @@ type login struct {
 // A consent is what the consent page found out.
 type consent struct {
 	AcceptConsent
-	At time.Time `json:"at"`
+	At     time.Time `json:"at"`
+	Follow bool      `json:"f,omitempty"` // AcceptConsent.Follow
 }
 
 // Purposes of sealed flows: each step of the way has its own, so that none can be
@@ -81,7 +84,7 @@ func (p *Provider) sealFlow(purpose string, f any) (string, error) {
 
 // shortFlow is how long a flow is sealed as it is, in bytes: what compression would take
 // of it is not worth its time in each of eight requests, and any URL can be as long.
-const shortFlow = 1 << 10
+const shortFlow = 3 << 9
 
 // deflate marks what it returns: JSON does not begin with a zero.
 func deflate(text []byte) ([]byte, error) {

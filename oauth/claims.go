@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -111,6 +112,39 @@ func (p *Provider) allowedBefore(g Grant, asked *ClaimsRequest) (bool, error) {
 	}
 	had := f.request().claims.names()
 	return !slices.ContainsFunc(more, func(claim string) bool { return !slices.Contains(had, claim) }), nil
+}
+
+// renew brings the claims of somebody up to date when tokens are refreshed. What belongs
+// to no scope stays: it is not of the account, but of a hook. By name the client has what
+// it had.
+func (p *Provider) renew(ctx context.Context, x *exchange) error {
+	if p.o.Claims == nil || !x.Follow || x.grant != grantRefresh {
+		return nil
+	}
+	scopes := slices.Clone(x.Scopes)
+	for claim := range x.IDClaims {
+		scopes = append(scopes, p.scopesOf(claim)...)
+	}
+	now, err := p.o.Claims(ctx, x.Account, distinct(scopes))
+	if isKind(err, errs.NotFound) {
+		return errGrant
+	}
+	if err != nil {
+		return err
+	}
+	claims := map[string]any{}
+	for claim, value := range x.IDClaims {
+		if len(p.scopesOf(claim)) == 0 {
+			claims[claim] = value
+		}
+	}
+	for claim, value := range now {
+		if _, had := x.IDClaims[claim]; had || p.covers(x.Scopes, claim) {
+			claims[claim] = value
+		}
+	}
+	x.IDClaims = claims
+	return nil
 }
 
 // names are those of all claims that are asked for.

@@ -81,18 +81,35 @@ func (p *Provider) forgetLogin(w http.ResponseWriter) {
 	http.SetCookie(w, c)
 }
 
-// loginOf returns the login that the browser remembers, nil if it remembers none that
-// is still there.
-func (p *Provider) loginOf(r *http.Request) (*session, error) {
+// forgetEnded tells the browser to forget a login that has ended: loginOf found none. The
+// cookie of another server at the same host stays.
+func (p *Provider) forgetEnded(w http.ResponseWriter, r *http.Request, found *session) {
+	if found == nil && p.loginID(r) != "" {
+		p.forgetLogin(w)
+	}
+}
+
+// loginID is the login of the cookie, whether or not it has ended; "": there is none.
+func (p *Provider) loginID(r *http.Request) string {
 	sealed, err := base64.RawURLEncoding.DecodeString(p.cookieValue(r, loginCookie))
 	if err != nil || len(sealed) == 0 {
-		return nil, nil
+		return ""
 	}
 	id, err := p.o.Secrets.Open(sealCookie, "", sealed)
 	if err != nil {
+		return ""
+	}
+	return string(id)
+}
+
+// loginOf returns the login that the browser remembers, nil if it remembers none that
+// is still there.
+func (p *Provider) loginOf(r *http.Request) (*session, error) {
+	id := p.loginID(r)
+	if id == "" {
 		return nil, nil
 	}
-	l, err := p.store.Login(r.Context(), string(id))
+	l, err := p.store.Login(r.Context(), id)
 	if isKind(err, errs.NotFound) {
 		return nil, nil
 	}

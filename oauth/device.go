@@ -215,7 +215,7 @@ func (p *Provider) askUserCode(w http.ResponseWriter, r *http.Request) error {
 	if code := r.Form.Get("user_code"); code != "" && len(code) <= 4*p.o.Grants.UserCodeLength {
 		params.Set("user_code", code)
 	}
-	f := &flow{ID: newID(), Query: params.Encode(), Begun: p.o.Now()}
+	f := &flow{ID: newID(), Session: newID(), Query: params.Encode(), Begun: p.o.Now()}
 	p.guardFlow(w, f)
 	challenge, err := p.sealFlow(deviceChallenge, f)
 	if err != nil {
@@ -329,6 +329,7 @@ func (p *Provider) afterDevice(w http.ResponseWriter, r *http.Request) error {
 	if f.Previous, err = p.loginOf(r); err != nil {
 		return err
 	}
+	p.forgetEnded(w, r, f.Previous)
 	return p.ask(w, r, f, loginChallenge, p.page(p.o.URLs.Login, "login"), "login_challenge")
 }
 

@@ -1,13 +1,17 @@
 package oauth_test
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cardea-iam/cardea/internal/errs"
 	"github.com/cardea-iam/cardea/oauth"
 )
 
@@ -326,6 +330,111 @@ func TestAnswersRefused(t *testing.T) {
 		status, got := w.call("PUT", w.admin+"/admin/oauth2/auth/requests/login/accept?"+at.Encode(), tt.body)
 		if said := text(got, "error_description"); status != 400 || !strings.HasSuffix(said, " "+tt.want) {
 			t.Errorf("%v: %d %q: expected %q", tt.body, status, said, tt.want)
+		}
+	}
+}
+
+// TestChallengesInFull: what pages are told, as Hydra tells it. A page finds again at the
+// consent what it noted at the login, by the challenge, and in tokens by the session.
+func TestChallengesInFull(t *testing.T) {
+	w := start(t)
+	c := w.client(nil)
+	b := w.browser()
+	ask := func(prompt string) (login, consent, claims map[string]any) {
+		at := b.open(w.public + "/oauth2/auth?" + codeRequest(c, "prompt", prompt).Encode())
+		login = w.must("GET", w.admin+"/admin/oauth2/auth/requests/login?"+at.RawQuery, nil)
+		at = b.open(b.answer("login", at.Query().Get("login_challenge"), by("1").login, nil))
+		consent = w.must("GET", w.admin+"/admin/oauth2/auth/requests/consent?"+at.RawQuery, nil)
+		at = b.open(b.answer("consent", at.Query().Get("consent_challenge"), map[string]any{"grant_scope": []string{"openid"}}, nil))
+		return login, consent, w.claims("RS256", text(w.exchange(c, at.Query().Get("code")), "id_token"))
+	}
+	ids := map[any]bool{}
+	for _, prompt := range []string{"", "", "login"} {
+		login, consent, claims := ask(prompt)
+		for _, field := range []string{"challenge", "requested_scope", "requested_access_token_audience", "skip", "subject", "oidc_context", "client", "request_url", "session_id"} {
+			if _, ok := login[field]; !ok {
+				t.Errorf("a login request without %s", field)
+			}
+		}
+		for _, field := range []string{"challenge", "consent_request_id", "requested_scope", "requested_access_token_audience", "skip", "subject", "oidc_context", "client", "request_url", "login_challenge", "login_session_id", "acr", "amr"} {
+			if _, ok := consent[field]; !ok {
+				t.Errorf("a consent request without %s", field)
+			}
+		}
+		if consent["login_challenge"] != login["challenge"] {
+			t.Errorf("the consent is of the login %v: expected %v", consent["login_challenge"], login["challenge"])
+		}
+		sid := login["session_id"]
+		if sid == "" || consent["login_session_id"] != sid || claims["sid"] != sid {
+			t.Errorf("the session of the login is %v, of the consent %v, of the ID token %v", sid, consent["login_session_id"], claims["sid"])
+		}
+		ids[sid] = true
+	}
+	if len(ids) != 1 {
+		t.Errorf("a login that is remembered has the sessions %v", ids)
+	}
+}
+
+// TestClaimsFollow: claims of a consent that follows the account are those of now at a
+// refresh; what a client has by name it keeps, what no scope covers it does not get, and
+// claims that another page gave stay.
+func TestClaimsFollow(t *testing.T) {
+	now, gone := map[string]any{"email": "new@example.test", "name": "Ann", "address": "here"}, false
+	var asked []string
+	w := start(t, func(o *oauth.Options) {
+		o.Claims = func(_ context.Context, account string, scopes []string) (map[string]any, error) {
+			if asked = scopes; gone || account != "ann" {
+				return nil, errs.New(errs.NotFound, "nobody")
+			}
+			return now, nil
+		}
+	})
+	c := w.client(map[string]any{"scope": allScopes})
+	tokens := func(follow bool) map[string]any {
+		b := w.browser()
+		at := b.open(w.public + "/oauth2/auth?" + codeRequest(c, "scope", "openid offline_access profile").Encode())
+		at = b.open(b.answer("login", at.Query().Get("login_challenge"), ann().login, nil))
+		to, err := w.provider.AcceptConsent(at.Query().Get("consent_challenge"), oauth.AcceptConsent{
+			Scopes: []string{"openid", "offline_access", "profile"}, Follow: follow,
+			Session: oauth.ConsentSession{ID: map[string]any{"email": "old@example.test", "nickname": "a", "role": "boss"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.exchange(c, b.open(to).Query().Get("code"))
+	}
+	refresh := func(tokens map[string]any) (int, map[string]any) {
+		return w.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {text(tokens, "refresh_token")}}, basic(c))
+	}
+	say := func(tokens map[string]any) string {
+		claims := w.claims("RS256", text(tokens, "id_token"))
+		return strings.TrimSpace(fmt.Sprintln(claims["email"], claims["name"], claims["nickname"], claims["address"], claims["role"]))
+	}
+	for follow, want := range map[bool]string{true: "new@example.test Ann <nil> <nil> boss", false: "old@example.test <nil> a <nil> boss"} {
+		first := tokens(follow)
+		if got := say(first); got != "old@example.test <nil> a <nil> boss" {
+			t.Errorf("at first: %s", got)
+		}
+		status, second := refresh(first)
+		if status != 200 || say(second) != want {
+			t.Errorf("follow %t: %d %s: expected %s", follow, status, say(second), want)
+		}
+		if got := w.must("GET", w.public+"/userinfo", nil, bearer(second["access_token"])); follow && (got["name"] != "Ann" || got["nickname"] != nil) {
+			t.Errorf("userinfo says %v", got)
+		}
+		if !follow {
+			continue
+		}
+		if slices.Sort(asked); strings.Join(asked, " ") != "email offline_access openid profile" {
+			t.Errorf("asked for %v", asked)
+		}
+		gone = true
+		if status, body := refresh(second); status != 400 || body["error"] != "invalid_grant" {
+			t.Errorf("of an account that is gone: %d %v", status, body)
+		}
+		gone = false
+		if status, _ := refresh(second); status != 200 {
+			t.Errorf("a refresh that was refused has used the token up: %d", status)
 		}
 	}
 }

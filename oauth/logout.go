@@ -76,6 +76,7 @@ func (p *Provider) beginLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.errorPage(w, r, err)
 	}
+	p.forgetEnded(w, r, current)
 	if r.Method == http.MethodPost && current == nil && r.Form.Get("id_token_hint") == "" {
 		// Browsers do not send the cookie with a form of another site, but when they
 		// follow a link.

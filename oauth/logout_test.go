@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +105,43 @@ func TestLogoutByPerson(t *testing.T) {
 	if end, asked := b.logOut(nil, "accept"); asked != nil || end.String() != "http://app.test/bye" {
 		t.Errorf("without a login: ends at %v, asked %v", end, asked)
 	}
+}
+
+// TestEndedLoginIsForgotten: the cookie of a login goes with it, also where that ended
+// elsewhere, and whichever door the browser comes to next.
+func TestEndedLoginIsForgotten(t *testing.T) {
+	w := start(t)
+	c := w.leaving(nil)
+	for _, door := range []string{
+		"/oauth2/auth?" + codeRequest(c).Encode(), "/oauth2/sessions/logout",
+	} {
+		b := w.browser()
+		b.logIn(c)
+		if !b.has("cardea_oauth_session") {
+			t.Fatal("the browser has no cookie of the login")
+		}
+		w.must("DELETE", w.admin+"/admin/oauth2/auth/sessions/login?subject=ann", nil)
+		b.open(w.public + door)
+		if b.has("cardea_oauth_session") {
+			t.Errorf("the cookie is still there after %s", door)
+		}
+	}
+	b := w.browser()
+	b.logIn(c)
+	b.logOut(nil, "reject")
+	if !b.has("cardea_oauth_session") {
+		t.Error("the cookie of a login that goes on was taken")
+	}
+	b.logOut(nil, "accept")
+	if b.has("cardea_oauth_session") {
+		t.Error("the cookie is still there after the logout")
+	}
+}
+
+// has reports whether the browser has a cookie.
+func (b *browser) has(name string) bool {
+	at := must(url.Parse(b.w.public))
+	return slices.ContainsFunc(b.Jar.Cookies(at), func(c *http.Cookie) bool { return c.Name == name })
 }
 
 // TestLogoutWithoutCookie: the ID token suffices where the browser remembers nothing.

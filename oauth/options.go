@@ -62,6 +62,11 @@ type Options struct {
 	// consent.
 	Permitted func(ctx context.Context, scopes []string, account string) ([]string, error)
 
+	// Claims returns the claims about an account that scopes stand for, as they are now, for
+	// consents that follow it (AcceptConsent.Follow). nil: none do. NotFound: the account is
+	// gone, or may not log in.
+	Claims func(ctx context.Context, account string, scopes []string) (map[string]any, error)
+
 	// LoggedOut is told of a login that has ended: whose it was, and the session of the
 	// identity provider that the login page named. nil: nobody is.
 	LoggedOut func(ctx context.Context, subject, session string) error

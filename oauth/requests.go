@@ -38,7 +38,7 @@ type LoginRequest struct {
 	OIDC       OIDCContext `json:"oidc_context"`
 	Client     *Client     `json:"client"`
 	RequestURL string      `json:"request_url"`
-	SessionID  string      `json:"session_id"`
+	SessionID  string      `json:"session_id"` // sid, unless somebody else logs in than the browser remembers
 
 	prompts []string
 }
@@ -94,6 +94,10 @@ type AcceptConsent struct {
 	RememberFor int64           `json:"remember_for,omitempty"` // seconds; 0: for ever
 	Session     ConsentSession  `json:"session"`
 	Context     json.RawMessage `json:"context,omitempty"`
+
+	// Follow says that Session.ID has what Options.Claims said, and follows it when tokens
+	// are refreshed. It is not part of Hydra's API.
+	Follow bool `json:"-"`
 }
 
 // A ConsentSession is what tokens say more.
@@ -187,9 +191,13 @@ func (p *Provider) loginRequest(ctx context.Context, challenge string, f *flow, 
 	q := &LoginRequest{
 		Challenge: challenge, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
 		OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f), prompts: strings.Fields(form.Get("prompt")),
+		SessionID: f.Session,
 	}
-	if f.Previous != nil {
+	switch {
+	case f.Previous != nil:
 		q.Skip, q.Subject, q.SessionID = true, f.Previous.Subject, f.Previous.ID
+	case f.Earlier != nil:
+		q.SessionID = f.Earlier.ID
 	}
 	return q
 }
@@ -218,7 +226,7 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 		}
 		a.Remember = true // a login that is remembered is forgotten by a reject
 	}
-	f.Login = &login{p.loggedIn(f, a), a}
+	f.Login, f.Asked = &login{p.loggedIn(f, a), a}, challenge
 	return p.back(f, loginVerifier, "login_verifier")
 }
 
@@ -226,7 +234,7 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 // Somebody who logs in again, where that is remembered, keeps the name of the login, so
 // that a logout ends what began before, too.
 func (p *Provider) loggedIn(f *flow, a AcceptLogin) session {
-	s := session{ID: newID(), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession}
+	s := session{ID: f.Session, Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession}
 	if a.AuthTime.IsZero() {
 		s.AuthTime = p.o.Now()
 	}
@@ -262,7 +270,7 @@ func (p *Provider) consentRequest(ctx context.Context, challenge string, f *flow
 	return &ConsentRequest{
 		Challenge: challenge, ID: f.ID, Scopes: list(strings.Fields(form.Get("scope"))), Audience: list(fosite.GetAudiences(form)),
 		Skip: f.Skip, Subject: f.Login.session.Subject, OIDC: p.context(ctx, f, c), Client: c, RequestURL: p.requestURL(f),
-		LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
+		LoginChallenge: f.Asked, LoginSessionID: f.Login.ID, ACR: f.Login.session.ACR, AMR: list(f.Login.session.AMR), Context: f.Login.Context,
 		Device: f.Device != "",
 	}
 }
@@ -289,7 +297,7 @@ func (p *Provider) AcceptConsent(challenge string, a AcceptConsent) (string, err
 		}
 	}
 	a.Scopes, a.Audience = distinct(a.Scopes), distinct(a.Audience)
-	f.Consent = &consent{a, p.o.Now()}
+	f.Consent, f.Asked = &consent{a, p.o.Now(), a.Follow}, ""
 	return p.back(f, consentVerifier, "consent_verifier")
 }
 

@@ -27,6 +27,7 @@ type Session struct {
 
 	AccessClaims map[string]any `json:"access,omitempty"` // from the consent, for access tokens and introspection
 	IDClaims     map[string]any `json:"id,omitempty"`     // from the consent, for ID tokens and userinfo
+	Follow       bool           `json:"follow,omitempty"` // AcceptConsent.Follow
 	Claims       *ClaimsRequest `json:"claims,omitempty"` // the claims parameter
 	Actor        map[string]any `json:"act,omitempty"`    // RFC 8693
 	Confirm      *Confirmation  `json:"cnf,omitempty"`    // what tokens are bound to

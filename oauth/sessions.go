@@ -208,8 +208,12 @@ func (p *Provider) endTokens(ctx context.Context, grants []Grant) error {
 // logged out elsewhere: clients are told behind the browser's back.
 func (p *Provider) EndLogin(w http.ResponseWriter, r *http.Request, subject string) error {
 	l, err := p.loginOf(r)
-	if err != nil || l == nil || l.Subject != subject {
+	if err != nil {
 		return err
+	}
+	p.forgetEnded(w, r, l) // with the session, before this was called
+	if l == nil || l.Subject != subject {
+		return nil
 	}
 	if _, err := p.endLogin(r.Context(), l.ID); err != nil {
 		return err

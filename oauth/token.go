@@ -55,6 +55,9 @@ func (p *Provider) carryOut(ctx context.Context, r *http.Request, x *exchange, p
 	if err := p.permit(ctx, x); err != nil {
 		return nil, err
 	}
+	if err := p.renew(ctx, x); err != nil {
+		return nil, err
+	}
 	if err := p.askHooks(ctx, x, r.PostForm); err != nil {
 		return nil, err
 	}

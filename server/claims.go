@@ -160,6 +160,23 @@ func (n *network) permitted(ctx context.Context, scopes []string, subject string
 	return out, nil
 }
 
+// claimsNow returns the claims about who has an id that scopes allow.
+//
+// NotFound: there is nobody, or they may not log in.
+func (n *network) claimsNow(ctx context.Context, id string, scopes []string) (map[string]any, error) {
+	i, err := n.joint.Identity(ctx, id, false)
+	if err != nil {
+		return nil, err
+	}
+	if i.State != identity.Active {
+		return nil, errs.New(errs.NotFound, "the identity %s is not active", id)
+	}
+	if scopes, err = n.permitted(ctx, scopes, id); err != nil {
+		return nil, err
+	}
+	return n.claimsFor(ctx, i, scopes)
+}
+
 // claimsFor returns the claims about somebody that scopes allow.
 func (n *network) claimsFor(ctx context.Context, i *identity.Identity, scopes []string) (map[string]any, error) {
 	var traits map[string]any

@@ -326,7 +326,7 @@ func (s *Server) openOAuth(ctx context.Context, n *network, issuer *url.URL) err
 		n.claims.claims = usualClaims
 	}
 	if n.people != nil && c.URLs.Consent == "" {
-		o.ScopeClaims = n.claims.byScope()
+		o.ScopeClaims, o.Claims = n.claims.byScope(), n.claimsNow
 	}
 	n.oauth, err = oauth.New(grants, o)
 	if err != nil {

@@ -57,20 +57,25 @@ func (c rp) request(more ...string) string {
 func (c rp) tokens(code string) (map[string]any, map[string]any) {
 	c.n.t.Helper()
 	body := c.token(url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"https://client.test/cb"}, "code_verifier": {pkceVerifier}})
-	var claims map[string]any
+	return body, claimsOf(c.n.t, body)
+}
+
+// claimsOf reads an ID token, whose signature does not matter here.
+func claimsOf(t *testing.T, body map[string]any) (claims map[string]any) {
+	t.Helper()
 	id, _ := body["id_token"].(string)
 	parts := strings.Split(id, ".")
 	if len(parts) != 3 {
-		c.n.t.Fatalf("the ID token is %q", id)
+		t.Fatalf("the ID token is %q", id)
 	}
 	text, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err == nil {
 		err = json.Unmarshal(text, &claims)
 	}
 	if err != nil {
-		c.n.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return body, claims
+	return claims
 }
 
 // token calls the token endpoint.
@@ -269,5 +274,24 @@ func TestLogoutReachesClients(t *testing.T) {
 	}
 	if answer := v.walk(c.request("prompt", "none"), ""); answer.Get("error") != "login_required" {
 		t.Errorf("afterwards: %v", answer)
+	}
+}
+
+// TestRefreshSaysNow: the ID token of a refresh says what is so by then.
+func TestRefreshSaysNow(t *testing.T) {
+	n := startWithModel(t, withIdentity)
+	c := n.rp("")
+	v := n.visitor(t, true)
+	body, claims := c.tokens(v.walk(c.request("prompt", "create", "scope", "openid offline_access profile email groups"), "ann@example.com").Get("code"))
+	if groups, _ := claims["groups"].([]any); claims["name"] != "Ann Lee" || len(groups) != 0 {
+		t.Fatalf("at first: %v", claims)
+	}
+	ann := claims["sub"].(string)
+	n.insert("Group:eng#members@" + ann)
+	n.admin(t).do("PATCH", "/admin/identities/"+ann, []any{map[string]any{"op": "replace", "path": "/traits/name/last", "value": "Ray"}}).is(200)
+	body = c.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {body["refresh_token"].(string)}})
+	claims = claimsOf(t, body)
+	if groups, _ := claims["groups"].([]any); claims["name"] != "Ann Ray" || !slices.Equal(groups, []any{"eng"}) || claims["email"] != "ann@example.com" {
+		t.Errorf("after a refresh: %v", claims)
 	}
 }

@@ -164,7 +164,7 @@ func (n *network) acceptConsent(w http.ResponseWriter, r *http.Request, q *oauth
 	}
 	maps.DeleteFunc(claims, func(claim string, _ any) bool { return !n.oauth.Lets(q, permitted, claim) })
 	to, err := n.oauth.AcceptConsent(q.Challenge, oauth.AcceptConsent{
-		Scopes: scopes, Audience: q.Audience, Remember: remember, Session: oauth.ConsentSession{ID: claims},
+		Scopes: scopes, Audience: q.Audience, Remember: remember, Session: oauth.ConsentSession{ID: claims}, Follow: true,
 	})
 	if err != nil {
 		return err
