@@ -110,13 +110,14 @@ func redacted(location string) string {
 // run follows the location until ctx ends.
 func (s *modelSource) run(ctx context.Context) {
 	var events <-chan fsnotify.Event
+	var lost <-chan error
 	if watcher := s.watch(); watcher != nil {
 		defer watcher.Close()
-		events = watcher.Events
+		events, lost = watcher.Events, watcher.Errors
 	}
 	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
-	var settled <-chan time.Time
+	settled := time.After(0) // it may have changed before it was watched
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,11 +125,17 @@ func (s *modelSource) run(ctx context.Context) {
 		case <-events:
 			settled = time.After(settleTime)
 			continue
+		case <-lost: // the watcher waits until it is taken, and events may be gone
+			settled = time.After(settleTime)
+			continue
 		case <-settled:
 			settled = nil
 		case <-tick.C:
 		}
 		_ = s.check(ctx) // reported there
+		if s.missing && settled == nil {
+			settled = time.After(settleTime) // there may be no other event
+		}
 	}
 }
 

@@ -123,6 +123,24 @@ func TestModelDirectory(t *testing.T) {
 	}
 }
 
+// TestModelChangedAtStart changes files after they were read and before they are watched,
+// and leaves one empty for good, of which the file system tells once.
+func TestModelChangedAtStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.ts")
+	write(t, path, class("User"))
+	c := testConfig(t)
+	withModel(path, time.Hour)(&c)
+	s, err := server.New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, class("User")+class("Doc"))
+	n := run(t, s)
+	n.until("/namespaces", userDoc)
+	write(t, path, "")
+	n.until("/health/ready", `{"errors":{"model":"the newest model of `+path+` is not in use: it is empty...`)
+}
+
 // TestModelEmptied: a file that is cut before it is written again takes nothing away.
 func TestModelEmptied(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.ts")

@@ -71,6 +71,11 @@ func start(t *testing.T, edit ...func(*server.Config)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, s)
+}
+
+// run is start for a server that was built.
+func run(t *testing.T, s *server.Server) *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	var result error
