@@ -118,12 +118,23 @@ func (s *state) about(t *Tuple) (about, error) {
 			return about{}, err
 		}
 	}
-	relation := s.relation(t.Relation)
+	relation := s.relationIn(ns, t.Relation)
 	r, err := s.ruleFor(ns, relation, t.Relation)
 	if err != nil {
 		return about{}, err
 	}
-	return about{ns, relation, from, s.relation(t.Subject.Relation), r}, nil
+	return about{ns, relation, from, s.relationIn(from, t.Subject.Relation), r}, nil
+}
+
+// relationIn returns the number of a relation, most likely one that a namespace of the
+// model declares, or never.
+func (s *state) relationIn(namespace uint32, name string) uint32 {
+	if rules := s.program.namespaces[namespace]; rules != nil {
+		if number, ok := numberOf(rules.few, name); ok {
+			return number
+		}
+	}
+	return s.relation(name)
 }
 
 // ruleFor returns the rule of the relation that a caller names.
@@ -177,13 +188,8 @@ func (s *state) must(namespace string) (uint32, error) {
 
 // declared returns the number of a namespace that the model has.
 func (s *state) declared(namespace string) (uint32, bool) {
-	for i := range s.program.few {
-		if n := &s.program.few[i]; n.name == namespace {
-			return n.number, true
-		}
-	}
 	if len(s.program.few) > 0 {
-		return 0, false
+		return numberOf(s.program.few, namespace)
 	}
 	number, ok := s.snap.Namespace(namespace)
 	return number, ok && int(number) < len(s.program.namespaces) && s.program.namespaces[number] != nil

@@ -194,7 +194,15 @@ func (w *walk) meet(q question, open uint64) answer {
 			continue
 		}
 		arm := &q.rule.arms[i]
-		a := w.solve(graph.MakeRef(q.ref.Object(), arm.relation), arm.rule)
+		ref := graph.MakeRef(q.ref.Object(), arm.relation)
+		a, known := w.recall(ref)
+		switch {
+		case known:
+		case arm.rule.flat != nil:
+			a = w.explore(question{ref: ref, rule: arm.rule})
+		default:
+			a = w.solve(ref, arm.rule)
+		}
 		if a.verdict != failed && arm.not {
 			a.verdict = yes - a.verdict
 		}
@@ -212,7 +220,6 @@ func (w *walk) meet(q question, open uint64) answer {
 func (w *walk) visitFlat(id int32, q question) answer {
 	result := answer{no, certain, nil}
 	star := w.snap.Star(q.ref.Object())
-	w.ahead(star, q.rule.flat)
 	for i := range star.Slots() {
 		relation, far := star.Kind(i)
 		at := q.rule.flat.of(relation)
@@ -234,17 +241,43 @@ func (w *walk) visitFlat(id int32, q question) answer {
 	return result
 }
 
-// ahead has the processor fetch what is stored of the objects that a star leads to,
-// so that the walk waits for memory once for all of them, and not for one after the
-// other.
-func (w *walk) ahead(star graph.Star, f *flat) {
-	if near := f.near(w.near[:0], nearest, star, w.snap.HasBare()); len(near) > 1 {
+// ahead has the processor fetch what is stored of the objects that the questions on the
+// work list from first on lead to, so that the walk waits for memory once for all of
+// them, and not for one after the other. It returns the end of those questions.
+func (w *walk) ahead(first int) int {
+	if w.lacks != nil {
+		return len(w.todo)
+	}
+	near := w.near[:0]
+	end := first
+	for ; end < len(w.todo) && (end == first || len(near) < nearest/2); end++ {
+		near = w.todo[end].near(near, nearest-len(near), w.snap)
+	}
+	if len(near) > 1 {
 		w.fetched += w.snap.Fetch(near)
 	}
+	return end
 }
 
 // nearest is of how many objects a walk waits for memory together.
 const nearest = 16
+
+// near appends the objects that q leads to through subject sets, or under a flat rule,
+// up to so many.
+func (q *question) near(list []uint32, most int, snap *graph.Snapshot) []uint32 {
+	if q.rule.flat != nil {
+		return q.rule.flat.near(list, most, snap.Star(q.ref.Object()), snap.HasBare())
+	}
+	for i := range q.set.Slots() {
+		if relation, members := q.set.Slot(i); relation != 0 || snap.HasBare() {
+			some := members.Piece(0)
+			n := min(len(some), most)
+			list = append(list, some[:n]...)
+			most -= n
+		}
+	}
+	return list
+}
 
 // near appends the objects that a star leads to under f, up to so many.
 func (f *flat) near(list []uint32, most int, star graph.Star, bare bool) []uint32 {

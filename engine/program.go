@@ -21,20 +21,30 @@ type program struct {
 	}
 }
 
-// numbered is a namespace with its number. To compare a handful of names is quicker
+// numbered is a namespace or a relation with its number. To compare a handful of names is quicker
 // than to hash one.
 type numbered struct {
 	name   string
 	number uint32
 }
 
-const fewNamespaces = 12
+const fewNames = 12
+
+func numberOf(list []numbered, name string) (uint32, bool) {
+	for i := range list {
+		if list[i].name == name {
+			return list[i].number, true
+		}
+	}
+	return 0, false
+}
 
 // namespaceRules is what a namespace declares. One without rules is open: any
 // relation may be stored there.
 type namespaceRules struct {
 	rules []*rule // by relation number; nil: not declared
 	open  bool
+	few   []numbered // the relations, if they are few
 }
 
 // A rule says when the answer is yes for an object: if the subject is stored in
@@ -91,7 +101,7 @@ func compile(m *opl.Model, b *graph.Builder, compat bool) *program {
 		c.fill(ns)
 	}
 	for _, ns := range m.Namespaces {
-		if len(m.Namespaces) <= fewNamespaces {
+		if len(m.Namespaces) <= fewNames {
 			c.p.few = append(c.p.few, numbered{ns.Name, b.Namespace(ns.Name)})
 		}
 		flatten(c.p.namespaces[b.Namespace(ns.Name)].rules)
@@ -110,6 +120,9 @@ func (c *compiler) declare(ns *opl.Namespace, compat bool) {
 	for _, r := range ns.Relations {
 		rules.rules = grow(rules.rules, c.b.Relation(r.Name))
 		rules.rules[c.b.Relation(r.Name)] = &rule{stored: compat || !r.Permission}
+		if len(ns.Relations) <= fewNames {
+			rules.few = append(rules.few, numbered{r.Name, c.b.Relation(r.Name)})
+		}
 	}
 	number := c.b.Namespace(ns.Name)
 	c.p.namespaces = grow(c.p.namespaces, number)

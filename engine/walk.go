@@ -138,16 +138,20 @@ func decide(ctx context.Context, s *state, q question, member graph.Ref, subject
 		w.state, w.member, w.lacks = s, subject, lacks
 	}
 	var a answer
-	if open != 0 {
+	switch {
+	case open != 0:
 		a = w.meet(q, open)
-	} else {
+	case lacks == nil:
+		a = w.explore(q)
+	default:
 		a = w.solve(q.ref, q.rule)
 	}
 	return a.verdict == yes, budget - w.budget, a.err
 }
 
 // atOnce looks at what is stored of the object, and whether that tells the answer. If
-// not, and the rule has arms, open are those that are not known yet.
+// not, q is ready to be explored, or, if the rule has arms, open are those that are not
+// known yet.
 func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, known bool, open uint64) {
 	r, star := q.rule, snap.Star(q.ref.Object())
 	switch {
@@ -158,11 +162,13 @@ func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, kno
 		no, open := r.probeArms(snap, star, subject)
 		return !no, no || open == 0, open
 	}
-	set := snap.Set(q.ref)
-	if r.stored && set.Contains(subject) {
+	if r.stored {
+		q.set = snap.Set(q.ref)
+	}
+	if q.set.Contains(subject) {
 		return true, true, 0
 	}
-	return false, len(r.alts) == 0 && ends(snap, set), 0
+	return false, len(r.alts) == 0 && ends(snap, q.set), 0
 }
 
 // ends reports whether the members of a set lead no further.
@@ -205,7 +211,12 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 		}
 		q.open = r.stored && w.lack(ref, q.set, false)
 	}
-	id, mark := w.enter(ref)
+	return w.explore(q)
+}
+
+// explore searches the region of q, when what is stored for q itself was looked at.
+func (w *walk) explore(q question) answer {
+	id, mark := w.enter(q.ref)
 	todo, later := len(w.todo), len(w.later)
 	w.todo = append(w.todo, q)
 	w.peak = max(w.peak, len(w.todo))
@@ -214,15 +225,23 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 	return w.leave(id, mark, a)
 }
 
-// search works off the lists of region id, which begin at todo and later.
+// search works off the lists of region id, which begin at todo and later. The first
+// come first, so that what many of them lead to is fetched together.
 func (w *walk) search(id int32, todo, later int) answer {
 	result := answer{no, certain, nil}
+	next, fetched := todo, todo
 	for {
 		var a answer
 		switch {
-		case len(w.todo) > todo:
-			q := w.todo[len(w.todo)-1]
-			w.todo = w.todo[:len(w.todo)-1]
+		case len(w.todo) > next:
+			if next == fetched {
+				fetched = w.ahead(next)
+			}
+			q := w.todo[next]
+			if next++; next == len(w.todo) {
+				w.todo = w.todo[:todo]
+				next, fetched = todo, todo
+			}
 			a = w.visit(id, q)
 		case len(w.later) > later:
 			q := w.later[len(w.later)-1]

@@ -42,6 +42,7 @@ const (
 	tag6 = 6<<3 | 2
 	tag8 = 8<<3 | 2
 
+	number1 = 1 << 3
 	number2 = 2 << 3
 	number4 = 4 << 3
 	number5 = 5 << 3

@@ -125,6 +125,16 @@ func TestEncodeQuick(t *testing.T) {
 		}
 		out.Free()
 	}
+	for _, want := range []proto.Message{
+		&cardeav1.CheckResponse{}, &cardeav1.CheckResponse{Allowed: true, Snaptoken: strings.Repeat("y", 200)},
+		&keto.CheckResponse{Snaptoken: "z"}, &keto.CheckResponse{Allowed: true},
+	} {
+		out, quick := encodeQuick(want)
+		got := want.ProtoReflect().New().Interface()
+		if err := proto.Unmarshal(out.Materialize(), got); err != nil || !quick || !proto.Equal(got, want) {
+			t.Errorf("%v, %v, quick %t, want %v", got, err, quick, want)
+		}
+	}
 	failed := &cardeav1.BatchCheckResponse{Results: []*cardeav1.CheckResult{{Error: &cardeav1.CheckError{Code: 3}}}}
 	if _, quick := encodeQuick(failed); quick {
 		t.Error("an error was left out")

@@ -5,13 +5,40 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
+	keto "github.com/cardea-iam/cardea/proto/ory/keto/relation_tuples/v1alpha2"
 )
 
-// encodeQuick encodes the answer to a batch, whose items are mostly a bit each, into one
-// buffer. Where an item has an error it reports false, and package proto is to do it.
+// encodeQuick encodes the answers that a server gives most into one buffer. What else
+// there is it leaves to package proto, and reports false.
 func encodeQuick(v any) (mem.BufferSlice, bool) {
-	m, ok := v.(*cardeav1.BatchCheckResponse)
-	if !ok || len(m.Results) == 0 {
+	switch m := v.(type) {
+	case *cardeav1.CheckResponse:
+		return encodeCheck(m.Allowed, m.Snaptoken), true
+	case *keto.CheckResponse:
+		return encodeCheck(m.Allowed, m.Snaptoken), true
+	case *cardeav1.BatchCheckResponse:
+		return encodeBatch(m)
+	default:
+		return nil, false
+	}
+}
+
+// encodeCheck encodes the answer to one question, which both APIs write alike.
+func encodeCheck(allowed bool, token string) mem.BufferSlice {
+	out := make([]byte, 0, 8+len(token))
+	if allowed {
+		out = append(out, number1, 1)
+	}
+	if token != "" {
+		out = protowire.AppendString(append(out, tag2), token)
+	}
+	return mem.BufferSlice{mem.SliceBuffer(out)} // too short for a pool
+}
+
+// encodeBatch encodes the answer to a batch, whose items are mostly a bit each, if no
+// item has an error.
+func encodeBatch(m *cardeav1.BatchCheckResponse) (mem.BufferSlice, bool) {
+	if len(m.Results) == 0 {
 		return nil, false
 	}
 	for _, r := range m.Results {
@@ -24,7 +51,7 @@ func encodeQuick(v any) (mem.BufferSlice, bool) {
 	out := (*buf)[:0]
 	for _, r := range m.Results {
 		if r.Allowed {
-			out = append(out, tag1, 2, 1<<3, 1)
+			out = append(out, tag1, 2, number1, 1)
 		} else {
 			out = append(out, tag1, 0)
 		}

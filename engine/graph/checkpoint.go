@@ -314,10 +314,10 @@ func (r *decoder) numbers(n int, below uint32) []uint32 {
 
 func (r *decoder) list(below uint32) []uint32 { return r.numbers(int(r.number()), below) }
 
-// A named is a name's hash and the place of its text.
+// A named is a name's hash and number.
 type named struct {
 	hash uint64
-	at   uint32
+	id   uint32
 }
 
 // manyNames is how many names are handed on together.
@@ -337,7 +337,7 @@ func (r *decoder) names(shards int, first uint32) *names {
 		}()
 		for list := range found {
 			for _, n := range list {
-				t.put(t.shard(n.hash), uint32(n.hash), n.at)
+				t.put(t.shard(n.hash), uint32(n.hash), n.id)
 			}
 		}
 	})
@@ -349,11 +349,11 @@ func (r *decoder) names(shards int, first uint32) *names {
 		if r.err != nil {
 			break
 		}
-		id, at := t.append(space, text)
+		id := t.append(space, text)
 		if id < first {
 			continue
 		}
-		if list = append(list, named{hashName(space, text), at}); len(list) == cap(list) {
+		if list = append(list, named{hashName(space, text), id}); len(list) == cap(list) {
 			found <- list
 			list = make([]named, 0, manyNames)
 		}

@@ -15,15 +15,20 @@ type Pair struct {
 
 	hashA, hashB   uint64
 	entryA, entryB uint64 // of the hash table
+	fetched        uint32 // of no meaning, see Fetch
 }
 
-// Pairs looks up the objects of pairs.
+// Pairs looks up the objects of pairs, and brings what is stored of each A into the
+// processor's cache.
 func (s *Snapshot) Pairs(list []Pair) {
 	for i := range list {
 		s.objects.begin(&list[i])
 	}
 	for i := range list {
 		s.objects.reach(&list[i])
+	}
+	for i := range list {
+		s.touch(&list[i])
 	}
 	for i := range list {
 		s.objects.finish(&list[i])
@@ -38,25 +43,36 @@ func (t *names) begin(p *Pair) {
 	p.entryB = tableB[uint32(p.hashB)&uint32(len(tableB)-1)].Load()
 }
 
-// reach finds the first entries that may be those of the names, and their numbers.
+// reach finds the first entries that may be those of the names, with their numbers.
 func (t *names) reach(p *Pair) {
 	p.entryA = tagged(*t.shard(p.hashA).table.Load(), uint32(p.hashA), p.entryA)
 	p.entryB = tagged(*t.shard(p.hashB).table.Load(), uint32(p.hashB), p.entryB)
 	p.A, p.B = 0, 0
 	if p.entryA != 0 {
-		p.A = t.record(uint32(p.entryA) - 1).id()
+		p.A = uint32(p.entryA) - 1
 	}
 	if p.entryB != 0 {
-		p.B = t.record(uint32(p.entryB) - 1).id()
+		p.B = uint32(p.entryB) - 1
 	}
 }
 
-// finish sees whether they are; if not, two names have one tag.
+// touch asks for the texts that the names are compared with, and for what is stored of
+// the first.
+func (s *Snapshot) touch(p *Pair) {
+	p.fetched = uint32(s.objects.of(p.A)[0]) + uint32(s.objects.of(p.B)[0])
+	if c := s.forward.get(p.A >> chunkBits); c != nil {
+		if e := c.entry(p.A); len(e) > 0 {
+			p.fetched += e[0]
+		}
+	}
+}
+
+// finish compares the texts; if one differs, two names have one tag.
 func (t *names) finish(p *Pair) {
-	if p.entryA != 0 && !t.record(uint32(p.entryA)-1).is(p.NamespaceA, p.IDA) {
+	if p.entryA != 0 && !t.of(p.A).is(p.NamespaceA, p.IDA) {
 		p.A, _ = t.lookup(p.NamespaceA, p.IDA)
 	}
-	if p.entryB != 0 && !t.record(uint32(p.entryB)-1).is(p.NamespaceB, p.IDB) {
+	if p.entryB != 0 && !t.of(p.B).is(p.NamespaceB, p.IDB) {
 		p.B, _ = t.lookup(p.NamespaceB, p.IDB)
 	}
 }

@@ -24,17 +24,18 @@ func mix(x uint64) uint64 {
 // they come. It only grows, and all snapshots of a graph share it: a number that
 // is newer than a snapshot has no subjects there.
 //
-// A name takes its text, rounded up to 4 bytes after a header of six or eight (a
+// A name takes its text, rounded up to 4 bytes after a header of two or four (a
 // UUID takes 16 bytes instead of 36), 5 bytes for its place and space, and 8 in a
 // hash table that is half to three quarters full. Nothing of it has pointers, so
 // the garbage collector does not look inside. A walk asks for the space of every
 // object that it comes to, so that stands in a byte, 64 of them in a line of a cache.
 //
 // A server's caches hold what it does with requests, and little of the graph. So
-// what a name costs to find is the memory that it waits for, one after the other:
-// the hash table has the place of the text, and beside the text stand its number and
-// space, which makes two; and names are looked up together, those of one question or
-// of a hundred, which makes them wait side by side (Pair).
+// what a name costs to find is the memory that it waits for, one after the other. The
+// hash table has the number of the name, with 32 bits of its hash, so that one wait
+// tells what the name most likely is, and what is stored for it is asked for before
+// its text is compared (Pair). And names are looked up together, those of one question
+// or of a hundred, which makes them wait side by side.
 //
 // Readers take no lock: what a number leads to is written before the number can
 // be found, and is never written again.
@@ -65,7 +66,7 @@ type (
 )
 
 // A nameShard is a hash table with open addressing. An entry has 32 bits of the
-// hash above, which also give its place, and the place of the text plus one below; 0
+// hash above, which also give its place, and the number of the name plus one below; 0
 // is free.
 type nameShard struct {
 	table atomic.Pointer[[]atomic.Uint64]
@@ -107,8 +108,8 @@ func (t *names) findFrom(table []atomic.Uint64, tag uint32, entry uint64, space 
 	mask := uint32(len(table) - 1)
 	for i := tag; entry != 0; {
 		if uint32(entry>>32) == tag {
-			if r := t.record(uint32(entry) - 1); r.is(space, text) {
-				return r.id(), true
+			if id := uint32(entry) - 1; t.of(id).is(space, text) {
+				return id, true
 			}
 		}
 		i++
@@ -139,15 +140,14 @@ func (t *names) intern(space uint32, text string) uint32 {
 	if id, ok := t.find(s, hash, space, text); ok {
 		return id
 	}
-	id, at := t.append(space, text)
-	t.put(s, uint32(hash), at)
+	id := t.append(space, text)
+	t.put(s, uint32(hash), id)
 	return id
 }
 
-// append gives a name the next number, and returns that and the place of its text.
-// mu is held.
-func (t *names) append(space uint32, text string) (id, at uint32) {
-	id = t.count
+// append gives a name the next number. mu is held.
+func (t *names) append(space uint32, text string) uint32 {
+	id := t.count
 	t.count++
 	pages := *t.pages.Load()
 	if int(id>>pageBits) == len(pages) {
@@ -156,40 +156,36 @@ func (t *names) append(space uint32, text string) (id, at uint32) {
 		t.bytes.Add(5 << pageBits)
 	}
 	page := pages[id>>pageBits]
-	at = t.store(id, space, text)
-	page.at[id&(1<<pageBits-1)] = at
+	page.at[id&(1<<pageBits-1)] = t.store(space, text)
 	page.space[id&(1<<pageBits-1)] = uint8(min(space, manySpaces))
-	return id, at
+	return id
 }
 
-// A record is the number and the space of a name, and its text with a header, and
-// what comes after it in the block.
+// A record is the space of a name and its text with a header, and what comes after it
+// in the block.
 type record []byte
 
 const (
-	recordSpace = 4   // offset, after the number, of a byte
-	manySpaces  = 255 // there: the space is this, or a larger one, and follows in 4 bytes
+	manySpaces = 255 // in the first byte: the space is this, or a larger one, and follows in 4 bytes
 
 	// Headers of a text: its length, or one of these.
 	headerLong = 254 // two bytes of length follow, little endian
 	headerUUID = 255 // 16 bytes follow
 )
 
-func (r record) id() uint32 { return binary.LittleEndian.Uint32(r) }
-
 func (r record) space() uint32 {
-	if space := r[recordSpace]; space < manySpaces {
+	if space := r[0]; space < manySpaces {
 		return uint32(space)
 	}
-	return binary.LittleEndian.Uint32(r[recordSpace+1:])
+	return binary.LittleEndian.Uint32(r[1:])
 }
 
 // text returns the text as it is stored: a UUID packed.
 func (r record) text() (text []byte, packed bool) {
-	if r[recordSpace] == manySpaces {
+	if r[0] == manySpaces {
 		r = r[4:]
 	}
-	r = r[recordSpace+1:]
+	r = r[1:]
 	switch n := int(r[0]); n {
 	case headerUUID:
 		return r[1:17], true
@@ -201,10 +197,10 @@ func (r record) text() (text []byte, packed bool) {
 }
 
 // store writes a record into a block, and returns its place.
-func (t *names) store(id, space uint32, text string) uint32 {
+func (t *names) store(space uint32, text string) uint32 {
 	var packed [16]byte
 	isUUID := packUUID(&packed, text)
-	head := recordSpace + 1
+	head := 1
 	if space >= manySpaces {
 		head += 4
 	}
@@ -227,10 +223,9 @@ func (t *names) store(id, space uint32, text string) uint32 {
 	}
 	start := t.free
 	to := blocks[len(blocks)-1][start:]
-	binary.LittleEndian.PutUint32(to, id)
-	to[recordSpace] = byte(min(space, manySpaces))
+	to[0] = byte(min(space, manySpaces))
 	if space >= manySpaces {
-		binary.LittleEndian.PutUint32(to[recordSpace+1:], space)
+		binary.LittleEndian.PutUint32(to[1:], space)
 	}
 	switch to = to[head:]; {
 	case isUUID:
@@ -248,8 +243,8 @@ func (t *names) store(id, space uint32, text string) uint32 {
 	return uint32(((len(blocks)-1)*blockBytes + start) / blockUnit)
 }
 
-// put enters the place of a text in a shard, which it enlarges in time. mu is held.
-func (t *names) put(s *nameShard, tag, at uint32) {
+// put enters the number of a name in a shard, which it enlarges in time. mu is held.
+func (t *names) put(s *nameShard, tag, id uint32) {
 	table := *s.table.Load()
 	if 4*(s.used+1) > 3*len(table) {
 		larger := make([]atomic.Uint64, 2*len(table))
@@ -263,7 +258,7 @@ func (t *names) put(s *nameShard, tag, at uint32) {
 		s.table.Store(&table)
 	}
 	s.used++
-	place(table, tag, uint64(tag)<<32|uint64(at+1))
+	place(table, tag, uint64(tag)<<32|uint64(id+1))
 }
 
 // maxReserve bounds what reserve takes on somebody's word: 256 MiB.
