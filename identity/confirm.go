@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -21,6 +22,8 @@ type pending struct {
 
 	Identity *Identity `json:",omitempty"` // the new one, with credentials
 	Proof    Method    // by which it was registered
+
+	Payload json.RawMessage `json:",omitempty"` // as of Step.transient
 
 	Of            string // the identity that is changed
 	Before, After []byte // its traits, as JSON
@@ -110,7 +113,7 @@ func (s *Service) move(ctx context.Context, st *Step, before *Identity) (*answer
 func (s *Service) ask(ctx context.Context, st *Step, p *pending, i *Identity, todo []VerifiableAddress) (*Flow, error) {
 	f := s.verification(st, todo[0])
 	if p != nil {
-		p.Todo = todo
+		p.Todo, p.Payload = todo, st.transient()
 		if err := f.Keep(keptPending, p); err != nil {
 			return nil, err
 		}
@@ -155,7 +158,11 @@ func (s *Service) sendEach(ctx context.Context, st *Step, e errand, i *Identity,
 		}
 		for _, h := range holders {
 			if s.options.TellTaken || !slices.ContainsFunc(to, func(a VerifiableAddress) bool { return a.Value == h.Value }) {
-				return Wrong(textTaken)
+				text, err := s.takenText(ctx, st, i)
+				if err != nil {
+					return err
+				}
+				return Wrong(text)
 			}
 			taken[h.Value] = true
 		}
@@ -289,6 +296,7 @@ func (s *Service) arrived(ctx context.Context, st *Step, p *pending, c *Code) (O
 		return Again, f.Keep(keptPending, p)
 	}
 	delete(f.Kept, keptPending)
+	st.payload = p.Payload
 	st.thank(c)
 	if i := p.Identity; i != nil {
 		i.MetadataPublic, i.MetadataAdmin = notNull(i.MetadataPublic), notNull(i.MetadataAdmin)

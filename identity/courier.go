@@ -156,7 +156,7 @@ func (s *Service) reaches(via string) bool {
 // post adds a message to what the step writes.
 func (s *Service) post(st *Step, n note, who *Identity) error {
 	n.Locales = cut(st.Request.Header.Get("Accept-Language"), 200)
-	n.Request, n.Payload = st.Flow.RequestURL, st.Form.JSON("transient_payload")
+	n.Request, n.Payload = st.Flow.RequestURL, st.transient()
 	if who != nil {
 		body, err := json.Marshal(s.identityBody(who))
 		if err != nil {

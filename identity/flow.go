@@ -89,6 +89,7 @@ type Opening struct {
 	Via            string `json:",omitempty"`
 	AfterVerified  string `json:",omitempty"` // after_verification_return_to
 	Invitation     string `json:",omitempty"` // id of one whose link the client has
+	SkipSettings   bool   `json:",omitempty"` // of a recovery, which leads to ReturnTo at once
 
 	ExpiredAt time.Time `json:",omitzero"` // when the flow that this one replaces expired
 }
@@ -143,6 +144,15 @@ func (f *Flow) requestedAAL() AAL {
 
 // finished reports whether the flow came to its end.
 func (f *Flow) finished() bool { return f.State == Passed }
+
+// resumed is the state of a flow that is submitted again: what was changed in settings
+// before says nothing of what is changed next.
+func (f *Flow) resumed() FlowState {
+	if f.Kind == Settings {
+		return ShowForm
+	}
+	return f.State
+}
 
 // clear forgets what the last submission said.
 func (f *Flow) clear() { f.Texts, f.Nodes = nil, nil }

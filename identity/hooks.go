@@ -223,13 +223,14 @@ func (s *Service) hookValues(k Kind, st *Step) (map[string]any, error) {
 			headers[name] = v
 		}
 	}
-	kind := "browser"
+	kind, payload := "browser", st.transient()
 	if st.Flow.API {
 		kind = "api"
 	}
 	all := map[string]any{
-		"flow":            map[string]any{"id": st.Flow.ID, "kind": k, "type": kind, "request_url": st.Flow.RequestURL, "return_to": st.Flow.ReturnTo, "active": st.Flow.Active},
-		"request_headers": headers, "request_method": st.Request.Method, "request_url": s.self(st.Request), "client_address": s.options.Client(st.Request),
+		"flow":              map[string]any{"id": st.Flow.ID, "kind": k, "type": kind, "request_url": st.Flow.RequestURL, "return_to": st.Flow.ReturnTo, "active": st.Flow.Active, "transient_payload": payload},
+		"transient_payload": payload,
+		"request_headers":   headers, "request_method": st.Request.Method, "request_url": s.self(st.Request), "client_address": s.options.Client(st.Request),
 	}
 	if st.Identity != nil {
 		body := s.identityBody(st.Identity)

@@ -110,6 +110,7 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		return s.again(ctx, st, Wrong(textDone), false)
 	}
 	f.clear()
+	f.State = f.resumed()
 	f.Active = form.Method()
 	if one := s.strategy(form); one != nil { // its button may say nothing of the method
 		f.Active = one.Method()
@@ -154,7 +155,11 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 	if err := s.store.Write(ctx, s.shown(&token, append(append(st.ops, st.always...), op)...)...); err != nil {
 		if isTaken(err) {
 			f.State = first(f.Kind)
-			return s.again(ctx, st, Wrong(textTaken), true)
+			text, err := s.takenText(ctx, st, st.Identity)
+			if err != nil {
+				return nil, err
+			}
+			return s.again(ctx, st, Wrong(text), true)
 		}
 		if errs.KindOf(err) == errs.Refused { // another request has used the code: look again
 			err = errs.Wrap(errs.Conflict, err, "another request came first")
@@ -192,6 +197,9 @@ func (s *Service) decide(ctx context.Context, st *Step) (*answer, error) {
 		return s.conclude(ctx, st, st.Identity, outcome)
 	}
 	one := s.strategy(st.Form)
+	if one == nil {
+		return nil, Wrong(noStrategy(k))
+	}
 	if k == Registration {
 		st.Identity = newIdentity(st.Schema.ID, st.Form.traits(st.Schema), st.Now)
 		if source, ok := one.(TraitSource); !ok || !source.FindsTraits() {
@@ -199,9 +207,6 @@ func (s *Service) decide(ctx context.Context, st *Step) (*answer, error) {
 				return nil, err
 			}
 		}
-	}
-	if one == nil {
-		return nil, Wrong(noStrategy(k))
 	}
 	before := st.Identity
 	if k == Settings {

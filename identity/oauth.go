@@ -59,12 +59,33 @@ func (s *Service) RegistrationURL(back string) string {
 // challenged returns where a flow leads that OAuth2 has sent a browser to: to the page
 // that answers the challenge by who is logged in, or asks for another login.
 //
-// Unsupported: there is no OAuth2.
-func (s *Service) challenged(challenge string) (string, error) {
+// Unsupported: there is no OAuth2. NotFound, Expired: it is no challenge, or no longer.
+func (s *Service) challenged(ctx context.Context, challenge string) (string, error) {
 	if s.options.LoginPage == "" {
 		return "", errs.New(errs.Unsupported, "login_challenge: this server has no OAuth2")
 	}
+	if s.options.LoginRequest != nil {
+		_, err := s.options.LoginRequest(ctx, challenge)
+		if errs.KindOf(err) == errs.Unauthenticated { // of the challenge; who calls is not asked for more
+			err = errs.Wrap(errs.Expired, err, "login_challenge: it is too old, begin again where you came from")
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 	return withQuery(s.options.LoginPage, "login_challenge", challenge), nil
+}
+
+// loginRequest is what the flow's challenge asks, nil if there is none, or no longer.
+func (s *Service) loginRequest(ctx context.Context, f *Flow) any {
+	if f.LoginChallenge == "" || s.options.LoginRequest == nil {
+		return nil
+	}
+	asked, err := s.options.LoginRequest(ctx, f.LoginChallenge)
+	if err != nil {
+		return nil
+	}
+	return asked
 }
 
 // EndSession ends a session of an identity, if it has not ended.

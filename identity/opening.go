@@ -86,13 +86,14 @@ func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 		return Opening{}, err
 	}
 	if o.LoginChallenge != "" {
-		if o.ReturnTo, err = s.challenged(o.LoginChallenge); err != nil {
+		if o.ReturnTo, err = s.challenged(r.Context(), o.LoginChallenge); err != nil {
 			return Opening{}, err
 		}
 	}
 	if o.AfterVerified, err = s.returnTo(o.AfterVerified); err != nil {
 		return Opening{}, err
 	}
+	o.SkipSettings = k == Recovery && q.Get("skip_settings") == "true"
 	if k != Settings {
 		if o.Invitation, err = s.invitation(r, api); err != nil {
 			return Opening{}, err
@@ -165,7 +166,7 @@ func (s *Service) admit(st *Step) error {
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session == nil:
 		return errAAL1()
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session.AAL == AAL2 && !f.Refresh:
-		return errLoggedIn()
+		return errLoggedIn(f.Kind)
 	case f.Kind == Login && (f.requestedAAL() == AAL2 || f.Refresh):
 		if st.Session == nil {
 			f.Refresh = false
@@ -174,7 +175,7 @@ func (s *Service) admit(st *Step) error {
 		}
 		return nil
 	case st.Session != nil:
-		return errLoggedIn()
+		return errLoggedIn(f.Kind)
 	default:
 		return nil
 	}
@@ -277,11 +278,11 @@ func (s *Service) find(w http.ResponseWriter, st *Step, k Kind, id string) error
 	case st.Session == nil || k != Login && k != Registration:
 		return err
 	case errors.As(err, &p) && p.ID == idCSRF: // it was another browser before
-		return errLoggedIn()
+		return errLoggedIn(k)
 	case err != nil || k == Login && (st.Flow.Refresh || st.Flow.requestedAAL() > st.Session.AAL):
 		return err
 	default:
-		return errLoggedIn()
+		return errLoggedIn(k)
 	}
 }
 

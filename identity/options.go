@@ -103,6 +103,15 @@ type Options struct {
 
 	Pages Pages // nil: there are none, and every flow needs a UI
 
+	// LoginRequest returns what a login challenge of OAuth2 asks, as JSON that a page may show
+	// to whoever logs in. NotFound, Unauthenticated: it is none, or too old. nil: with LoginPage
+	// alone.
+	LoginRequest func(ctx context.Context, challenge string) (any, error)
+
+	// LoginHints lets a registration say how the account logs in that has an identifier
+	// already, with TellTaken.
+	LoginHints bool
+
 	// LoginPage answers the login challenges of OAuth2; "": there is none.
 	LoginPage string
 }

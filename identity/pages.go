@@ -219,7 +219,7 @@ func (s *Service) Elsewhere(r *http.Request, err error) string {
 			return to
 		}
 		return s.options.ReturnTo
-	case p.ID == idNoSession:
+	case p.ID == idNoSession || p.ID == idAAL1Required:
 		return withQuery(s.options.BaseURL+"/self-service/login/browser", "return_to", s.self(r))
 	default:
 		return ""

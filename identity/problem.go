@@ -50,8 +50,12 @@ const (
 	idDisabled       = "self_service_flow_disabled"
 )
 
-func errLoggedIn() error {
-	return &Problem{Kind: errs.Invalid, ID: idLoggedIn, Message: "A valid session was detected and thus login is not possible. Did you forget to set `?refresh=true`?"}
+func errLoggedIn(k Kind) error {
+	text := "A valid session was detected and thus " + string(k) + " is not possible."
+	if k == Login {
+		text += " Did you forget to set `?refresh=true`?"
+	}
+	return &Problem{Kind: errs.Invalid, ID: idLoggedIn, Message: text}
 }
 
 func errNotVerified(url string, next Continue) error {

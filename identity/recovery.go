@@ -192,13 +192,17 @@ func endRecovery(s *Service, ctx context.Context, st *Step) (*answer, error) {
 	}
 	st.Also(Forgive{loginKeys(i)})
 	st.Event("recovery.succeeded", i, s.options.Client(st.Request), map[string]any{"method": st.Proof.Method})
-	next, err := s.settingsAfter(ctx, st)
-	if err != nil {
-		return nil, err
-	}
 	f.State, f.Texts = Passed, nil
-	url := withQuery(s.options.flow(Settings).UI, "flow", next.ID)
-	f.Continue = []Continue{{Action: "show_settings_ui", Flow: &ContinueFlow{ID: next.ID, URL: url}}}
+	url := s.after(f, st.method())
+	f.Continue = []Continue{{Action: "redirect_browser_to", RedirectTo: url}}
+	if !f.SkipSettings {
+		next, err := s.settingsAfter(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		url = withQuery(s.options.flow(Settings).UI, "flow", next.ID)
+		f.Continue = []Continue{{Action: "show_settings_ui", Flow: &ContinueFlow{ID: next.ID, URL: url}}}
+	}
 	a := &answer{}
 	if f.API {
 		f.Continue = append([]Continue{{Action: "set_ory_session_token", Token: token}}, f.Continue...)

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -18,16 +19,31 @@ type ShownFlow struct {
 	Active         string        `json:"active,omitempty"`
 	UI             UI            `json:"ui"`
 	State          FlowState     `json:"state"`
-	Organization   string        `json:"organization_id,omitempty"`
+	Organization   *nullable     `json:"organization_id,omitempty"` // of logins, registrations and settings
 	Continue       []Continue    `json:"continue_with,omitempty"`
 	Identity       *IdentityBody `json:"identity,omitempty"` // of settings
 	Refresh        *bool         `json:"refresh,omitempty"`  // of logins
 	RequestedAAL   AAL           `json:"requested_aal,omitempty"`
 	LoginChallenge string        `json:"oauth2_login_challenge,omitempty"`
+	LoginRequest   any           `json:"oauth2_login_request,omitempty"`
 	ExchangeCode   string        `json:"session_token_exchange_code,omitempty"`
 	Schema         string        `json:"identity_schema,omitempty"`
 	CreatedAt      time.Time     `json:"created_at,omitzero"`
 	UpdatedAt      time.Time     `json:"updated_at,omitzero"`
+
+	// Transient is in the answer to the submission that came with it.
+	Transient json.RawMessage `json:"transient_payload,omitempty"`
+}
+
+// A nullable is a text that is null if it is empty, but there.
+type nullable string
+
+// MarshalJSON implements json.Marshaler.
+func (n nullable) MarshalJSON() ([]byte, error) {
+	if n == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(string(n))
 }
 
 // A UI is a form.
@@ -44,7 +60,7 @@ func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow
 	f := st.Flow
 	out := &ShownFlow{
 		ID: f.ID, Type: "browser", ExpiresAt: f.ExpiresAt, IssuedAt: f.IssuedAt, RequestURL: f.RequestURL, ReturnTo: f.ReturnTo,
-		Active: f.Active, State: f.State, Organization: f.Organization, Continue: f.Continue,
+		Active: f.Active, State: f.State, Continue: f.Continue, Transient: st.transient(),
 	}
 	if f.API {
 		out.Type = "api"
@@ -56,7 +72,12 @@ func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow
 	case Settings:
 		out.Identity = s.identityBody(st.Identity)
 	}
+	if f.Kind == Login || f.Kind == Registration || f.Kind == Settings {
+		org := nullable(f.Organization)
+		out.Organization = &org
+	}
 	if f.Kind == Login || f.Kind == Registration {
+		out.LoginRequest = s.loginRequest(ctx, f)
 		out.LoginChallenge, out.ExchangeCode, out.Schema = f.LoginChallenge, s.initCode(f), f.Schema
 	}
 	nodes, err := s.nodes(ctx, st, secret)
@@ -65,6 +86,9 @@ func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow
 	}
 	action := withQuery(s.options.BaseURL+"/self-service/"+string(f.Kind), "flow", f.ID)
 	out.UI = UI{Action: action, Method: "POST", Nodes: nodes, Messages: append(append(s.notices(st), f.Texts...), f.unplaced(nodes)...)}
+	if f.Kind == Login && f.State == Choose && len(nodes) == 1 { // which tells where the form came from
+		out.UI.Messages = append(out.UI.Messages, textNoMethods)
+	}
 	return out, nil
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -88,7 +89,20 @@ type Step struct {
 	always    []Op      // written even if the form is wrong
 	about     *Identity // who somebody tried to be, for the audit log
 	then      []func()
-	counted   counts // by the request
+	counted   counts          // by the request
+	payload   json.RawMessage // transient, of an earlier request
+}
+
+// transient is what the client has sent for hooks and messages, nil if there is nothing. It
+// is not stored but with what waits for an address.
+func (st *Step) transient() json.RawMessage {
+	if st.payload != nil {
+		return st.payload
+	}
+	if text := bytes.TrimSpace(st.Form.JSON("transient_payload")); len(text) > 0 && text[0] == '{' {
+		return text
+	}
+	return nil
 }
 
 // Also adds to what is written with the step.

@@ -99,6 +99,7 @@ var (
 	textManyAddresses    = mistake(4050002, "You can only change one address at a time. Please update each address separately.")
 	textWrongVerifyCode  = mistake(4070006, "The verification code is invalid or has already been used. Please try again.")
 	textTooOften         = textGeneric("The request was submitted too often. Please request another code.")
+	textNoMethods        = mistake(5000002, "No authentication methods are available. Please contact the system administrator.")
 	textBusy             = mistake(5000001, "Too many passwords are being checked at this moment. Please try again in a few seconds.").with("reason", "too many passwords are being checked")
 	textInactive         = mistake(4010011, "This account has been disabled. Please contact support for assistance.")
 )

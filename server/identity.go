@@ -9,6 +9,7 @@ import (
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/oauth"
 )
 
 // openIdentity makes the identity service of each network. base is where browsers reach
@@ -65,11 +66,49 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 				return n.oauth.EndSessions(ctx, identity, sessions)
 			}
 		}
+		o.LoginRequest = n.loginRequest
 		if n.people, err = identity.New(n.joint, s.core.secrets, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// A loginRequest is what a page for logins may show of an OAuth2 request to whoever opens it:
+// what Kratos's has, without what a client keeps for itself.
+type loginRequest struct {
+	Challenge  string            `json:"challenge"`
+	Client     loginClient       `json:"client"`
+	OIDC       oauth.OIDCContext `json:"oidc_context"`
+	RequestURL string            `json:"request_url"`
+	Audience   []string          `json:"requested_access_token_audience"`
+	Scopes     []string          `json:"requested_scope"`
+	Skip       bool              `json:"skip"`
+}
+
+type loginClient struct {
+	ID     string `json:"client_id"`
+	Name   string `json:"client_name,omitempty"`
+	URI    string `json:"client_uri,omitempty"`
+	Logo   string `json:"logo_uri,omitempty"`
+	Policy string `json:"policy_uri,omitempty"`
+	Terms  string `json:"tos_uri,omitempty"`
+}
+
+// loginRequest is identity.Options.LoginRequest.
+func (n *network) loginRequest(ctx context.Context, challenge string) (any, error) {
+	if n.oauth == nil {
+		return nil, errs.New(errs.Unsupported, "login_challenge: this server has no OAuth2")
+	}
+	asked, err := n.oauth.LoginRequest(ctx, challenge)
+	if err != nil {
+		return nil, err
+	}
+	c := asked.Client
+	return loginRequest{
+		Challenge: challenge, OIDC: asked.OIDC, RequestURL: asked.RequestURL, Audience: asked.Audience, Scopes: asked.Scopes, Skip: asked.Skip,
+		Client: loginClient{ID: c.ID, Name: c.Name, URI: c.URI, Logo: c.LogoURI, Policy: c.PolicyURI, Terms: c.TermsURI},
+	}, nil
 }
 
 // identityRoutes are Kratos's public API, of the network that requests are about which

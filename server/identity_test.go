@@ -593,14 +593,15 @@ func TestAdminSessions(t *testing.T) {
 func TestLoginChallenge(t *testing.T) {
 	n := start(t, withIdentity)
 	v := n.visitor(t, true)
-	want := v.base + "/oauth2/login?login_challenge=x"
-	flow := v.get("/self-service/registration/browser?login_challenge=x", asProgram...).is(200).has("oauth2_login_challenge", "x")
+	challenge := v.challenged(n.rp(""))
+	want := v.base + "/oauth2/login?login_challenge=" + url.QueryEscape(challenge)
+	flow := v.get("/self-service/registration/browser?login_challenge="+url.QueryEscape(challenge), asProgram...).is(200).has("oauth2_login_challenge", challenge)
 	done := v.do("POST", flow.str("ui.action"), url.Values{"csrf_token": {flow.csrf()}, "method": {"password"}, "password": {goodPassword}, "traits.email": {"ann@example.com"}}).is(303)
 	if got := done.header.Get("Location"); got != want {
 		t.Errorf("sent to %q, want %q", got, want)
 	}
-	v.get("/self-service/login/browser?login_challenge=x", asProgram...).is(422).has("redirect_browser_to", want)
-	if got := v.get("/self-service/login/browser?login_challenge=x").is(303).header.Get("Location"); got != want {
+	v.get("/self-service/login/browser?login_challenge="+url.QueryEscape(challenge), asProgram...).is(422).has("redirect_browser_to", want)
+	if got := v.get("/self-service/login/browser?login_challenge=" + url.QueryEscape(challenge)).is(303).header.Get("Location"); got != want {
 		t.Errorf("sent to %q, want %q", got, want)
 	}
 }

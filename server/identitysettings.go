@@ -29,6 +29,7 @@ type IdentityConfig struct {
 	Settings       IdentityFlow
 	Recovery       IdentityFlow
 	Verification   IdentityFlow
+	LoginHints     bool
 	LogoutReturnTo string
 	LogoutClears   bool
 	PrivilegedAge  time.Duration
@@ -100,6 +101,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Registration.Lifespan }, isPositive},
 	{"identity.selfservice.flows.registration.style", "", "unified", "unified: all in one form; profile_first: a form for who one is, and then one for how one logs in",
 		func(c *Config) any { return &c.Identity.Registration.Style }, oneOf("unified", "profile_first")},
+	{"identity.selfservice.flows.registration.login_hints", "", "false", "with `mitigate: false`: say by what an account logs in whose identifier somebody wants to register",
+		func(c *Config) any { return &c.Identity.LoginHints }, nil},
 	{"identity.selfservice.flows.registration.enable_legacy_one_step", "", "false", "unified, whatever the style",
 		func(c *Config) any { return &c.Identity.Registration.OneStep }, nil},
 	{"identity.selfservice.flows.registration.after.show_verification_ui", "", "false", "send browsers to where they verify their address, as always when accounts wait for that",
@@ -197,7 +200,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 		},
 		Logout:       identity.LogoutOptions{ReturnTo: i.LogoutReturnTo, ClearBrowser: i.LogoutClears},
 		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
-		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate,
+		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate, LoginHints: i.LoginHints,
 		Groups:   map[identity.GroupKind]identity.GroupOptions{identity.OfGroup: i.Groups, identity.OfOrganization: i.Organizations},
 		Disabled: map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
 		Code:     identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},

@@ -1,0 +1,130 @@
+package server_test
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cardea-iam/cardea/server"
+)
+
+// challenged begins at a client, and returns the challenge that a page for logins gets.
+func (v *visitor) challenged(c rp) string {
+	v.Helper()
+	to, err := url.Parse(v.get(c.request()).is(303).header.Get("Location"))
+	if err != nil || to.Query().Get("login_challenge") == "" {
+		v.Fatalf("sent to %s: %v", to, err)
+	}
+	return to.Query().Get("login_challenge")
+}
+
+// TestLoginChallengeShown: a page for logins sees which client asks, and a challenge that is
+// none opens no flow.
+func TestLoginChallengeShown(t *testing.T) {
+	n, _ := startWithMail(t, func(c *server.Config) { c.Dev = true })
+	c := n.rp(`,"client_uri":"https://client.test/","contacts":["owner@client.test"]`)
+	v := n.visitor(t, true)
+	challenge := v.challenged(c)
+	for _, kind := range []string{"login", "registration"} {
+		flow := v.get("/self-service/"+kind+"/browser?login_challenge="+url.QueryEscape(challenge), asProgram...).is(200).
+			has("oauth2_login_challenge", challenge).has("oauth2_login_request.client.client_name", "Demo").has("oauth2_login_request.client.client_uri", "https://client.test/").
+			has("oauth2_login_request.requested_scope.0", "openid").has("oauth2_login_request.challenge", challenge)
+		v.get("/self-service/"+kind+"/flows?id="+flow.str("id")).is(200).has("oauth2_login_request.client.client_id", c.id)
+		if strings.Contains(flow.text, "owner@client.test") || strings.Contains(flow.text, "client_secret") {
+			t.Errorf("%s", flow.text)
+		}
+		v.get("/self-service/"+kind+"/browser?login_challenge=nonsense", asProgram...).is(404)
+		if to := v.get("/self-service/" + kind + "/browser?login_challenge=nonsense").is(303).header.Get("Location"); !strings.Contains(to, "/error?id=") {
+			t.Errorf("sent to %q", to)
+		}
+	}
+}
+
+// TestTransientPayload reaches hooks, also those that wait for an address, and is in answers
+// to what came with it alone.
+func TestTransientPayload(t *testing.T) {
+	h := newHooked(t)
+	var box *postbox
+	n := hookedUp(t, h, `{"registration":[{"hook":"web_hook","config":{"url":"URL","body":"{\"a\":\"${transient_payload.a}\",\"b\":\"${flow.transient_payload.b}\"}"}}]}`,
+		withMail(t), func(c *server.Config) { box = newPostbox(t, *c) })
+	v := n.visitor(t, false)
+	flow := v.get("/self-service/registration/api").is(200).has("transient_payload", nil)
+	form := map[string]any{"method": "password", "password": "short", "traits": map[string]any{"email": "ann@example.com"}, "transient_payload": map[string]any{"a": "x", "b": "y"}}
+	v.do("POST", flow.str("ui.action"), form).is(400).has("transient_payload.a", "x")
+	v.get("/self-service/registration/flows?id="+flow.str("id")).is(200).has("transient_payload", nil)
+	form["password"] = goodPassword
+	begun := v.do("POST", flow.str("ui.action"), form).is(200)
+	v.enter(begun, box.take("ann@example.com").code).is(200)
+	if got := h.calls(); len(got) != 1 || got[0]["a"] != "x" || got[0]["b"] != "y" {
+		t.Errorf("called with %v", got)
+	}
+	flow = v.get("/self-service/registration/api").is(200)
+	form["transient_payload"], form["password"] = "no object", "short"
+	v.do("POST", flow.str("ui.action"), form).is(400).has("transient_payload", nil)
+}
+
+// TestLoginHints says how the account logs in that has an identifier, if that is wanted.
+func TestLoginHints(t *testing.T) {
+	for want, edit := range map[int]func(*server.Config){
+		4000028: func(c *server.Config) { c.Identity.Mitigate, c.Identity.LoginHints = false, true },
+		4000007: func(c *server.Config) { c.Identity.Mitigate = false },
+	} {
+		n, _ := startWithMail(t, edit)
+		n.known(t, "ann@example.com")
+		v := n.visitor(t, false)
+		flow := v.get("/self-service/registration/api").is(200)
+		got := v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "password": goodPassword, "traits": map[string]any{"email": "ann@example.com"}}).is(400).says(want)
+		if want == 4000028 {
+			got.has("ui.messages.0.context.available_credential_types.0", "password").has("ui.messages.0.context.credential_identifier_hint", "ann@example.com")
+		}
+	}
+	n, _ := startWithMail(t, func(c *server.Config) { c.Identity.LoginHints = true }) // which tells nothing
+	n.known(t, "ann@example.com")
+	n.visitor(t, false).begin("ann@example.com").has("continue_with.0.action", "show_verification_ui")
+}
+
+// TestRecoverySkipsSettings leads on at once who wants no other password.
+func TestRecoverySkipsSettings(t *testing.T) {
+	n, box := startWithMail(t)
+	n.known(t, "ann@example.com")
+	v := n.visitor(t, true)
+	flow := v.get("/self-service/recovery/browser?skip_settings=true&return_to=/sessions/whoami", asProgram...).is(200)
+	form := map[string]any{"csrf_token": flow.csrf(), "method": "code", "email": "ann@example.com"}
+	v.do("POST", flow.str("ui.action"), form).is(200)
+	delete(form, "email")
+	form["code"] = box.take("ann@example.com").code
+	v.do("POST", flow.str("ui.action"), form).is(200).has("continue_with.0.redirect_browser_to", v.base+"/sessions/whoami").has("continue_with.1", nil)
+	v.get("/sessions/whoami").is(200)
+}
+
+// TestFlowDetails are small things that clients of Kratos could notice.
+func TestFlowDetails(t *testing.T) {
+	n, _ := startWithMail(t, atOnce)
+	v, b := n.visitor(t, false), n.visitor(t, true)
+	v.registerNative("ann@example.com")
+	for kind, there := range map[string]bool{"login": true, "registration": true, "recovery": false, "verification": false} {
+		flow := n.visitor(t, false).get("/self-service/" + kind + "/api").is(200)
+		if _, ok := flow.body["organization_id"]; ok != there || flow.at("organization_id") != nil {
+			t.Errorf("%s: organization_id is there: %t", kind, ok)
+		}
+		if got := v.get("/self-service/" + kind + "/api"); kind != "verification" && !strings.Contains(got.is(400).str("error.message"), "thus "+kind+" is") {
+			t.Errorf("%s: %s", kind, got.text)
+		}
+	}
+	if to := b.get("/self-service/login/browser?aal=aal2").is(303).header.Get("Location"); !strings.Contains(to, "/self-service/login/browser?return_to=") {
+		t.Errorf("who is to step up, and has not logged in, is sent to %q", to)
+	}
+	v.get("/self-service/login/api?aal=aal2").is(200).says(5000002)
+
+	flow := v.get("/self-service/settings/api").is(200)
+	change := func(email string) *said {
+		return v.do("POST", flow.str("ui.action"), map[string]any{"method": "profile", "traits": map[string]any{"email": email}})
+	}
+	change("ann@example.com").is(200).has("state", "success")
+	change("no address").is(400).has("state", "show_form")
+	reg := n.visitor(t, false).get("/self-service/registration/api").is(200)
+	if got := n.visitor(t, false).do("POST", reg.str("ui.action"), map[string]any{"method": "nonsense"}).is(400).messages(); !slices.Equal(got, []int{4010003}) {
+		t.Errorf("messages %v", got)
+	}
+}
