@@ -12,6 +12,7 @@ import (
 type Subject struct {
 	Identity        *Identity // without credentials
 	Session         string    // its id, the same until a logout
+	Ends            time.Time // when it does unless it is used again
 	AAL             AAL
 	Methods         []string // of which RFC 8176 has others; these are the names of strategies
 	AuthenticatedAt time.Time
@@ -25,7 +26,9 @@ func (s *Service) Subject(r *http.Request) (Subject, error) {
 	if err != nil {
 		return Subject{}, err
 	}
-	return subject(session, i), nil
+	who := subject(session, i)
+	who.Ends = s.ends(session)
+	return who, nil
 }
 
 func subject(session *Session, i *Identity) Subject {

@@ -192,7 +192,7 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request) error {
 		a.form.Set("acr_values", strings.Join(a.client.DefaultACR, " "))
 	}
 	f := &flow{ID: newID(), Session: newID(), Client: a.client.ID, Query: a.form.Encode(), Begun: p.o.Now()}
-	if f.Previous, err = p.loginOf(r); err != nil {
+	if f.Previous, err = p.lastingLogin(r); err != nil {
 		return p.refuse(w, r, a, err)
 	}
 	p.forgetEnded(w, r, f.Previous)

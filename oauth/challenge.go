@@ -40,6 +40,7 @@ type session struct {
 	ACR      string    `json:"a,omitempty"`
 	AMR      []string  `json:"m,omitempty"`
 	Provider string    `json:"v,omitempty"` // its session at the identity provider
+	Ends     time.Time `json:"e,omitzero"`  // when that one ends unless it was used since; zero: nobody knows
 	Expires  time.Time `json:"u,omitzero"`  // until when it is remembered; zero: that is still to be said
 
 	// Forced is how clients know the subject, by their ids, where the login page says so.

@@ -326,7 +326,7 @@ func (p *Provider) afterDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if f.Previous, err = p.loginOf(r); err != nil {
+	if f.Previous, err = p.lastingLogin(r); err != nil {
 		return err
 	}
 	p.forgetEnded(w, r, f.Previous)

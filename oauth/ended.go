@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"github.com/ory/fosite"
@@ -39,6 +40,21 @@ func (p *Provider) EndSessions(ctx context.Context, subject string, sessions []s
 func (p *Provider) EndSubject(ctx context.Context, subject string) error {
 	_, _, err := p.end(ctx, "", subject, true)
 	return err
+}
+
+// lastingLogin is loginOf where the login is to be used. One whose session at the identity
+// provider has expired ends then, if nobody has ended it.
+func (p *Provider) lastingLogin(r *http.Request) (*session, error) {
+	s, err := p.loginOf(r)
+	if err != nil || s == nil || p.o.SessionActive == nil || s.Provider == "" || s.Ends.IsZero() || p.o.Now().Before(s.Ends) {
+		return s, err
+	}
+	active, err := p.o.SessionActive(r.Context(), s.Subject, s.Provider)
+	if err != nil || active {
+		return s, err
+	}
+	_, _, err = p.end(r.Context(), s.ID, "", false)
+	return nil, err
 }
 
 // present refuses what somebody allowed in a session that has ended since: the answers of

@@ -55,6 +55,11 @@ type AcceptLogin struct {
 	ForceSubject    string          `json:"force_subject_identifier,omitempty"`
 	Context         json.RawMessage `json:"context,omitempty"`
 
+	// ProviderSessionEnds is when that session ends unless it is used; zero: nobody knows.
+	// From then on it is asked for whenever the login is used. It is not part of Hydra's
+	// API.
+	ProviderSessionEnds time.Time `json:"-"`
+
 	// Replace says that the page knows better than the login that the browser remembers:
 	// another subject may have logged in since, or the same one again. It is not part of
 	// Hydra's API.
@@ -234,7 +239,7 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 // Somebody who logs in again, where that is remembered, keeps the name of the login, so
 // that a logout ends what began before, too.
 func (p *Provider) loggedIn(f *flow, a AcceptLogin) session {
-	s := session{ID: f.Session, Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession}
+	s := session{ID: f.Session, Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession, Ends: a.ProviderSessionEnds}
 	if a.AuthTime.IsZero() {
 		s.AuthTime = p.o.Now()
 	}

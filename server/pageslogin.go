@@ -43,7 +43,7 @@ func (n *network) loginPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	to, err := n.oauth.AcceptLogin(challenge, oauth.AcceptLogin{
 		Subject: who.Identity.ID, Remember: true, Replace: true, AuthTime: who.AuthenticatedAt,
-		ACR: string(who.AAL), AMR: methods(who.Methods), ProviderSession: who.Session,
+		ACR: string(who.AAL), AMR: methods(who.Methods), ProviderSession: who.Session, ProviderSessionEnds: who.Ends,
 	})
 	if err != nil {
 		return err
