@@ -36,9 +36,13 @@ func (p *Provider) EndSessions(ctx context.Context, subject string, sessions []s
 }
 
 // EndSubject ends all logins of a subject who is gone, or may not log in any more, and
-// revokes all tokens, also those with offline access. Consents stay.
-func (p *Provider) EndSubject(ctx context.Context, subject string) error {
+// revokes all tokens, also those with offline access. Consents go only if the subject is gone
+// for good.
+func (p *Provider) EndSubject(ctx context.Context, subject string, gone bool) error {
 	_, _, err := p.end(ctx, "", subject, true)
+	if err == nil && gone {
+		_, err = p.store.RevokeGrants(ctx, GrantQuery{Subject: subject}, p.o.Now())
+	}
 	return err
 }
 

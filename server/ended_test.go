@@ -112,6 +112,10 @@ func TestEndedSessionsReachClients(t *testing.T) {
 						token == first.plain || token == first.offline, token == first.offline || token == second.offline)
 				}
 			}
+			consents := n.admin(t).get("/admin/oauth2/auth/sessions/consent?subject=" + first.identity).is(200).list()
+			if (len(consents) == 0) != (name == "the identity is deleted") {
+				t.Errorf("%d consents are left", len(consents))
+			}
 			hear := map[string]bool{first.sid: true}
 			if !tt.second {
 				hear[second.sid] = true

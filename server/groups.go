@@ -378,13 +378,7 @@ func (q *groupRequest) delete() error {
 		}
 	}
 	o := q.n.joint.groups[q.kind]
-	w := engine.Write{Delete: []engine.Query{{Namespace: &o.Namespace, Object: &g.ID}}}
-	relations := append(q.n.engine.Relations(o.Namespace), o.Relation, "")
-	slices.Sort(relations)
-	for _, relation := range slices.Compact(relations) {
-		of := engine.SubjectSet(o.Namespace, g.ID, relation)
-		w.Delete = append(w.Delete, engine.Query{Subject: &of})
-	}
+	w := engine.Write{Delete: q.n.joint.allOf(o.Namespace, g.ID, o.Relation)}
 	done, err := q.n.joint.join(q.ctx, w, identity.DeleteGroup{Kind: q.kind, ID: g.ID}, q.event("deleted", ""))
 	if err != nil {
 		return err

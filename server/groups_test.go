@@ -270,6 +270,40 @@ func TestIdentityBegins(t *testing.T) {
 	}
 }
 
+// TestDeletedIdentity: no tuple names an identity that is deleted, however it names it.
+func TestDeletedIdentity(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	n.apply(`
+class User implements Namespace {
+  related: { manager: User[] }
+}
+class Home implements Namespace { related: { guests: User[] } }
+class Group implements Namespace {
+  related: { members: (User | SubjectSet<Group, "members"> | SubjectSet<User, "manager">)[] }
+}`)
+	ann, bob := a.person("ann@example.com"), a.person("bob@example.com")
+	a.do("POST", "/admin/groups", map[string]any{"id": "eng", "name": "eng"}).is(201)
+	a.do("POST", "/admin/groups/eng/members", map[string]any{"identities": []string{ann, bob}}).is(200)
+	n.insert("Group:all#members@User:"+ann, "Group:all#members@User:"+bob, "Group:all#members@User:"+ann+"#manager", "User:"+ann+"#manager@"+bob,
+		"User:"+bob+"#manager@User:"+ann, "User:"+bob+"#manager@"+ann, "Home:"+ann+"#guests@"+bob)
+	if n.count() != 9 {
+		t.Fatalf("%d tuples", n.count())
+	}
+	gone := a.do("DELETE", "/admin/identities/"+ann, nil).is(204)
+	if n.may("Group:eng#members@"+ann, gone.token()) {
+		t.Error("who is deleted is a member")
+	}
+	for _, tuple := range []string{"Group:eng#members@" + bob, "Home:" + ann + "#guests@" + bob} { // and Group:all#members@User:bob
+		if !n.may(tuple, gone.token()) {
+			t.Errorf("%s is gone", tuple)
+		}
+	}
+	if n.count() != 3 {
+		t.Errorf("%d tuples are left: expected three", n.count())
+	}
+}
+
 // TestGroupPages lists more than fits on a page, and organizations of the settings among
 // the others.
 func TestGroupPages(t *testing.T) {

@@ -47,7 +47,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 		if err != nil {
 			return err
 		}
-		n.joint = &joint{people, n.engine, o.Groups}
+		n.joint = &joint{people, n.engine, s.config.Identity.Namespace, o.Groups}
 		o.CanJoin = n.joint.modelled
 		o.Network = n.name
 		o.LoggedOut = func(w http.ResponseWriter, r *http.Request, identity string) error {
@@ -61,7 +61,12 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 			case n.oauth == nil:
 				return nil
 			case len(sessions) == 0:
-				return n.oauth.EndSubject(ctx, identity)
+				_, err := n.joint.Identity(ctx, identity, false)
+				gone := errs.KindOf(err) == errs.NotFound
+				if err != nil && !gone {
+					return err
+				}
+				return n.oauth.EndSubject(ctx, identity, gone)
 			default:
 				return n.oauth.EndSessions(ctx, identity, sessions)
 			}

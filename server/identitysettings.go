@@ -63,6 +63,7 @@ type IdentityConfig struct {
 
 	Courier CourierConfig
 
+	Namespace             string
 	Groups, Organizations identity.GroupOptions
 }
 
@@ -71,6 +72,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Enabled }, nil},
 	{"identity.schemas", "", "", "the identity schemas, a list of id, url (file:// or base64://) and selfservice_selectable; empty: one called default, with an e-mail address and a name",
 		func(c *Config) any { return &c.Identity.Schemas }, nil},
+	{"identity.namespace", "", "User", "the namespace of the model whose objects are identities, where tuples name them so, as User:ID, and not by the id alone",
+		func(c *Config) any { return &c.Identity.Namespace }, isNotEmpty},
 	{"identity.groups.namespace", "", "Group", "the namespace of the model whose objects are groups",
 		func(c *Config) any { return &c.Identity.Groups.Namespace }, isNotEmpty},
 	{"identity.groups.relation", "", "members", "the relation that members have to a group",

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cardea-iam/cardea/engine"
 	"github.com/cardea-iam/cardea/identity"
@@ -11,10 +12,11 @@ import (
 
 // A joint is what a network keeps of identities, joined with its tuples: a write that
 // gives an identity relations, or takes the identity away, changes both in one
-// transaction. The subject of an identity's tuples is its id.
+// transaction. The subject of an identity's tuples is its id, or an object with its id.
 type joint struct {
 	*store.People
 	engine *engine.Engine
+	people string // namespace of objects that are identities
 	groups map[identity.GroupKind]identity.GroupOptions
 }
 
@@ -39,7 +41,7 @@ func (j *joint) Write(ctx context.Context, ops ...identity.Op) error {
 			continue
 		case identity.DeleteIdentity:
 			subject := engine.SubjectID(op.ID)
-			w.Delete = append(w.Delete, engine.Query{Subject: &subject})
+			w.Delete = append(append(w.Delete, engine.Query{Subject: &subject}), j.allOf(j.people, op.ID, "")...)
 		}
 		rows = append(rows, op)
 	}
@@ -115,6 +117,19 @@ func (j *joint) modelled(ctx context.Context, k identity.GroupKind) error {
 	}
 	return errs.New(errs.Refused, "the model has no place for the members of a %s: expected class %s implements Namespace { related: { %s: (User | SubjectSet<%s, %q>)[] } }, "+
 		"or another namespace and relation in identity.%ss", k, g.Namespace, g.Relation, g.Namespace, g.Relation, k)
+}
+
+// allOf selects the tuples that an object is in: its own, and those whose subject is it or
+// who has a relation to it, of which the model may lack one.
+func (j *joint) allOf(namespace, id, relation string) []engine.Query {
+	qs := []engine.Query{{Namespace: &namespace, Object: &id}}
+	relations := append(j.engine.Relations(namespace), relation, "")
+	slices.Sort(relations)
+	for _, r := range slices.Compact(relations) {
+		of := engine.SubjectSet(namespace, id, r)
+		qs = append(qs, engine.Query{Subject: &of})
+	}
+	return qs
 }
 
 // member is the tuple by which a subject is a member of a group.
