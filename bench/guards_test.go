@@ -19,12 +19,12 @@ var guards = map[string]struct {
 	rounds float64 // trips to the store
 	rows   float64 // read in them
 }{
-	"drive":  {5.46, 36.2, 4.04, 15.8},
-	"github": {9.1, 44, 2.94, 44},
-	"wide":   {137, 13.5, 2.2, 1108},
-	"deep":   {36.1, 86.9, 45.8, 63.1},
-	"rbac":   {11, 45.4, 2.94, 131},
-	"social": {3.97, 23.7, 2.56, 11.7},
+	"drive":  {5.4, 34.1, 4.04, 15.8},
+	"github": {9.1, 39.8, 2.94, 44},
+	"wide":   {137, 13.1, 2.2, 1108},
+	"deep":   {33.4, 73.9, 45.8, 63.1},
+	"rbac":   {11, 42.6, 2.94, 131},
+	"social": {3.97, 21.6, 2.56, 11.7},
 }
 
 const guardTuples = 100_000
