@@ -133,6 +133,9 @@ func (c *codeStrategy) login(ctx context.Context, st *Step) (Outcome, error) {
 	}
 	f := st.Flow
 	f.State, f.Texts = Sent, []Text{textLoginCodeSent}
+	if st.Identity != nil {
+		f.Texts = []Text{textMyCodeSent}
+	}
 	return Again, f.Keep(c.Method(), k)
 }
 

@@ -135,15 +135,12 @@ func (s *Service) runHooks(ctx context.Context, k Kind, method string, st *Step)
 func (s *Service) hooksBefore(ctx context.Context, st *Step) error {
 	k := st.Flow.Kind
 	for _, web := range s.options.Flows[k].Before {
-		values, err := s.hookValues(k, st)
-		if err != nil {
-			return err
-		}
+		values := s.hookValues(k, st)
 		if web.Ignore {
 			s.callIgnored(ctx, k, web, values)
 			continue
 		}
-		_, err = call(ctx, web, values)
+		_, err := call(ctx, web, values)
 		var no *FormError
 		if errors.As(err, &no) {
 			return errRefused(no)
@@ -168,10 +165,7 @@ func revokeOthers(st *Step) {
 
 // callHook calls a hook, or sees that it is called later.
 func (s *Service) callHook(ctx context.Context, k Kind, web WebHook, st *Step) error {
-	values, err := s.hookValues(k, st)
-	if err != nil {
-		return err
-	}
+	values := s.hookValues(k, st)
 	if web.Ignore {
 		st.Then(func() { s.callIgnored(ctx, k, web, values) })
 		return nil
@@ -216,7 +210,7 @@ func call(ctx context.Context, web WebHook, values map[string]any) ([]byte, erro
 var hookHeaders = []string{"Accept", "Accept-Language", "Content-Type", "Origin", "Referer", "User-Agent"}
 
 // hookValues are what the body of a call can be made of.
-func (s *Service) hookValues(k Kind, st *Step) (map[string]any, error) {
+func (s *Service) hookValues(k Kind, st *Step) map[string]any {
 	headers := map[string]any{}
 	for _, name := range hookHeaders {
 		if v := st.Request.Header.Get(name); v != "" {
@@ -240,12 +234,7 @@ func (s *Service) hookValues(k Kind, st *Step) (map[string]any, error) {
 	if st.Session != nil {
 		all["session"] = s.sessionBody(st.Session, nil)
 	}
-	text, err := json.Marshal(all) // so that paths lead into all of it
-	if err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "what a web hook is told cannot be encoded")
-	}
-	var values map[string]any
-	return values, json.Unmarshal(text, &values)
+	return all
 }
 
 // hookMessages reads why a hook refuses, nil if it does not say.

@@ -104,10 +104,10 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		return nil, err
 	}
 	if f.finished() {
-		if done, ok := doneTexts[k]; ok {
-			return nil, s.restart(w, st, done)
+		if k == Recovery || k == Verification {
+			return nil, s.restart(w, st, doneTexts[k])
 		}
-		return s.again(ctx, st, Wrong(textDone), false)
+		return s.again(ctx, st, Wrong(doneTexts[k]), false)
 	}
 	f.clear()
 	f.State = f.resumed()

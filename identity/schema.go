@@ -173,9 +173,12 @@ func (s *Schema) validate(traits json.RawMessage) error {
 	if err != nil {
 		return errs.New(errs.Invalid, "the traits are not JSON: %v", err)
 	}
+	form := &FormError{Nodes: map[string][]Text{}}
+	if numbers("traits", value, form); len(form.Nodes) > 0 {
+		return form
+	}
 	var wrong *jsonschema.ValidationError
 	if err := s.compiled.Validate(map[string]any{"traits": value}); errors.As(err, &wrong) {
-		form := &FormError{Nodes: map[string][]Text{}}
 		explain(wrong, form)
 		return form
 	}
@@ -248,20 +251,10 @@ func explain(e *jsonschema.ValidationError, form *FormError) {
 		for _, name := range k.Missing {
 			add(strings.TrimPrefix(at+"."+name, "."), textMissing(name))
 		}
-	case *kind.MinLength:
-		add(at, textMinLength(k.Want, k.Got))
-	case *kind.MaxLength:
-		add(at, textMaxLength(k.Want, k.Got))
-	case *kind.Pattern:
-		add(at, textPattern(k.Want))
-	case *kind.Format:
-		add(at, textFormat(k.Want))
-	case *kind.Type:
-		add(at, textType(k.Want, k.Got))
 	case *kind.FalseSchema:
 		add(at, textGeneric(fmt.Sprintf("%s is not allowed", strings.TrimPrefix(at, "traits."))))
 	default:
-		add(at, textGeneric(e.ErrorKind.LocalizedString(english)))
+		add(at, schemaText(e.ErrorKind))
 	}
 }
 

@@ -3,11 +3,7 @@ package identity
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
-
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 )
 
 // A Text is something that is shown to people, with an id by which a user interface
@@ -42,6 +38,7 @@ var (
 	textSaved          = success(1050001, "Your changes have been saved!")
 
 	textLoginCodeSent     = info(1010014, "A code was sent to the address you provided. If you didn't receive it, please check the spelling of the address and try again.")
+	textMyCodeSent        = info(1010025, "A code was sent to your address. If you didn't receive it, please try again.")
 	textSendLoginCode     = info(1010015, "Send sign in code")
 	textSignUpCodeSent    = info(1040005, "A code has been sent to the address(es) you provided. If you have not received a message, check the spelling of the address and retry the registration.")
 	textBack              = info(1040008, "Back")
@@ -85,7 +82,8 @@ var (
 	textNoSettingsMethod = mistake(4010004, "Could not find a strategy to update your settings. Did you fill out the form correctly?")
 	textNoRecoveryMethod = mistake(4010005, "Could not find a strategy to recover your account with. Did you fill out the form correctly?")
 	textNoVerifyMethod   = mistake(4010006, "Could not find a strategy to verify your account with. Did you fill out the form correctly?")
-	textDone             = mistake(4010007, "The request was already completed successfully and can not be retried.")
+	textLoggedInBefore   = mistake(4010007, "The request was already completed successfully and can not be retried.")
+	textRegistered       = mistake(4040002, "The request was already completed successfully and can not be retried.")
 	textWrongLoginCode   = mistake(4010008, "The login code is invalid or has already been used. Please try again.")
 	textNotMyAddress     = mistake(4010010, "The address you entered does not match any known addresses in the current account.")
 	textOtherTraits      = mistake(4000036, "The provided traits do not match the traits previously associated with this flow.")
@@ -112,18 +110,6 @@ func textMissing(property string) Text {
 	return mistake(4000002, fmt.Sprintf("Property %s is missing.", property)).with("property", property)
 }
 
-func textMinLength(want, got int) Text {
-	return mistake(4000003, fmt.Sprintf("length must be >= %d, but got %d", want, got)).with("min_length", want).with("actual_length", got)
-}
-
-func textMaxLength(want, got int) Text {
-	return mistake(4000017, fmt.Sprintf("length must be <= %d, but got %d", want, got)).with("max_length", want).with("actual_length", got)
-}
-
-func textPattern(pattern string) Text {
-	return mistake(4000004, fmt.Sprintf("does not match pattern %q", pattern)).with("pattern", pattern)
-}
-
 func textShortPassword(want, got int) Text {
 	return mistake(4000032, fmt.Sprintf("The password must be at least %d characters long, but got %d.", want, got)).
 		with("min_length", want).with("actual_length", got)
@@ -143,9 +129,8 @@ func textExpired(k Kind, at, now time.Time) Text {
 		with("expired_at", at).with("expired_at_unix", at.Unix())
 }
 
-// doneTexts are what kinds of flows say that begin anew when they are submitted after
-// their end.
-var doneTexts = map[Kind]Text{Recovery: textRecovered, Verification: textVerifiedBefore}
+// doneTexts are what flows say that are submitted after their end.
+var doneTexts = map[Kind]Text{Login: textLoggedInBefore, Registration: textRegistered, Recovery: textRecovered, Verification: textVerifiedBefore}
 
 // textRecoveredUntil is in the settings after a recovery.
 func textRecoveredUntil(privileged, now time.Time) Text {
@@ -166,23 +151,4 @@ func textLocked(wait time.Duration) Text {
 		unit = "second"
 	}
 	return mistake(4000001, fmt.Sprintf("Too many attempts. Please try again in %d %s.", seconds, unit)).with("retry_after", seconds)
-}
-
-// english formats numbers in messages of the schema library.
-var english = message.NewPrinter(language.English)
-
-func textFormat(format string) Text {
-	switch format {
-	case "email":
-		return mistake(4000040, "Enter a valid email address")
-	case "tel":
-		return mistake(4000041, "Enter a valid phone number")
-	default:
-		return textGeneric(fmt.Sprintf("is not a valid %q", format))
-	}
-}
-
-func textType(want []string, got string) Text {
-	return mistake(4000026, fmt.Sprintf("expected %s, but got %s", strings.Join(want, " or "), got)).
-		with("allowed_types", want).with("actual_type", got)
 }

@@ -154,7 +154,7 @@ func TestCodeAsSecondFactor(t *testing.T) {
 		}
 	}
 	v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "address": "bob@example.com"}).is(400).says(4010010)
-	v.do("POST", flow.str("ui.action"), map[string]any{"address": address}).is(400).has("state", "sent_email").says(1010014)
+	v.do("POST", flow.str("ui.action"), map[string]any{"address": address}).is(400).has("state", "sent_email").says(1010025)
 	code := box.take("ann@example.com").code
 	v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "code": otherCode(code)}).is(400).says(4010008)
 	done := v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "code": code}).is(200).has("session.authenticator_assurance_level", "aal2")

@@ -248,7 +248,7 @@ func nativeJourney(t *testing.T, n *node) {
 		t.Fatal("the answer has the hash of the password")
 	}
 	v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "password": goodPassword, "traits": map[string]any{"email": "b@example.com"}}).
-		is(400).says(4010007) // a flow works once
+		is(400).says(4040002) // a flow works once
 
 	v.token = done.str("session_token")
 	who := v.get("/sessions/whoami").is(200).has("identity.id", done.str("identity.id"))

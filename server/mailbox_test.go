@@ -50,7 +50,7 @@ func TestMailboxIsOneFactor(t *testing.T) {
 		v.token = again.str("session_token")
 		v.get("/sessions/whoami").is(403)
 		login = v.get("/self-service/login/api?aal=aal2").is(200).has("requested_aal", "aal2").says(1010004)
-		v.do("POST", login.str("ui.action"), map[string]any{"method": "code", "address": "ann@example.com"}).is(400).says(1010014)
+		v.do("POST", login.str("ui.action"), map[string]any{"method": "code", "address": "ann@example.com"}).is(400).says(1010025)
 		v.token = v.do("POST", login.str("ui.action"), map[string]any{"method": "code", "code": box.take("ann@example.com").code}).is(200).str("session_token")
 		v.get("/sessions/whoami").is(200).has("authenticator_assurance_level", "aal2")
 	}
