@@ -82,6 +82,33 @@ func (c HTTPCallers) Run(ctx context.Context, p *Process, d time.Duration) (HTTP
 	}, nil
 }
 
+// addHTTP adds the rounds of an operation, of whose processor time most is promised, and
+// which is compared with that of a floor, if that is not "". It returns the processor times.
+func (r *Result) addHTTP(name string, rounds map[string][]HTTPReport, most *Bar, floor string) []float64 {
+	of := func(name string, value func(HTTPReport) float64) (out []float64) {
+		for _, x := range rounds[name] {
+			out = append(out, value(x))
+		}
+		return out
+	}
+	used := func(x HTTPReport) float64 { return x.CPU }
+	cpu := of(name, used)
+	r.Add(name+": CPU", "µs", most, cpu...)
+	r.Add(name+": p50", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P50 })...)
+	r.Add(name+": p99", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P99 })...)
+	if floor != "" {
+		r.Add(name+": CPU by that of the "+floor, "times", AtMost(1.5), each(cpu, of(floor, used), func(a, b float64) float64 { return a / b })...)
+	}
+	return cpu
+}
+
+func each(a, b []float64, f func(a, b float64) float64) (out []float64) {
+	for i := range a {
+		out = append(out, f(a[i], b[i]))
+	}
+	return out
+}
+
 // repeat does something at least once.
 func repeat(ctx context.Context, do func(context.Context) error, end time.Time, latency *hdrhistogram.Histogram) error {
 	for began := time.Now(); ; {

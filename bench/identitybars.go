@@ -35,28 +35,18 @@ var IdentityBars = map[string]IdentityBar{
 // else is promised.
 const kratosLess = 2
 
-// AddIdentity adds the rounds of an operation. all has those of the floor, too.
-func (r *Result) AddIdentity(name string, all map[string][]HTTPReport) {
-	of := func(name string, value func(HTTPReport) float64) (out []float64) {
-		for _, x := range all[name] {
-			out = append(out, value(x))
+// AddIdentity adds the rounds of operations. rounds has those of the floor, too.
+func (r *Result) AddIdentity(names []string, rounds map[string][]HTTPReport) {
+	for _, name := range names {
+		bar := IdentityBars[name]
+		var most *Bar
+		if bar.CPU > 0 {
+			most = AtMost(bar.CPU)
 		}
-		return out
-	}
-	used := func(x HTTPReport) float64 { return x.CPU }
-	cpu, bar := of(name, used), IdentityBars[name]
-	var most *Bar
-	if bar.CPU > 0 {
-		most = AtMost(bar.CPU)
-	}
-	r.Add(name+": CPU", "µs", most, cpu...)
-	r.Add(name+": p50", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P50 })...)
-	r.Add(name+": p99", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P99 })...)
-	if bar.Floor != "" {
-		r.Add(name+": CPU by that of the "+bar.Floor, "times", AtMost(1.5), each(cpu, of(bar.Floor, used), func(a, b float64) float64 { return a / b })...)
-	}
-	if bar.Kratos > 0 {
-		r.Add(name+": Kratos's CPU by ours", "times", AtLeast(kratosLess), each(cpu, cpu, func(a, _ float64) float64 { return bar.Kratos * 1000 / a })...)
+		cpu := r.addHTTP(name, rounds, most, bar.Floor)
+		if bar.Kratos > 0 {
+			r.Add(name+": Kratos's CPU by ours", "times", AtLeast(kratosLess), each(cpu, cpu, func(a, _ float64) float64 { return bar.Kratos * 1000 / a })...)
+		}
 	}
 }
 

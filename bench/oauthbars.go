@@ -27,34 +27,17 @@ var OAuthBars = map[string]struct {
 // noTrips is none, but for keys that are read again now and then.
 const noTrips = 0.05
 
-// AddOAuth adds the rounds of operations of a server, with their bars.
-func (r *Result) AddOAuth(rounds map[string][]HTTPReport) {
-	of := func(name string, value func(HTTPReport) float64) (out []float64) {
-		for _, x := range rounds[name] {
-			out = append(out, value(x))
-		}
-		return out
-	}
-	cpu := func(x HTTPReport) float64 { return x.CPU }
-	for _, name := range []string{OAuthCredentials, OAuthJWT, OAuthIntrospect, OAuthIntrospectClient, OAuthRefresh, OAuthLogin, OAuthDiscovery, OAuthJWKS,
-		FloorNothing, FloorInsert, FloorSign, FloorSelect} {
-		ours, bars := of(name, cpu), OAuthBars[name]
-		r.Add(name+": CPU", "µs", nil, ours...)
-		r.Add(name+": p50", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P50 })...)
-		r.Add(name+": p99", "µs", nil, of(name, func(x HTTPReport) float64 { return x.P99 })...)
-		if bars.Floor != "" {
-			r.Add(name+": CPU by that of the "+bars.Floor, "times", AtMost(1.5), each(ours, of(bars.Floor, cpu), func(a, b float64) float64 { return a / b })...)
-		}
+// AddOAuth adds the rounds of operations of a server and of a floor, with their bars.
+func (r *Result) AddOAuth(names []string, rounds map[string][]HTTPReport) {
+	for _, name := range names {
+		bars := OAuthBars[name]
+		cpu := r.addHTTP(name, rounds, nil, bars.Floor)
 		if bars.Hydra > 0 {
 			r.Add(name+": Hydra's CPU, recorded on another machine, by ours", "times", AtLeast(bars.Less),
-				each(ours, ours, func(a, _ float64) float64 { return bars.Hydra * 1000 / a })...)
+				each(cpu, cpu, func(a, _ float64) float64 { return bars.Hydra * 1000 / a })...)
 		}
 	}
-}
-
-func each(a, b []float64, f func(a, b float64) float64) (out []float64) {
-	for i := range a {
-		out = append(out, f(a[i], b[i]))
+	for _, name := range []string{FloorNothing, FloorInsert, FloorSign, FloorSelect} {
+		r.addHTTP(name, rounds, nil, "")
 	}
-	return out
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +15,8 @@ import (
 
 // An identityFlags is what bench identity is asked to do.
 type identityFlags struct {
-	dsn      string
-	rounds   int
-	duration time.Duration
-	callers  int
-	crowd    int
-	only     []string
-	profile  string
+	httpFlags
+	crowd int
 }
 
 func (a *app) benchIdentityCommand() *cobra.Command {
@@ -55,145 +48,46 @@ Without --dsn both SQLite and a PostgreSQL that is started for the run are measu
 			return a.eachDatabase(cmd.Context(), f.dsn, func(on database) error { return a.benchIdentityOn(cmd.Context(), f, on) })
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.dsn, "dsn", "", "the database, one that serves nothing else: sqlite://PATH, postgres://... or cockroach://...; empty: an SQLite file and a PostgreSQL for the run")
-	flags.IntVar(&f.rounds, "rounds", 5, "how often each operation is measured, all of them in turn")
-	flags.DurationVar(&f.duration, "duration", time.Second, "how long an operation is repeated in a round")
-	flags.IntVar(&f.callers, "concurrency", 4, "callers, each of which waits for its answer before it asks again")
-	flags.IntVar(&f.crowd, "crowd", 100, "logins at the same time while memory is watched")
-	flags.StringSliceVar(&f.only, "only", nil, "measure these operations only, and no crowd")
-	flags.StringVar(&f.profile, "profile", "", "file for a profile of the server's processor time during the last round of the last operation")
+	f.add(cmd.Flags())
+	cmd.Flags().IntVar(&f.crowd, "crowd", 100, "logins at the same time while memory is watched")
+	cmd.Flags().Lookup("only").Usage += "; then there is no crowd"
 	a.resultFlags(cmd)
 	return cmd
 }
 
 func (f identityFlags) validate() error {
-	bad := []error{oauthFlags{rounds: f.rounds, duration: f.duration, callers: f.callers}.validate()}
+	bad := []error{f.httpFlags.validate(func(name string) bool { _, ok := bench.IdentityBars[name]; return ok })}
 	if f.crowd < 1 || f.crowd > 10_000 {
 		bad = append(bad, fmt.Errorf("--crowd is %d: expected 1 to 10,000", f.crowd))
-	}
-	for _, name := range f.only {
-		if _, known := bench.IdentityBars[name]; !known {
-			bad = append(bad, fmt.Errorf("--only names %q, which is not measured", name))
-		}
 	}
 	return errors.Join(bad...)
 }
 
-// wants reports whether an operation is to be measured.
-func (f identityFlags) wants(name string) bool {
-	return len(f.only) == 0 || slices.Contains(f.only, name)
-}
-
 func (a *app) benchIdentityOn(ctx context.Context, f identityFlags, on database) error {
 	r := a.newResult("identity-"+on.name, "Sessions, flows and logins on "+on.name)
-	if err := identityTrips(ctx, f, on.dsn, on.folder, r); err != nil {
-		return err
+	start := func(ctx context.Context, dsn string, callers int) (*child, driven, error) {
+		return startPeople(ctx, dsn, on.folder, cheapHash, callers, f.profile != "")
 	}
-	rounds, err := a.identityRounds(ctx, f, on.dsn, on.folder, r)
+	err := f.trips(ctx, on.dsn, start, r, func(name string) *bench.Bar {
+		if most := bench.IdentityBars[name].Trips; most > 0 {
+			return bench.AtMost(most)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
+	names, rounds, err := a.measureHTTP(ctx, f.httpFlags, on, start, func(name string) bool { return name == bench.FloorSelect })
+	if err != nil {
+		return err
+	}
+	r.AddIdentity(names, rounds)
 	if len(f.only) == 0 {
 		if err := identityHashing(ctx, f, on.dsn, on.folder, r, rounds[bench.IdentityLogin]); err != nil {
 			return err
 		}
 	}
 	return a.printResult(r)
-}
-
-// identityRounds measures all operations in turn.
-func (a *app) identityRounds(ctx context.Context, f identityFlags, dsn, folder string, r *bench.Result) (map[string][]bench.HTTPReport, error) {
-	s, err := startIdentity(ctx, dsn, folder, cheapHash, f.profile != "")
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	i, err := bench.NewIdentity(ctx, "http://"+s.public, "http://"+s.admin, f.callers)
-	if err != nil {
-		return nil, err
-	}
-	defer i.Close()
-	floor, at, err := startOAuthFloor(ctx, dsn, folder)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = floor.Stop() }()
-	ops := slices.DeleteFunc(i.Ops(), func(op bench.HTTPOp) bool { return !f.wants(op.Name) })
-	theirs := slices.DeleteFunc(bench.OAuthFloorOps(at, f.callers), func(op bench.HTTPOp) bool { return op.Name != bench.FloorSelect })
-	rounds := map[string][]bench.HTTPReport{}
-	for n := range f.rounds + 1 {
-		for at, op := range append(theirs, ops...) {
-			of := s.process
-			if at < len(theirs) {
-				of = floor
-			}
-			c, err := op.Prepare(ctx, f.callers)
-			if err != nil {
-				return nil, err
-			}
-			if f.profile != "" && n == f.rounds && at == len(theirs)+len(ops)-1 {
-				wait := profileOf(ctx, s.metrics, f.profile, f.duration)
-				defer func() {
-					if err := wait(); err != nil {
-						fmt.Fprintln(a.stderr, "no profile:", err)
-					}
-				}()
-			}
-			report, err := c.Run(ctx, of, f.duration)
-			if err != nil {
-				return nil, err
-			}
-			if n > 0 { // the first one warms up
-				rounds[op.Name] = append(rounds[op.Name], report)
-			}
-		}
-	}
-	for _, op := range ops {
-		r.AddIdentity(op.Name, rounds)
-	}
-	return rounds, nil
-}
-
-// identityTrips counts the round trips to a database server.
-func identityTrips(ctx context.Context, f identityFlags, dsn, folder string, r *bench.Result) error {
-	if strings.HasPrefix(dsn, "sqlite:") {
-		return nil
-	}
-	wire, err := bench.CountTrips(dsn)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = wire.Close() }()
-	s, err := startIdentity(ctx, wire.DSN(), folder, cheapHash, false)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	i, err := bench.NewIdentity(ctx, "http://"+s.public, "http://"+s.admin, 1)
-	if err != nil {
-		return err
-	}
-	defer i.Close()
-	for _, op := range i.Ops() {
-		if !f.wants(op.Name) {
-			continue
-		}
-		c, err := op.Prepare(ctx, 1)
-		if err != nil {
-			return err
-		}
-		trips, err := c.TripsOf(ctx, wire, f.rounds)
-		if err != nil {
-			return err
-		}
-		var bar *bench.Bar
-		if most := bench.IdentityBars[op.Name].Trips; most > 0 {
-			bar = bench.AtMost(most)
-		}
-		r.Add(op.Name+": round trips to the database", "", bar, trips...)
-	}
-	return nil
 }
 
 // identityHashing measures logins whose passwords are hashed as by default. without is
@@ -218,15 +112,11 @@ func identityHashing(ctx context.Context, f identityFlags, dsn, folder string, r
 
 // identityCrowd lets a crowd log in at a new server, and calls then.
 func identityCrowd(ctx context.Context, f identityFlags, dsn, folder, hashers string, then func(*child, *bench.Identity) error) (c bench.CrowdReport, err error) {
-	s, err := startIdentity(ctx, dsn, folder, hashers, false)
+	s, i, err := startPeople(ctx, dsn, folder, hashers, f.crowd, false)
 	if err != nil {
 		return c, err
 	}
 	defer s.stop()
-	i, err := bench.NewIdentity(ctx, "http://"+s.public, "http://"+s.admin, f.crowd)
-	if err != nil {
-		return c, err
-	}
 	defer i.Close()
 	if c, err = i.Crowd(ctx, s.process, f.crowd, max(4*f.duration, identityCrowdTime)); err != nil {
 		return c, err
@@ -264,6 +154,19 @@ const (
 
 	cheapHash = "  hashers: {argon2: {memory: 64, iterations: 1}}\n"
 )
+
+// startPeople starts such a server, and makes people there.
+func startPeople(ctx context.Context, dsn, folder, hashers string, callers int, profiled bool) (*child, *bench.Identity, error) {
+	s, err := startIdentity(ctx, dsn, folder, hashers, profiled)
+	if err != nil {
+		return nil, nil, err
+	}
+	i, err := bench.NewIdentity(ctx, "http://"+s.public, "http://"+s.admin, callers)
+	if err != nil {
+		s.stop()
+	}
+	return s, i, err
+}
 
 // startIdentity starts this program as a server of identities, which lets one address do as
 // much as it can. hashers is a piece of its configuration.
