@@ -1,53 +1,13 @@
 package oauth
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/cardea-iam/cardea/internal/errs"
 )
-
-// A document is public JSON that is encoded once and served many times, with headers that
-// are known, too.
-type document struct {
-	text                []byte
-	etag, length, cache []string
-}
-
-// newDocument encodes a document that others may keep for a while.
-func newDocument(value any, life time.Duration) (document, error) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return document{}, errs.Wrap(errs.Internal, err, "a public document cannot be encoded")
-	}
-	sum := sha256.Sum256(text)
-	return document{
-		text: text, etag: []string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`},
-		length: []string{strconv.Itoa(len(text))}, cache: []string{"public, max-age=" + strconv.Itoa(int(life.Seconds()))},
-	}, nil
-}
-
-// serve lets everybody read the document, also scripts of other sites, and keep it for
-// a while.
-func (d document) serve(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h["Content-Type"], h["Cache-Control"], h["Access-Control-Allow-Origin"], h["Etag"] = jsonContent, d.cache, anyOrigin, d.etag
-	if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" || r.Header.Get("Range") != "" {
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.text))
-		return
-	}
-	h["Content-Length"] = d.length
-	_, _ = w.Write(d.text) // a HEAD gets the headers only
-}
 
 // Metadata is what clients may know of the provider: RFC 8414, section 2, and OpenID
 // Connect Discovery, section 3. It lists what works, and nothing else.

@@ -1,7 +1,9 @@
 package oauth_test
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -101,6 +103,57 @@ func TestPublicDocuments(t *testing.T) {
 		}
 		if status, h, _ := w.raw("OPTIONS", w.public+path, nil); status != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Headers") != "*" {
 			t.Errorf("%s: a preflight gets %d %v", path, status, h)
+		}
+	}
+}
+
+// TestPackedDocuments: who takes gzip gets the same document, under a tag of its own, in
+// less than net/http sends at once.
+func TestPackedDocuments(t *testing.T) {
+	w := start(t)
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/jwks.json"} {
+		ask := func(accepted string, more ...string) (int, http.Header, string) {
+			return w.raw("GET", w.public+path, nil, func(r *http.Request) {
+				r.Header.Set("Accept-Encoding", accepted)
+				for i := 0; i < len(more); i += 2 {
+					r.Header.Set(more[i], more[i+1])
+				}
+			})
+		}
+		_, plain, want := ask("identity")
+		if plain.Get("Content-Encoding") != "" || plain.Get("Vary") != "Accept-Encoding" || !json.Valid([]byte(want)) {
+			t.Fatalf("%s: %v %s", path, plain, want)
+		}
+		tag := ""
+		for accepted, packed := range map[string]bool{
+			"gzip": true, "deflate, GZip;q=0.5": true, "br;q=1.0, gzip; q=0.8, *;q=0.1": true,
+			"gzip;q=0": false, "gzip;q=0.000, identity": false, "gzip;q=x": false, "*": false, "x-gzip": false, "": false,
+		} {
+			_, h, body := ask(accepted)
+			if !packed {
+				if body != want || h.Get("Content-Encoding") != "" {
+					t.Errorf("%s for %q: %v", path, accepted, h)
+				}
+				continue
+			}
+			r, err := gzip.NewReader(strings.NewReader(body))
+			if err != nil {
+				t.Fatalf("%s for %q: %v", path, accepted, err)
+			}
+			got, err := io.ReadAll(r)
+			tag = h.Get("ETag")
+			if err != nil || string(got) != want || h.Get("Content-Encoding") != "gzip" || h.Get("Vary") != "Accept-Encoding" || tag == plain.Get("ETag") || len(body) > 3500 {
+				t.Errorf("%s for %q: %v, %d bytes, %v", path, accepted, err, len(body), h)
+			}
+		}
+		if status, _, body := ask("gzip", "If-None-Match", tag); status != http.StatusNotModified || body != "" {
+			t.Errorf("%s by the tag of its packed form: %d", path, status)
+		}
+		if status, _, _ := ask("gzip", "If-None-Match", plain.Get("ETag")); status != http.StatusOK {
+			t.Errorf("%s by the tag of its other form: %d", path, status)
+		}
+		if status, _, body := ask("gzip", "Range", "bytes=0-9"); status != http.StatusPartialContent || body != want[:10] {
+			t.Errorf("%s in part: %d %q", path, status, body)
 		}
 	}
 }
