@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
@@ -245,38 +243,71 @@ func (s *Service) Deliver(ctx context.Context) {
 	}
 	tick := time.NewTicker(s.options.Courier.Poll)
 	defer tick.Stop()
+	w := s.newWorkers()
+	defer w.wait()
 	for ctx.Err() == nil {
-		n, err := s.deliverSome(ctx)
-		if err != nil && ctx.Err() == nil {
+		if _, err := s.deliverSome(ctx, w); err != nil && ctx.Err() == nil {
 			s.options.Log.Error("messages cannot be taken from the queue", "err", err)
-		}
-		if n > 0 {
-			continue
 		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		case <-s.posted:
+		case <-w.done: // there is room for another one
+			w.busy--
 		}
 	}
 }
 
-// deliverSome sends a batch, side by side, and returns how many messages it had.
-func (s *Service) deliverSome(ctx context.Context) (int, error) {
-	taken, err := s.store.TakeMessages(ctx, s.now(), lease, s.options.Courier.Batch)
-	if err != nil {
-		return 0, err
+// workers are the messages that are on the way. A slow one keeps no other from it as long
+// as there is room.
+type workers struct {
+	most, busy int
+	done       chan struct{}
+}
+
+func (s *Service) newWorkers() *workers {
+	most := s.options.Courier.Batch
+	return &workers{most: most, done: make(chan struct{}, most)}
+}
+
+// room returns how many more may be on the way.
+func (w *workers) room() int {
+	for {
+		select {
+		case <-w.done:
+			w.busy--
+		default:
+			return w.most - w.busy
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), carryTime)
-	defer cancel()
-	var g errgroup.Group
+}
+
+// wait returns when none is on the way.
+func (w *workers) wait() {
+	for ; w.busy > 0; w.busy-- {
+		<-w.done
+	}
+}
+
+// deliverSome sends as many messages as there is room for, side by side, and returns how
+// many it has taken. It does not wait for them.
+func (s *Service) deliverSome(ctx context.Context, w *workers) (int, error) {
+	room := w.room()
+	if room == 0 {
+		return 0, nil
+	}
+	taken, err := s.store.TakeMessages(ctx, s.now(), lease, room)
 	for _, m := range taken {
-		g.Go(func() error {
+		w.busy++
+		go func() {
+			defer func() { w.done <- struct{}{} }()
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), carryTime)
+			defer cancel()
 			s.deliver(ctx, m)
-			return nil
-		})
+		}()
 	}
-	return len(taken), g.Wait()
+	return len(taken), err
 }
 
 // deliver sends one message, and stores what became of it.

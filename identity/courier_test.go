@@ -19,9 +19,13 @@ type office struct {
 	mu      sync.Mutex
 	letters []*identity.Letter
 	failure error
+	slow    map[string]chan struct{} // by recipient, whose letters wait for it
 }
 
 func (o *office) Carry(_ context.Context, l *identity.Letter) error {
+	if wait := o.slow[l.Recipient]; wait != nil {
+		<-wait
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failure != nil {
@@ -69,7 +73,7 @@ func (c *courier) service() *identity.Service {
 		c.Fatal(err)
 	}
 	s, err := identity.New(c.people, keys, identity.Options{BaseURL: "http://id.example", Now: func() time.Time { return c.now },
-		Courier: identity.CourierOptions{Carrier: &c.office, Letters: plainLetters{}, Retries: 2, Batch: 3}})
+		Courier: identity.CourierOptions{Carrier: &c.office, Letters: plainLetters{}, Retries: 2, Batch: 3, Poll: 5 * time.Millisecond}})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -210,20 +214,52 @@ func TestDeliverEnds(t *testing.T) {
 		c.Deliver(ctx)
 	}()
 	c.post("login_code_valid", "ann@example.com", false)
+	c.arrive(1)
+	cancel()
+	<-done
+	c.only("sent")
+}
+
+// arrive waits until there are letters.
+func (c *courier) arrive(want int) {
+	c.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
 		c.mu.Lock()
 		n := len(c.letters)
 		c.mu.Unlock()
-		if n == 1 {
-			break
+		if n == want {
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the message is not sent")
+			c.Fatalf("%d letters have arrived: want %d", n, want)
 		}
 	}
+}
+
+// TestSlowLetter: a letter that takes long keeps no other one from arriving, and is not lost
+// at the end.
+func TestSlowLetter(t *testing.T) {
+	c := newCourier(t)
+	slow := make(chan struct{})
+	c.slow = map[string]chan struct{}{"slow@example.com": slow}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	c.post("login_code_valid", "slow@example.com", false)
+	go func() {
+		defer close(done)
+		c.Deliver(ctx)
+	}()
+	for n := range 8 {
+		c.post("login_code_valid", "ann@example.com", false)
+		c.arrive(n + 1)
+	}
 	cancel()
+	close(slow)
 	<-done
-	c.only("sent")
+	c.arrive(9)
+	if all, err := c.people.ListMessages(t.Context(), identity.MessageQuery{Status: "sent"}, identity.MessagePosition{}, 10); err != nil || len(all) != 9 {
+		t.Errorf("%d messages are sent, %v", len(all), err)
+	}
 }

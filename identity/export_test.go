@@ -15,7 +15,11 @@ func (s *Service) Post(ctx context.Context, template, via, to, code string, unkn
 }
 
 // DeliverSome sends one batch.
-func (s *Service) DeliverSome(ctx context.Context) (int, error) { return s.deliverSome(ctx) }
+func (s *Service) DeliverSome(ctx context.Context) (int, error) {
+	w := s.newWorkers()
+	defer w.wait()
+	return s.deliverSome(ctx, w)
+}
 
 // HashAlone takes all memory of hashes, until it is given back.
 func (s *Service) HashAlone(ctx context.Context) (leave func(), err error) {

@@ -365,6 +365,10 @@ func TestHTTPCarrier(t *testing.T) {
 	if err := send(r, l); errs.KindOf(err) != errs.Unavailable {
 		t.Errorf("after 302: %v", err)
 	}
+	s.Close()
+	if err := send(r, l); errs.KindOf(err) != errs.Unavailable || strings.Contains(err.Error(), "/send") || strings.Count(err.Error(), "refused") != 1 {
+		t.Errorf("nobody listens: %v", err) // administrators read it, and the URL may have a secret
+	}
 	for _, bad := range []requestConfig{{URL: "ftp://x"}, {URL: s.URL, Body: "function(ctx) {}"}, {URL: s.URL, Body: "base64://%"}, {URL: s.URL, Body: "file:///nowhere"}} {
 		if _, err := newHTTPCarrier("x", bad); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%+v: %v", bad, err)

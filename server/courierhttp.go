@@ -3,8 +3,10 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/cardea-iam/cardea/identity"
@@ -66,7 +68,7 @@ func (c *httpCarrier) Carry(ctx context.Context, l *identity.Letter) error {
 	}
 	r, err := http.NewRequestWithContext(ctx, c.request.Method, c.request.URL, bytes.NewReader(body))
 	if err != nil {
-		return errs.Wrap(errs.Invalid, err, "the request of a message cannot be made: %v", err)
+		return errs.New(errs.Invalid, "the request of a message cannot be made: %v", oneLine(err))
 	}
 	r.Header.Set("Content-Type", "application/json")
 	for name, value := range c.request.Headers {
@@ -75,7 +77,11 @@ func (c *httpCarrier) Carry(ctx context.Context, l *identity.Letter) error {
 	c.authenticate(r)
 	res, err := c.client.Do(r)
 	if err != nil {
-		return errs.Wrap(errs.Unavailable, err, "the server that sends messages cannot be reached: %v", err)
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err // administrators see it, and the URL may have a secret
+		}
+		return errs.New(errs.Unavailable, "the server that sends messages cannot be reached: %v", oneLine(err))
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))

@@ -61,6 +61,9 @@ func (s sender) message(l *identity.Letter) (*mail.Msg, error) {
 	return m, nil
 }
 
+// oneLine is an error as a line: libraries join theirs with more of them.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
 func printable(r rune) rune {
 	if r < ' ' || r == 0x7f {
 		return ' '
@@ -111,7 +114,7 @@ func newSMTPCarrier(uri, localName string, from sender) (*smtpCarrier, error) {
 	}
 	c.options = options
 	if _, err := mail.NewClient(c.host, options...); err != nil {
-		return nil, errs.Wrap(errs.Invalid, err, "the mail server cannot be used: %v", err)
+		return nil, errs.New(errs.Invalid, "the mail server cannot be used: %v", oneLine(err))
 	}
 	return c, nil
 }
@@ -137,9 +140,9 @@ func (c *smtpCarrier) Carry(ctx context.Context, l *identity.Letter) error {
 	case err == nil || m.IsDelivered(): // it has the letter, whatever the farewell was
 		return nil
 	case errors.As(err, &refused) && slices.Contains(final, refused.Reason) && refused.ErrorCode() >= 500:
-		return errs.Wrap(errs.Refused, err, "the mail server refuses the message: %v", err)
+		return errs.New(errs.Refused, "the mail server refuses the message: %v", oneLine(err))
 	default:
-		return errs.Wrap(errs.Unavailable, err, "the mail server does not take the message: %v", err)
+		return errs.New(errs.Unavailable, "the mail server does not take the message: %v", oneLine(err))
 	}
 }
 
@@ -156,7 +159,7 @@ type folderCarrier struct {
 // Carry implements identity.Carrier.
 func (c *folderCarrier) Carry(_ context.Context, l *identity.Letter) error {
 	if err := os.MkdirAll(c.path, 0o700); err != nil {
-		return errs.Wrap(errs.Unavailable, err, "the folder of messages cannot be made: %v", err)
+		return errs.New(errs.Unavailable, "the folder of messages cannot be made: %v", oneLine(err))
 	}
 	name := fmt.Sprintf("%s-%s-%s", l.At.Format("20060102T150405.000000"), l.Template, l.ID)
 	file := filepath.Join(c.path, name+".eml")
@@ -176,10 +179,10 @@ func (c *folderCarrier) Carry(_ context.Context, l *identity.Letter) error {
 	}
 	// A reader that waits for the file shall not see half of it.
 	if err := os.WriteFile(file+".part", text, 0o600); err != nil {
-		return errs.Wrap(errs.Unavailable, err, "a message cannot be written: %v", err)
+		return errs.New(errs.Unavailable, "a message cannot be written: %v", oneLine(err))
 	}
 	if err := os.Rename(file+".part", file); err != nil {
-		return errs.Wrap(errs.Unavailable, err, "a message cannot be written: %v", err)
+		return errs.New(errs.Unavailable, "a message cannot be written: %v", oneLine(err))
 	}
 	c.log.Info("message written", "template", l.Template, "to", l.Recipient, "file", file)
 	return nil
