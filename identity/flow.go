@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -188,7 +189,9 @@ func (s *Service) stored(ctx context.Context, id string) (*Flow, error) {
 		return nil, err
 	}
 	f := &Flow{}
-	if err := json.Unmarshal(row.Data, f); err != nil {
+	d := json.NewDecoder(bytes.NewReader(row.Data))
+	d.UseNumber() // as they were written, however long
+	if err := d.Decode(f); err != nil {
 		return nil, errs.Wrap(errs.Internal, err, "flow %s is malformed", id)
 	}
 	f.version = row.Version

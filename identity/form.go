@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,9 +24,15 @@ type Form struct {
 	html   bool // all values are texts
 }
 
+// maxDepth bounds how deep the objects of a form are in each other: what walks them costs
+// more with each level, and everybody may send one.
+const maxDepth = 32
+
+var errDeep = errs.New(errs.Invalid, "the form has more than %d levels", maxDepth)
+
 // readForm reads the body.
 //
-// Invalid: it is malformed. An *http.MaxBytesError passes through.
+// Invalid: it is malformed, too deep, or has a number out of range. An *http.MaxBytesError passes through.
 func readForm(r *http.Request) (Form, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && r.Header.Get("Content-Type") != "" {
@@ -45,16 +54,51 @@ func readForm(r *http.Request) (Form, error) {
 		if err := d.Decode(&f.values); err != nil || d.More() {
 			return Form{}, errs.New(errs.Invalid, "the body is not a JSON object")
 		}
-		return f, nil
+		return f, within(f.values, maxDepth)
 	case "application/x-www-form-urlencoded", "":
 		values, err := url.ParseQuery(string(body))
 		if err != nil {
 			return Form{}, errs.New(errs.Invalid, "the body is not a form")
 		}
+		for name := range values {
+			if strings.Count(name, ".") >= maxDepth {
+				return Form{}, errDeep
+			}
+		}
 		return htmlForm(values), nil
 	default:
 		return Form{}, errs.New(errs.Invalid, "the content type is %.80q: expected application/json or application/x-www-form-urlencoded", kind)
 	}
+}
+
+// within refuses a value that has more levels of objects and lists, or a number that no
+// program can read.
+func within(v any, levels int) error {
+	switch v := v.(type) {
+	case json.Number:
+		if _, err := v.Float64(); err != nil {
+			return errs.New(errs.Invalid, "the number %.40s is out of range", v)
+		}
+		return nil
+	case map[string]any:
+		return withinAll(maps.Values(v), levels)
+	case []any:
+		return withinAll(slices.Values(v), levels)
+	default:
+		return nil
+	}
+}
+
+func withinAll(all iter.Seq[any], levels int) error {
+	if levels == 0 {
+		return errDeep
+	}
+	for v := range all {
+		if err := within(v, levels-1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // htmlForm takes the last value of each name: a checkbox has a hidden input in front

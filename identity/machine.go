@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -111,7 +112,7 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 	}
 	f.clear()
 	f.State = f.resumed()
-	f.Active = form.Method()
+	f.Active = ""
 	if one := s.strategy(form); one != nil { // its button may say nothing of the method
 		f.Active = one.Method()
 	}
@@ -348,7 +349,10 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, a *answer) error
 	return reply(w, status, a.body)
 }
 
-// remembered are the values that are shown again.
+// maxRemembered bounds what of a form is stored with its flow: everybody may send one.
+const maxRemembered = 32 << 10
+
+// remembered are the values that are shown again, none if they are too long.
 func (s *Service) remembered(st *Step) map[string]any {
 	values := map[string]any{}
 	if st.Form.Has("identifier") {
@@ -359,6 +363,9 @@ func (s *Service) remembered(st *Step) map[string]any {
 	}
 	for name, v := range shown(st.Form.traits(st.Schema)) {
 		values[name] = v
+	}
+	if text, err := json.Marshal(values); err != nil || len(text) > maxRemembered {
+		return nil
 	}
 	return values
 }
