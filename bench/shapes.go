@@ -19,6 +19,7 @@ const (
 	shapeChain     = 6
 	shapeNested    = 4
 	shapeGroups    = 10_000 // of one user
+	shapeBranches  = 31     // groups in each of the upper groups of a tree of 993
 
 	listFolders = 100 // of the user with many documents
 	listDocs    = 100 // in each of them
@@ -32,6 +33,7 @@ const (
 	wideShape
 	many
 	listing
+	tree
 )
 
 // place is the number of element j of instance i of a shape.
@@ -78,6 +80,12 @@ func (Shaped) Shapes() []Shape {
 		{"user in 10,000 groups, in none", 10, each(func(i int) Question {
 			return ask(folder(place(many, i, 1)), "view", place(many, 0, 0), false)
 		})},
+		{"tree of 993 groups, in one", 10, each(func(i int) Question {
+			return ask(folder(place(tree, 0, 0)), "view", place(tree, 0, i), true)
+		})},
+		{"tree of 993 groups, in none", 10, each(func(i int) Question {
+			return ask(folder(place(tree, 0, 0)), "view", place(tree, 1, i), false)
+		})},
 	}
 }
 
@@ -94,7 +102,7 @@ func (s Shaped) Tuples() iter.Seq[engine.Tuple] {
 				return
 			}
 		}
-		for t := range written(part{shapeInstances, writeShapes}, part{shapeGroups, writeMany}, part{listFolders, writeListing}) {
+		for t := range written(part{shapeInstances, writeShapes}, part{shapeGroups, writeMany}, part{listFolders, writeListing}, part{shapeBranches, writeTree}) {
 			if !yield(t) {
 				return
 			}
@@ -128,6 +136,24 @@ func writeShapes(w *writer, i int) {
 	w.put(first(many), "viewers", members(group(place(many, 0, i*shapeGroups/shapeInstances))))
 	w.put(folder(place(many, i, 1)), "viewers", members(group(place(many, 0, shapeGroups+i))))
 	w.put(group(place(many, 0, shapeGroups+i)), "members", user(place(many, i, 1)))
+
+	w.put(leaf(i*shapeBranches), "members", user(place(tree, 0, i)))
+	w.put(group(place(tree, 1, i)), "members", user(place(tree, 1, i))) // elsewhere
+}
+
+// leaf is a group in the lowest row of the tree, of which there are shapeBranches².
+func leaf(j int) engine.Object { return group(place(tree, 0, 1+shapeBranches+j)) }
+
+// writeTree writes one of the branches of the tree.
+func writeTree(w *writer, b int) {
+	root, branch := group(place(tree, 0, 0)), group(place(tree, 0, 1+b))
+	if b == 0 {
+		w.put(folder(place(tree, 0, 0)), "viewers", members(root))
+	}
+	w.put(root, "members", members(branch))
+	for j := range shapeBranches {
+		w.put(branch, "members", members(leaf(b*shapeBranches+j)))
+	}
 }
 
 func writeMany(w *writer, g int) {

@@ -504,8 +504,11 @@ func TestCancelledCheckIsNoAnswer(t *testing.T) {
 	e := withDocs(t, engine.Options{})
 	var batch []string
 	for i := range 5000 {
-		batch = append(batch, fmt.Sprintf("Group:%d#members@Group:%d#members", i, i+1))
+		batch = append(batch,
+			fmt.Sprintf("Group:%d#members@Group:%d#members", i, i+1),
+			fmt.Sprintf("Group:above-%d#members@Group:above-%d#members", i+1, i)) // neither side ends soon
 	}
+	batch = append(batch, "Group:above-0#members@User:ann")
 	write(t, e, batch...)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

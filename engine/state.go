@@ -18,6 +18,7 @@ type state struct {
 	snap     *graph.Snapshot
 	model    *model
 	program  *program
+	ways     *ways
 	behind   int64 // bytes that keeping the state before takes beside this one; set when published
 
 	// In bounded mode only: what the state is part of, and what keeps its sets.
@@ -160,7 +161,11 @@ func (e *Engine) newState(rev Revision, b *graph.Builder, m *model) *state {
 		m = configured
 	}
 	p := compile(m.compiled, b, e.options.Compat)
-	return &state{revision: rev, token: newToken(e.store.ID(), rev), snap: b.Publish(), model: m, program: p}
+	snap := b.Publish()
+	return &state{
+		revision: rev, token: newToken(e.store.ID(), rev),
+		snap: snap, model: m, program: p, ways: newWays(p, snap, firstTurn),
+	}
 }
 
 // advance returns the state at rev, to which s leads by changes.
@@ -196,6 +201,9 @@ func (e *Engine) advance(s *state, rev Revision, changes []Change, b *graph.Buil
 		return e.settled(&next, b)
 	}
 	next.snap = b.Publish()
+	if next.snap.Shapes() != s.ways.shapes {
+		next.ways = newWays(s.program, next.snap, firstTurn)
+	}
 	return &next, nil
 }
 

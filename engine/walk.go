@@ -63,6 +63,9 @@ type walk struct {
 	later       []question // the same, for intersections and negations: dearer, so asked last
 	peak        int        // the longest that todo was
 
+	ways  *ways // nil: the walk cannot look from the subject
+	climb climb
+
 	near    [nearest]uint32
 	fetched uint32 // of no meaning; that it is kept makes the compiler fetch
 }
@@ -134,8 +137,11 @@ func decide(ctx context.Context, s *state, q question, member graph.Ref, subject
 	defer w.release()
 	w.seen.reset()
 	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, member, budget, budget-1000
-	if lacks != nil {
+	switch {
+	case lacks != nil:
 		w.state, w.member, w.lacks = s, subject, lacks
+	case !s.snap.HasBare():
+		w.ways, w.climb.turn = s.ways, s.ways.first
 	}
 	var a answer
 	switch {
@@ -184,7 +190,8 @@ func (w *walk) release() {
 	}
 	clear(w.todo[:w.peak]) // they hold on to a snapshot
 	clear(w.later[:cap(w.later)])
-	*w = walk{seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], todo: w.todo[:0], later: w.later[:0]}
+	w.climb.reset()
+	*w = walk{climb: w.climb, seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], todo: w.todo[:0], later: w.later[:0]}
 	walks.Put(w)
 }
 
@@ -290,6 +297,9 @@ func (w *walk) visit(id int32, q question) answer {
 	if q.rule.flat != nil && w.lacks == nil {
 		return w.visitFlat(id, q)
 	}
+	if a, known := w.fromAbove(&q); known {
+		return a
+	}
 	result := answer{no, certain, nil}
 	if q.open {
 		result = answer{failed, certain, errMissing}
@@ -359,6 +369,9 @@ func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 // relation. With the empty one they are objects, which are looked into as if they
 // were groups.
 func (w *walk) pushMembers(id int32, relation uint32, members graph.List) answer {
+	if w.climbs(relation, members.Len()) {
+		return w.isAbove(relation, members)
+	}
 	next := ask{relation: relation}
 	if relation == 0 {
 		next.rule = openRule

@@ -37,8 +37,8 @@ func (v *vector) len() uint32 { return uint32(len(v.root)) << nodeBits }
 // AnySubject reports whether there may be subject sets with a relation for which
 // holds is true.
 func (s *Snapshot) AnySubject(holds func(relation uint32) bool) bool {
-	for _, k := range *s.kinds.list.Load() {
-		if k.subject != 0 && holds(k.subject) {
+	for _, subject := range s.Kinds {
+		if subject != 0 && holds(subject) {
 			return true
 		}
 	}

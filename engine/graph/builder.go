@@ -12,6 +12,7 @@ type Builder struct {
 	number  uint64 // its own, for what it may change in place
 	pending []change
 	kinds   map[kind]uint32
+	sets    map[setKind]uint32
 	dirty   bool // next differs from from
 }
 
@@ -28,7 +29,7 @@ const maxPending = 1 << 20
 // Build starts the next snapshot. Any number of builders may start from any
 // snapshot.
 func (s *Snapshot) Build() *Builder {
-	b := &Builder{from: s, next: *s, number: builders.Add(1), kinds: map[kind]uint32{}}
+	b := &Builder{from: s, next: *s, number: builders.Add(1), kinds: map[kind]uint32{}, sets: map[setKind]uint32{}}
 	b.next.replaced = 0
 	return b
 }
@@ -62,15 +63,24 @@ func (b *Builder) change(r, subject Ref, insert bool) {
 
 func (b *Builder) edit(r, subject Ref, insert bool) {
 	k := kind{r.Relation(), subject.Relation()}
-	id, ok := b.kinds[k]
-	if !ok {
-		id = b.next.tables.kinds.intern(k)
-		b.kinds[k] = id
+	id := internWith(b.kinds, b.next.tables.kinds, k)
+	if k.subject != 0 {
+		internWith(b.sets, b.next.tables.sets, setKind{b.next.NamespaceOf(subject.Object()), k.subject})
 	}
 	b.pending = append(b.pending, change{r.Object(), id, subject.Object(), insert})
 	if len(b.pending) >= maxPending {
 		b.apply()
 	}
+}
+
+// internWith is t.intern by way of what is known of t already.
+func internWith[T comparable](known map[T]uint32, t *register[T], k T) uint32 {
+	id, ok := known[k]
+	if !ok {
+		id = t.intern(k)
+		known[k] = id
+	}
+	return id
 }
 
 // Publish returns the snapshot with all changes, in the order they came, which

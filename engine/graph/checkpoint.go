@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// A checkpoint is a complete snapshot as bytes: the tables of names and kinds, and
-// the chunks of both directions as they stand in memory, little endian, so that
+// A checkpoint is a complete snapshot as bytes: the tables of names and of
+// kinds, and the chunks of both directions as they stand in memory, little endian, so that
 // reading it is copying, and entering the names in new hash tables. What reads it
 // trusts nothing: a number out of its range is an error, whatever the checksum says.
 //
@@ -19,7 +19,7 @@ import (
 // sums up blocks, another makes a graph of them, and a third enters the names, which
 // waits for memory: names and hash tables took three quarters of the time when one did
 // it all.
-const checkpointMagic = "cardea graph 3\n\x00"
+const checkpointMagic = "cardea graph 4\n\x00"
 
 // maxBlock is the content of a block in bytes, at most.
 const maxBlock = 1 << 20
@@ -44,6 +44,12 @@ func (s *Snapshot) WriteCheckpoint(to io.Writer) error {
 	for _, k := range kinds {
 		w.number(k.relation)
 		w.number(k.subject)
+	}
+	sets := *s.sets.list.Load()
+	w.number(uint32(len(sets)))
+	for _, k := range sets {
+		w.number(k.namespace)
+		w.number(k.relation)
 	}
 	w.vector(&s.forward)
 	w.vector(&s.reverse)
@@ -150,7 +156,9 @@ func ReadCheckpoint(from io.Reader) (s *Snapshot, err error) {
 			s, err = nil, late
 		}
 	}()
-	t := &tables{r.names(1, 0), r.names(1, 0), r.names(64, 1), r.kinds()}
+	t := &tables{r.names(1, 0), r.names(1, 0), r.names(64, 1), nil, nil}
+	t.kinds = registered(r, func(relation, subject uint32) kind { return kind{relation, subject} })
+	t.sets = registered(r, func(namespace, relation uint32) setKind { return setKind{namespace, relation} })
 	s = &Snapshot{tables: t}
 	r.limits(t)
 	r.vector(s, &s.forward, false)
@@ -362,13 +370,15 @@ func (r *decoder) names(shards int, first uint32) *names {
 	return t
 }
 
-func (r *decoder) kinds() *kinds {
-	t := newKinds()
+// registered reads a register of pairs of numbers.
+func registered[T comparable](r *decoder, of func(a, b uint32) T) *register[T] {
+	t := newRegister[T]()
 	for range r.number() {
 		if r.err != nil {
 			break
 		}
-		t.intern(kind{r.number(), r.number()})
+		a := r.number()
+		t.intern(of(a, r.number()))
 	}
 	return t
 }
@@ -377,6 +387,11 @@ func (r *decoder) limits(t *tables) {
 	r.objects, r.kindCount = t.objects.count, uint32(len(*t.kinds.list.Load()))
 	for _, k := range *t.kinds.list.Load() {
 		if k.relation >= t.relations.count || k.subject >= t.relations.count {
+			r.err = errDamaged
+		}
+	}
+	for _, k := range *t.sets.list.Load() {
+		if k.namespace >= t.namespaces.count || k.relation >= t.relations.count {
 			r.err = errDamaged
 		}
 	}

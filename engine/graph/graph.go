@@ -106,11 +106,12 @@ type Snapshot struct {
 type tables struct {
 	namespaces, relations, objects *names
 	kinds                          *kinds
+	sets                           *register[setKind]
 }
 
 // Empty returns a graph without tuples.
 func Empty() *Snapshot {
-	t := &tables{newNames(1), newNames(1), newNames(64), newKinds()}
+	t := &tables{newNames(1), newNames(1), newNames(64), newRegister[kind](), newRegister[setKind]()}
 	t.namespaces.intern(0, "")
 	t.relations.intern(0, "")
 	t.objects.append(0, "") // G3: object 0 is none
