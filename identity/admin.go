@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
@@ -81,6 +84,8 @@ type draft struct {
 	Groups        []string   `json:"groups,omitempty"`
 	Organizations []string   `json:"organizations,omitempty"`
 	Relations     []Relation `json:"relations,omitempty"`
+
+	Region json.RawMessage `json:"region,omitempty"` // of Ory's network: taken, and not kept
 }
 
 const maxExternalID = 64
@@ -96,11 +101,11 @@ func (s *Service) apply(ctx context.Context, d draft, i *Identity, now time.Time
 	if d.State != Active && d.State != Inactive {
 		return errs.New(errs.Invalid, "state %.20q: expected active or inactive", string(d.State))
 	}
-	if len(d.ExternalID) > maxExternalID {
-		return errs.New(errs.Invalid, "external_id has %d bytes: expected at most %d", len(d.ExternalID), maxExternalID)
+	if err := checkKey("external_id", d.ExternalID); err != nil {
+		return err
 	}
-	if len(d.OrganizationID) > maxExternalID {
-		return errs.New(errs.Invalid, "organization_id has %d bytes: expected at most %d", len(d.OrganizationID), maxExternalID)
+	if err := checkKey("organization_id", d.OrganizationID); err != nil {
+		return err
 	}
 	if len(d.Traits) == 0 {
 		d.Traits = json.RawMessage("{}")
@@ -114,6 +119,18 @@ func (s *Service) apply(ctx context.Context, d draft, i *Identity, now time.Time
 		if err := s.importCredential(ctx, i, t, c.Config, schema, now); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkKey reports an id of somebody else's that cannot be one here: databases take no
+// text with a zero in it, or that is not UTF-8.
+func checkKey(name, text string) error {
+	switch {
+	case len(text) > maxExternalID:
+		return errs.New(errs.Invalid, "%s has %d bytes: expected at most %d", name, len(text), maxExternalID)
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return errs.New(errs.Invalid, "%s has characters that cannot be seen", name)
 	}
 	return nil
 }
@@ -144,7 +161,8 @@ func invalidTraits(err error) error {
 	return errs.New(errs.Invalid, "the traits do not fit the schema: %s", strings.Join(parts, "; "))
 }
 
-// readJSON reads a body that is one JSON value.
+// readJSON reads a body that is one JSON value, without members that are not known: one
+// that is misspelt would be lost.
 func readJSON(r *http.Request, into any) error {
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
@@ -154,7 +172,12 @@ func readJSON(r *http.Request, into any) error {
 	if err != nil {
 		return errs.Wrap(errs.Invalid, err, "the body ended early")
 	}
+	return readStrictly(body, into)
+}
+
+func readStrictly(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return errs.New(errs.Invalid, "the body is not what is expected: %s", notJSON(err))
 	}
@@ -175,7 +198,7 @@ func notJSON(err error) string {
 	case errors.Is(err, io.EOF):
 		return "it is empty"
 	default:
-		return err.Error()
+		return strings.TrimPrefix(err.Error(), "json: ")
 	}
 }
 
@@ -286,14 +309,42 @@ func (s *Service) adminGet(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	include, err := included(r)
+	if err != nil {
+		return err
+	}
 	i, err := s.store.Identity(r.Context(), id, true)
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, s.adminBody(i, r.URL.Query()["include_credential"]))
+	return reply(w, http.StatusOK, s.adminBody(i, include))
+}
+
+// credentialTypes are all that Kratos's API names.
+var credentialTypes = []string{
+	"password", "oidc", "totp", "lookup_secret", "webauthn", "code", "passkey", "profile", "saml", "deviceauthn",
+	"identifier_first", "link_recovery", "code_recovery",
+}
+
+// included are the types of credentials whose configs are asked for.
+func included(r *http.Request) ([]string, error) {
+	types := split(r.URL.Query()["include_credential"])
+	for _, t := range types {
+		if !slices.Contains(credentialTypes, t) {
+			return nil, errs.New(errs.Invalid, "include_credential %.40q: expected one of %s", t, strings.Join(credentialTypes, ", "))
+		}
+	}
+	return types, nil
 }
 
 func (s *Service) adminGetExternal(w http.ResponseWriter, r *http.Request) error {
+	include, err := included(r)
+	if err != nil {
+		return err
+	}
+	if checkKey("external_id", r.PathValue("id")) != nil {
+		return errs.New(errs.NotFound, "there is no identity with the external id %.80q", r.PathValue("id"))
+	}
 	found, err := s.store.Identities(r.Context(), IdentityQuery{ExternalID: r.PathValue("id"), Credentials: true}, "", 1)
 	if err != nil {
 		return err
@@ -301,7 +352,7 @@ func (s *Service) adminGetExternal(w http.ResponseWriter, r *http.Request) error
 	if len(found) == 0 {
 		return errs.New(errs.NotFound, "there is no identity with the external id %.80q", r.PathValue("id"))
 	}
-	return reply(w, http.StatusOK, s.adminBody(found[0], r.URL.Query()["include_credential"]))
+	return reply(w, http.StatusOK, s.adminBody(found[0], include))
 }
 
 func (s *Service) adminUpdate(w http.ResponseWriter, r *http.Request) error {
@@ -387,14 +438,17 @@ func (s *Service) patched(ctx context.Context, patch jsonpatch.Patch, i *Identit
 		return errs.Wrap(errs.Internal, err, "an identity cannot be encoded")
 	}
 	o := jsonpatch.NewApplyOptions()
-	o.AccumulatedCopySizeLimit = 1 << 20
+	o.AccumulatedCopySizeLimit, o.SupportNegativeIndices = 1<<20, false // RFC 6901 has none
 	after, err := patch.ApplyWithOptions(before, o)
 	if err != nil {
 		return errs.New(errs.Invalid, "the patch cannot be applied: %v", err)
 	}
+	if err := onlyPatchable(after); err != nil {
+		return err
+	}
 	var d draft
-	if err := json.Unmarshal(after, &d); err != nil {
-		return errs.New(errs.Invalid, "the patched identity is malformed: %v", err)
+	if err := readStrictly(after, &d); err != nil {
+		return errs.Wrap(errs.Invalid, err, "the patched identity is malformed")
 	}
 	if err := d.noRelations(); err != nil {
 		return err
@@ -402,6 +456,28 @@ func (s *Service) patched(ctx context.Context, patch jsonpatch.Patch, i *Identit
 	i.Verifiable, i.Recovery = d.Verifiable, d.Recovery
 	complete(i, s.now())
 	return s.apply(ctx, d, i, s.now())
+}
+
+// patchable are the members of an identity as patches see it.
+var patchable = []string{
+	"schema_id", "state", "traits", "metadata_public", "metadata_admin", "external_id", "organization_id",
+	"verifiable_addresses", "recovery_addresses",
+	"groups", "organizations", "relations", // which noRelations has a word for
+}
+
+// onlyPatchable refuses what a patch has added. Package json takes names in other cases
+// for the same, also in ways that the list of what cannot be patched does not know.
+func onlyPatchable(after []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(after, &members); err != nil {
+		return errs.New(errs.Invalid, "the patched identity is malformed: %s", notJSON(err))
+	}
+	for name := range members {
+		if !slices.Contains(patchable, name) {
+			return errs.New(errs.Invalid, "the path %.80q cannot be patched", "/"+name)
+		}
+	}
+	return nil
 }
 
 func (s *Service) adminDelete(w http.ResponseWriter, r *http.Request) error {
@@ -427,6 +503,13 @@ func (s *Service) adminList(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, ok := parseUUID(after); after != "" && !ok {
 		return errs.New(errs.Invalid, "page_token is not one that was given out")
+	}
+	include, err := included(r)
+	if err != nil {
+		return err
+	}
+	if err := checkKey("organization_id", q.Get("organization_id")); err != nil {
+		return err
 	}
 	query := IdentityQuery{OrganizationID: q.Get("organization_id"), Credentials: true}
 	for name, into := range map[string]*string{"credentials_identifier": &query.Identifier, "preview_credentials_identifier_similar": &query.Prefix} {
@@ -460,7 +543,7 @@ func (s *Service) adminList(w http.ResponseWriter, r *http.Request) error {
 	links(w, r, size, next)
 	bodies := []*IdentityBody{}
 	for _, i := range found {
-		bodies = append(bodies, s.adminBody(i, q["include_credential"]))
+		bodies = append(bodies, s.adminBody(i, include))
 	}
 	return reply(w, http.StatusOK, bodies)
 }
@@ -478,9 +561,16 @@ func split(values []string) []string {
 	return out
 }
 
-// page reads page_size and page_token.
+// page reads page_size and page_token, of a list that pages have no numbers in.
 func page(r *http.Request) (size int, after string, err error) {
 	q := r.URL.Query()
+	if n := q.Get("page"); n != "" && n != "0" && n != "1" && q.Get("page_token") == "" { // the first one again would never end
+		return 0, "", errs.New(errs.Invalid, "page %.20q: pages have no numbers here, go on at the page_token of the header Link", n)
+	}
+	return sizeAndToken(q)
+}
+
+func sizeAndToken(q url.Values) (size int, after string, err error) {
 	size = defaultPage
 	for _, name := range []string{"per_page", "page_size"} {
 		if text := q.Get(name); text != "" {
@@ -488,9 +578,6 @@ func page(r *http.Request) (size int, after string, err error) {
 				return 0, "", errs.New(errs.Invalid, "%s %.20q: expected a number above 0", name, text)
 			}
 		}
-	}
-	if n := q.Get("page"); n != "" && n != "0" && n != "1" && q.Get("page_token") == "" { // the first one again would never end
-		return 0, "", errs.New(errs.Invalid, "page %.20q: pages have no numbers here, go on at the page_token of the header Link", n)
 	}
 	token, err := base64.RawURLEncoding.DecodeString(q.Get("page_token"))
 	if err != nil {

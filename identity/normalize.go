@@ -3,6 +3,7 @@ package identity
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -16,6 +17,9 @@ const maxIdentifier = 320
 // as + and digits. It reports false for what has invisible characters in it, which
 // would make two look the same, and for what is too long.
 func normalize(text string) (string, bool) {
+	if !utf8.ValidString(text) {
+		return "", false
+	}
 	text = norm.NFKC.String(strings.TrimSpace(text))
 	for _, r := range text {
 		if !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) {

@@ -50,6 +50,11 @@ func New(store Store, keys *secret.Keyring, o Options) (*Service, error) {
 		}
 		s.schemas = []*Schema{schema}
 	}
+	for n, schema := range s.schemas {
+		if s.schema(schema.ID) != s.schemas[n] {
+			return nil, errs.New(errs.Invalid, "identity.schemas: there are two with the id %.80q", schema.ID)
+		}
+	}
 	if s.schema(o.DefaultSchema) == nil {
 		return nil, errs.New(errs.Invalid, "identity: there is no schema %q, which is the default", o.DefaultSchema)
 	}

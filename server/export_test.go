@@ -8,7 +8,8 @@ import (
 
 // Add adds a schema whose text is given.
 func (s *identitySchemas) Add(id, text string) error {
-	return s.parse([]any{map[string]any{"id": id, "url": "base64://" + base64.StdEncoding.EncodeToString([]byte(text))}})
+	*s = append(*s, identitySchema{ID: id, URL: "base64://" + base64.StdEncoding.EncodeToString([]byte(text))})
+	return nil
 }
 
 // SetHooks sets hooks of a flow, a list in JSON: of its end, or where is "before" or a

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cardea-iam/cardea/identity"
+	"github.com/cardea-iam/cardea/server"
 )
 
 func draftOf(email string, more ...any) map[string]any {
@@ -253,13 +256,95 @@ func TestAdminSaysWhatIsWrong(t *testing.T) {
 	a.do("POST", "/admin/identities", draftOf("bob@example.com", "organization_id", strings.Repeat("x", 65))).is(400)
 	a.do("POST", "/admin/identities", draftOf(strings.Repeat("b", 400)+"@example.com")).is(400)
 	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "add", "path": "/organization_id", "value": strings.Repeat("x", 65)}}).is(400)
-	for _, query := range []string{"ids=x", "ids=" + id + ",x", "page_token=enp6", "credentials_identifier=%E2%80%8B", "page=2", "page=x"} {
+	for _, query := range []string{"ids=x", "ids=" + id + ",x", "page_token=enp6", "credentials_identifier=%E2%80%8B", "page=2", "page=x",
+		"credentials_identifier=%ff", "organization_id=%00", "include_credential=nope", "include_credential=password,nope", "page_size=-1", "per_page=x"} {
 		a.get("/admin/identities?" + query).is(400)
 	}
 	a.get("/admin/sessions?page=2").is(400)
 	a.get("/admin/audit/events?page_token=enp6").is(400)
 	a.do("POST", "/admin/recovery/link?return_to=https://evil.example/", map[string]any{"identity_id": id}).is(400).has("error.id", "self_service_flow_return_to_forbidden")
 	a.get("/admin/identities?page=1&per_page=1").is(200)
+}
+
+// What is misspelt is not lost, what no database takes is refused, and no answer names
+// the types of the program.
+func TestAdminRefusesUnknown(t *testing.T) {
+	n := start(t, withIdentity)
+	a := n.admin(t)
+	id := a.do("POST", "/admin/identities", draftOf("ann@example.com", "region", "eu", "external_id", "x 1")).is(201).str("id")
+	patch := func(op, path string, value any) map[string]any {
+		return map[string]any{"op": op, "path": path, "value": value}
+	}
+	for _, body := range []map[string]any{
+		draftOf("bob@example.com", "trait", 1), draftOf("bob@example.com", "external_id", "a\x00b"), draftOf("bob@example.com", "organization_id", "\n"),
+	} {
+		a.do("POST", "/admin/identities", body).is(400)
+		a.do("PUT", "/admin/identities/"+id, body).is(400)
+		a.do("PATCH", "/admin/identities", map[string]any{"identities": []any{map[string]any{"create": body}}}).is(map[bool]int{true: 400, false: 200}[body["trait"] != nil])
+	}
+	for _, one := range []map[string]any{
+		patch("add", "/foo", 1), patch("add", "/Traits", map[string]any{"email": "x@example.com"}), patch("add", "/id", id), patch("add", "/ID", id),
+		patch("add", "/credential\u017f", map[string]any{}), patch("add", "/credentials", map[string]any{}), patch("add", "/credentials/password", map[string]any{}),
+		patch("replace", "/state", 5), patch("replace", "/state", "gone"), patch("remove", "/traits", nil), patch("replace", "/traits", 5), patch("replace", "", map[string]any{}),
+		patch("add", "/verifiable_addresses/-", 5), patch("replace", "/verifiable_addresses/0/verified", "yes"), patch("replace", "/verifiable_addresses/9/verified", true),
+		patch("replace", "/verifiable_addresses/-1/verified", true), patch("add", "/recovery_addresses", "x"), patch("replace", "/external_id", "a\x00"),
+		patch("test", "/traits/email", "x"), patch("remove", "/traits/none", nil), patch("nope", "/traits/email", "x"), patch("add", "traits/email", "x"),
+		{"op": "move", "from": "/id", "path": "/traits/email"}, {"op": "copy", "from": "/credentials", "path": "/metadata_admin"}, {"op": "copy", "path": "/metadata_admin"},
+		{"op": "add", "path": "/traits/email"}, {"op": 5, "path": "/traits/email"}, {"op": "add", "path": 5, "value": 1}, {"path": "/traits/email", "value": 1},
+	} {
+		said := a.do("PATCH", "/admin/identities/"+id, []any{one}).is(400)
+		for _, internal := range []string{"struct", "Go ", "json:", "identity.", "draft"} {
+			if strings.Contains(said.text, internal) {
+				t.Errorf("the answer to %v says %s", one, said.text)
+			}
+		}
+	}
+	a.get("/admin/identities/"+id).is(200).has("traits.email", "ann@example.com").has("external_id", "x 1").has("state", "active")
+	a.get("/admin/identities/by/external/x%201").is(200).has("id", id)
+	for _, none := range []string{"a%00b", "%ff", "y"} {
+		a.get("/admin/identities/by/external/" + none).is(404)
+	}
+	a.get("/admin/identities/" + id + "?include_credential=nope").is(400)
+	a.get("/admin/identities/by/external/x%201?include_credential=nope").is(400)
+	a.get("/admin/identities/" + id + "?include_credential=profile&include_credential=password").is(200)
+}
+
+func TestSchemasHavePages(t *testing.T) {
+	n := start(t, withIdentity, func(c *server.Config) {
+		for _, id := range []string{"default", "b", "c"} {
+			if err := c.Identity.Schemas.Add(id, identity.DefaultSchema); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	a := n.admin(t)
+	var ids []string
+	for at := "/schemas?page_size=2"; at != ""; {
+		said := a.get(at).is(200)
+		if got := said.header.Get("X-Total-Count"); got != "3" {
+			t.Errorf("there are %q schemas, want 3", got)
+		}
+		for _, one := range said.list() {
+			ids = append(ids, one["id"].(string))
+		}
+		at = ""
+		for _, link := range strings.Split(said.header.Get("Link"), ",") {
+			if to, ok := strings.CutSuffix(link, `>; rel="next"`); ok {
+				at = strings.TrimPrefix(to, "<")
+			}
+		}
+	}
+	if strings.Join(ids, " ") != "default b c" {
+		t.Errorf("the pages have %v", ids)
+	}
+	for query, want := range map[string]int{"": 3, "per_page=1": 1, "per_page=2&page=2": 1, "per_page=2&page=0": 2, "page=9": 0, "page=9223372036854775807&per_page=500": 0} {
+		if got := a.get("/schemas?" + query).is(200).list(); len(got) != want {
+			t.Errorf("%q: %d schemas, want %d", query, len(got), want)
+		}
+	}
+	for _, query := range []string{"page_size=0", "page_size=x", "page=x", "page_token=x", "page_token=LTE"} {
+		a.get("/schemas?" + query).is(400)
+	}
 }
 
 // An update that says nothing of the state does not let in who was locked out.
