@@ -46,10 +46,11 @@ var mayImport = map[string]rule{
 	// Databases.
 	"store":        {ours: "engine identity oauth store/people store/grants store/script store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
 	"store/script": {never: noDoors + " os"},
+	"store/steps":  {ours: "internal/errs", never: "net net/http net/rpc os/exec log log/slog os"},
 	"store/grants": {ours: "oauth store/script internal/errs", never: noDoors + " os"},
 	"store/people": {ours: "identity store/script internal/errs", never: noDoors + " os"},
-	"store/sqlite": {ours: "engine store/script internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest store/grants store/people oauth identity"},
-	"store/pg": {ours: "engine store/script internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
+	"store/sqlite": {ours: "engine store/script store/steps internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest store/grants store/people oauth identity"},
+	"store/pg": {ours: "engine store/script store/steps internal/errs", theirs: "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/cockroachdb/cockroach-go/v2/crdb",
 		never: "net/http", tests: "store/storetest store/grants oauth internal/testdb"},
 	"store/storetest": {ours: "engine identity oauth store/grants store/people store/script internal/errs", never: "net/http database/sql"},
 

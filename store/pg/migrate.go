@@ -12,6 +12,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/store/steps"
 )
 
 //go:embed migrations
@@ -29,7 +30,7 @@ type Migration struct {
 // them and the others wait.
 //
 // Invalid, Unavailable: as for Open. Refused: as for Open, or the schema is newer
-// than this build knows.
+// than this build knows, or has come from other steps.
 func Migrate(ctx context.Context, dsn string, o Options) ([]Migration, error) {
 	o.defaults()
 	kind, config, err := probe(ctx, dsn, o)
@@ -43,7 +44,7 @@ func Migrate(ctx context.Context, dsn string, o Options) ([]Migration, error) {
 // the database that dsn names. It may run beside nodes that have it open.
 //
 // Invalid, Unavailable: as for Open. Refused: as for Open, or the schema is newer
-// than this build knows.
+// than this build knows, or has come from other steps.
 func Status(ctx context.Context, dsn string, o Options) ([]Migration, error) {
 	o.defaults()
 	kind, config, err := probe(ctx, dsn, o)
@@ -60,7 +61,7 @@ func schema(ctx context.Context, kind server, config *pgx.ConnConfig) ([]Migrati
 }
 
 // migrate applies what is pending under the server's lock.
-func migrate(ctx context.Context, kind server, config *pgx.ConnConfig, o Options) (steps []Migration, err error) {
+func migrate(ctx context.Context, kind server, config *pgx.ConnConfig, o Options) (taken []Migration, err error) {
 	config = config.Copy()
 	config.RuntimeParams["statement_timeout"] = "0" // an index on a large table takes as long as it takes
 	db := stdlib.OpenDB(*config)
@@ -73,6 +74,15 @@ func migrate(ctx context.Context, kind server, config *pgx.ConnConfig, o Options
 		p, err := provider(kind, db)
 		if err != nil {
 			return err
+		}
+		sums := map[int64]string{}
+		for _, step := range before {
+			if step.Applied.IsZero() {
+				sums[step.Version] = sumOf(kind, step.Name)
+			}
+		}
+		if err := steps.Keep(ctx, db, sums); err != nil {
+			return classify(ctx, err, "write the steps that are to be taken")
 		}
 		results, err := p.Up(ctx)
 		if err != nil {
@@ -87,12 +97,12 @@ func migrate(ctx context.Context, kind server, config *pgx.ConnConfig, o Options
 		}
 		for i, m := range after {
 			if before[i].Applied.IsZero() && !m.Applied.IsZero() {
-				steps = append(steps, m)
+				taken = append(taken, m)
 			}
 		}
 		return nil
 	})
-	return steps, err
+	return taken, err
 }
 
 // status asks the table of goose rather than goose, which would create it.
@@ -105,9 +115,17 @@ func status(ctx context.Context, kind server, db *sql.DB) ([]Migration, error) {
 	if err != nil {
 		return nil, classify(ctx, err, "read the schema version")
 	}
+	kept, err := kept(ctx, db)
+	if err != nil {
+		return nil, classify(ctx, err, "read the steps that were taken")
+	}
 	var out []Migration
+	var edited error
 	for _, source := range p.ListSources() {
 		out = append(out, Migration{source.Version, source.Path, applied[source.Version]})
+		if _, taken := applied[source.Version]; taken && edited == nil {
+			edited = steps.Same("the database", source.Version, kept[source.Version], sumOf(kind, source.Path))
+		}
 		delete(applied, source.Version)
 	}
 	known := out[len(out)-1].Version
@@ -116,14 +134,34 @@ func status(ctx context.Context, kind server, db *sql.DB) ([]Migration, error) {
 			return nil, tooNew(version, known)
 		}
 	}
-	return out, nil
+	return out, edited
+}
+
+// sumOf is the checksum of a step; provider has read the same file.
+func sumOf(kind server, name string) string {
+	text, err := files.ReadFile("migrations/" + kind.dialect() + "/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return steps.Sum(text)
+}
+
+func isTable(ctx context.Context, db *sql.DB, name string) (there bool, err error) {
+	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1)", name).Scan(&there)
+	return there, err
+}
+
+func kept(ctx context.Context, db *sql.DB) (map[int64]string, error) {
+	there, err := isTable(ctx, db, steps.Table)
+	if err != nil {
+		return nil, err
+	}
+	return steps.Kept(ctx, db, there)
 }
 
 func appliedAt(ctx context.Context, db *sql.DB) (map[int64]time.Time, error) {
 	applied := map[int64]time.Time{}
-	var there bool
-	const table = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1)"
-	if err := db.QueryRowContext(ctx, table, goose.DefaultTablename).Scan(&there); err != nil || !there {
+	if there, err := isTable(ctx, db, goose.DefaultTablename); err != nil || !there {
 		return applied, err
 	}
 	rows, err := db.QueryContext(ctx, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied AND version_id > 0")

@@ -88,10 +88,19 @@ func TestSchema(t *testing.T) {
 	}
 
 	conn := connectTo(t, dsn)
-	exec(t, conn, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
+	exec(t, conn, "UPDATE schema_step SET sum = '' WHERE version = 2")
 	_, errOpen := Open(t.Context(), dsn, Options{})
 	_, errMigrate := Migrate(t.Context(), dsn, Options{})
 	_, errStatus := Status(t.Context(), dsn, Options{})
+	for _, err := range []error{errOpen, errMigrate, errStatus} {
+		if errs.KindOf(err) != errs.Refused || !strings.Contains(err.Error(), "step 2 of the schema") {
+			t.Errorf("with a step that was edited: error %v (%s)", err, errs.KindOf(err))
+		}
+	}
+	exec(t, conn, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
+	_, errOpen = Open(t.Context(), dsn, Options{})
+	_, errMigrate = Migrate(t.Context(), dsn, Options{})
+	_, errStatus = Status(t.Context(), dsn, Options{})
 	for _, err := range []error{errOpen, errMigrate, errStatus} {
 		if errs.KindOf(err) != errs.Refused || !strings.Contains(err.Error(), "run a newer cardea") {
 			t.Errorf("with a newer schema: error %v (%s)", err, errs.KindOf(err))

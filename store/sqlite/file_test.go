@@ -159,6 +159,24 @@ func TestSchemaTooNew(t *testing.T) {
 	}
 }
 
+// TestSchemaEdited opens a file whose schema has come from other steps of the same
+// numbers, or from a build that kept no checksums.
+func TestSchemaEdited(t *testing.T) {
+	path := file(t)
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range []string{"UPDATE schema_step SET sum = 'x' WHERE version = 3", "DELETE FROM schema_step WHERE version = 2", "DROP TABLE schema_step"} {
+		execSQL(t, path, edit)
+		_, errOpen := sqlite.Open(t.Context(), path)
+		_, errMigrate := sqlite.Migrate(t.Context(), path)
+		_, errStatus := sqlite.Status(t.Context(), path)
+		for _, err := range []error{errOpen, errMigrate, errStatus} {
+			wantError(t, err, errs.Refused, path, "step ", "not the one of this build")
+		}
+	}
+}
+
 // TestEpoch makes tokens from before a restore those of another store.
 func TestEpoch(t *testing.T) {
 	path := file(t)

@@ -11,6 +11,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/cardea-iam/cardea/internal/errs"
+	"github.com/cardea-iam/cardea/store/steps"
 )
 
 //go:embed migrations/*.sql
@@ -27,7 +28,7 @@ type Migration struct {
 // there is none, and returns the steps that it took.
 //
 // Refused: another process has the file open, or its schema is newer than this
-// build knows.
+// build knows, or has come from other steps.
 func Migrate(ctx context.Context, path string) (steps []Migration, err error) {
 	lock, err := acquire(path)
 	if err != nil {
@@ -66,7 +67,7 @@ func Migrate(ctx context.Context, path string) (steps []Migration, err error) {
 // to the file path. It may run beside a process that has the file open.
 //
 // NotFound: there is no such file. Refused: its schema is newer than this build
-// knows.
+// knows, or has come from other steps.
 func Status(ctx context.Context, path string) ([]Migration, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, errs.Wrap(errs.NotFound, err, "data file %s is not there", path)
@@ -89,9 +90,17 @@ func status(ctx context.Context, path string, db *sql.DB) ([]Migration, error) {
 	if err != nil {
 		return nil, classify(err, "read the schema version of %s", path)
 	}
+	kept, err := kept(ctx, db)
+	if err != nil {
+		return nil, classify(err, "read the steps that %s has taken", path)
+	}
 	var out []Migration
+	var edited error
 	for _, source := range p.ListSources() {
 		out = append(out, Migration{source.Version, source.Path, applied[source.Version]})
+		if _, taken := applied[source.Version]; taken && edited == nil {
+			edited = steps.Same(path, source.Version, kept[source.Version], sumOf(source.Path))
+		}
 		delete(applied, source.Version)
 	}
 	for version := range applied {
@@ -99,14 +108,34 @@ func status(ctx context.Context, path string, db *sql.DB) ([]Migration, error) {
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, edited
+}
+
+// sumOf is the checksum of a step; provider has read the same file.
+func sumOf(name string) string {
+	text, err := files.ReadFile("migrations/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return steps.Sum(text)
+}
+
+func isTable(ctx context.Context, db *sql.DB, name string) (there bool, err error) {
+	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?)", name).Scan(&there)
+	return there, err
+}
+
+func kept(ctx context.Context, db *sql.DB) (map[int64]string, error) {
+	there, err := isTable(ctx, db, steps.Table)
+	if err != nil {
+		return nil, err
+	}
+	return steps.Kept(ctx, db, there)
 }
 
 func appliedAt(ctx context.Context, db *sql.DB) (map[int64]time.Time, error) {
 	applied := map[int64]time.Time{}
-	var there bool
-	const table = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?)"
-	if err := db.QueryRowContext(ctx, table, goose.DefaultTablename).Scan(&there); err != nil || !there {
+	if there, err := isTable(ctx, db, goose.DefaultTablename); err != nil || !there {
 		return applied, err
 	}
 	rows, err := db.QueryContext(ctx, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied")
@@ -131,12 +160,18 @@ func migrate(ctx context.Context, path string, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	current, known, err := p.GetVersions(ctx)
+	all, err := status(ctx, path, db)
 	if err != nil {
-		return classify(err, "read the schema version of %s", path)
-	}
-	if err := tooNew(path, current, known); err != nil {
 		return err
+	}
+	sums := map[int64]string{}
+	for _, step := range all {
+		if step.Applied.IsZero() {
+			sums[step.Version] = sumOf(step.Name)
+		}
+	}
+	if err := steps.Keep(ctx, db, sums); err != nil {
+		return classify(err, "write the steps that %s is to take", path)
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return classify(err, "migrate the schema of %s", path)
