@@ -385,7 +385,7 @@ func TestTOTP(t *testing.T) {
 	g.ask("GET", "/sessions/whoami", nil).is(403)
 	g.send(up, object{"method": "totp", "totp_code": h.code(secret, 0)}).is(200).has("session.authenticator_assurance_level", "aal2").has("session.identity.traits.email", "ann@example.com")
 	g.ask("GET", "/sessions/whoami", nil).is(200)
-	g.open("login", "?aal=aal2").is(400).has("error.id", "session_already_available")
+	g.open("login", "?aal=aal2").is(401).has("error.id", "session_aal_already_fulfilled")
 
 	second := h.guest(false)
 	second.login("ann@example.com").is(200)

@@ -110,8 +110,8 @@ func (f *Flow) binding() []byte {
 // unopened returns the flow of an id that was given out and never submitted. owner is
 // the identity that asks, if any.
 //
-// NotFound: the id was not given out by us, or what it was opened with is no longer in
-// the cookie. Denied: it was given to another browser.
+// NotFound: the id was not given out by us. Denied: it was given to another browser. If what
+// it was opened with is no longer in the cookie, the flow has expired.
 func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 	missing := errs.New(errs.NotFound, "there is no such flow: it was never opened, or not by this browser")
 	b, ok := parseUUID(id)
@@ -151,7 +151,11 @@ func (s *Service) unopened(r *http.Request, id, owner string) (*Flow, error) {
 			return f, nil
 		}
 	}
-	return nil, missing
+	if at := s.now().Add(-time.Second); at.Before(f.ExpiresAt) { // it has nothing left to go on with
+		f.ExpiresAt = at
+	}
+	f.RequestURL = s.initURL(f.Kind, f.API, f.Opening)
+	return f, nil
 }
 
 // A keptOpening is one flow in the cookie.
@@ -165,7 +169,16 @@ const (
 	openingsCookie = "cardea_flows"
 	maxOpenings    = 4
 	maxSealed      = 3800
+	lateLife       = 24 * time.Hour // after the flows have expired, so that their successors lead to where they did
 )
+
+// openingsLife is how long the cookie lasts.
+func (s *Service) openingsLife() (life time.Duration) {
+	for _, k := range kinds {
+		life = max(life, s.options.flow(k).Lifespan)
+	}
+	return life + lateLife
+}
 
 // openings reads the cookie; one that cannot be read counts as none.
 func (s *Service) openings(r *http.Request) (kept []keptOpening) {
@@ -186,7 +199,7 @@ func (s *Service) keepOpening(w http.ResponseWriter, r *http.Request, f *Flow) b
 			return false
 		}
 		if sealed := s.seal(openingsCookie, text); len(sealed) <= maxSealed {
-			s.setCookie(w, s.cookiePrefix()+openingsCookie, sealed, s.options.flow(f.Kind).Lifespan)
+			s.setCookie(w, s.cookiePrefix()+openingsCookie, sealed, s.openingsLife())
 			return true
 		}
 	}

@@ -101,7 +101,7 @@ func (s *Service) logoutNative(w http.ResponseWriter, r *http.Request) error {
 	}
 	session, _, err := s.store.SessionByToken(r.Context(), hashToken(token))
 	if errs.KindOf(err) == errs.NotFound {
-		return &Problem{Kind: errs.Denied, Message: "The requested action was forbidden", Reason: "The provided Session Token could not be found, is invalid, or otherwise malformed."}
+		return &Problem{Kind: errs.Denied, Message: saysForbidden, Reason: "The provided Session Token could not be found, is invalid, or otherwise malformed."}
 	}
 	if err != nil {
 		return err

@@ -166,7 +166,7 @@ func (s *Service) admit(st *Step) error {
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session == nil:
 		return errAAL1()
 	case f.Kind == Login && f.requestedAAL() == AAL2 && st.Session.AAL == AAL2 && !f.Refresh:
-		return errLoggedIn(f.Kind)
+		return errAALFulfilled()
 	case f.Kind == Login && (f.requestedAAL() == AAL2 || f.Refresh):
 		if st.Session == nil {
 			f.Refresh = false
@@ -281,6 +281,8 @@ func (s *Service) find(w http.ResponseWriter, st *Step, k Kind, id string) error
 		return errLoggedIn(k)
 	case err != nil || k == Login && (st.Flow.Refresh || st.Flow.requestedAAL() > st.Session.AAL):
 		return err
+	case k == Login && st.Flow.requestedAAL() == AAL2:
+		return errAALFulfilled()
 	default:
 		return errLoggedIn(k)
 	}

@@ -214,7 +214,7 @@ func (s *Service) Elsewhere(r *http.Request, err error) string {
 		return p.RedirectTo
 	case p.UseFlow != "":
 		return withQuery(s.options.flow(kindOf(r)).UI, "flow", p.UseFlow)
-	case p.ID == idLoggedIn:
+	case p.ID == idLoggedIn || p.ID == idAALFulfilled:
 		if to, err := s.returnTo(r.URL.Query().Get("return_to")); err == nil && to != "" {
 			return to
 		}

@@ -50,16 +50,23 @@ const (
 	idDisabled       = "self_service_flow_disabled"
 )
 
+// What Kratos says of kinds of errors.
+const (
+	saysInvalid   = "The request was malformed or contained invalid parameters"
+	saysForbidden = "The requested action was forbidden"
+)
+
 func errLoggedIn(k Kind) error {
-	text := "A valid session was detected and thus " + string(k) + " is not possible."
+	reason := "A valid session was detected and thus " + string(k) + " is not possible."
 	if k == Login {
-		text += " Did you forget to set `?refresh=true`?"
+		reason += " Did you forget to set `?refresh=true`?"
 	}
-	return &Problem{Kind: errs.Invalid, ID: idLoggedIn, Message: text}
+	return &Problem{Kind: errs.Invalid, ID: idLoggedIn, Message: "you are already logged in", Reason: reason}
 }
 
 func errNotVerified(url string, next Continue) error {
-	return &Problem{Kind: errs.Denied, ID: idNotVerified, Message: textNotVerified.Text, RedirectTo: url, Details: map[string]any{"continue_with": []Continue{next}}}
+	return &Problem{Kind: errs.Denied, ID: idNotVerified, Message: "your email or phone address is not yet verified", Reason: textNotVerified.Text,
+		RedirectTo: url, Details: map[string]any{"continue_with": []Continue{next}}}
 }
 
 // errRefused is what a hook says against a flow that there is no form of.
@@ -72,41 +79,48 @@ func errRefused(no *FormError) error {
 }
 
 func errNoSession() error {
-	return &Problem{Kind: errs.Unauthenticated, ID: idNoSession, Message: "No active session was found in this request."}
+	return &Problem{Kind: errs.Unauthenticated, ID: idNoSession, Message: "request does not have a valid authentication session", Reason: "No active session was found in this request."}
 }
 
 func errAAL1() error {
-	return &Problem{Kind: errs.Unauthenticated, ID: idAAL1Required, Message: "You can not requested a higher AAL (AAL2/AAL3) without an active session."}
+	return &Problem{Kind: errs.Unauthenticated, ID: idAAL1Required, Message: "aal2 and aal3 can only be requested if a session exists already",
+		Reason: "You can not requested a higher AAL (AAL2/AAL3) without an active session."}
+}
+
+func errAALFulfilled() error {
+	return &Problem{Kind: errs.Unauthenticated, ID: idAALFulfilled, Message: "session has the requested authenticator assurance level already", Reason: "The session has the requested AAL already."}
 }
 
 func errCSRF(reason string) error {
-	return &Problem{Kind: errs.Denied, ID: idCSRF, Message: "A security violation was detected, please fill out the form again.", Reason: reason}
+	return &Problem{Kind: errs.Denied, ID: idCSRF, Message: "the request was rejected to protect you from Cross-Site-Request-Forgery", Reason: reason + " Please fill out the form again."}
 }
 
 func errOtherIdentity() error {
-	return &Problem{Kind: errs.Denied, ID: idOtherIdentity, Message: "The request was made by another identity and has been blocked for security reasons."}
+	return &Problem{Kind: errs.Denied, ID: idOtherIdentity, Message: saysForbidden, Reason: "The request was made for another identity and has been blocked for security reasons."}
 }
 
 // errBrowser is about a native flow. Kratos's has no id, and is no security violation.
 func errBrowser(reason string) error {
-	return &Problem{Kind: errs.Invalid, Message: "The request was malformed or contained invalid parameters", Reason: reason}
+	return &Problem{Kind: errs.Invalid, Message: saysInvalid, Reason: reason}
 }
 
 func errReturnTo(url string) error {
-	return &Problem{Kind: errs.Invalid, ID: idReturnTo, Message: "Requested return_to URL is not allowed.",
+	return &Problem{Kind: errs.Invalid, ID: idReturnTo, Message: saysInvalid, Reason: "Requested return_to URL is not allowed.",
 		Details: map[string]any{"return_to": url}}
 }
 
 func errDisabled(what string) error {
-	return &Problem{Kind: errs.Invalid, ID: idDisabled, Message: what + " is not allowed because it was disabled by the administrator."}
+	return &Problem{Kind: errs.Invalid, ID: idDisabled, Message: saysInvalid, Reason: what + " is not allowed because it was disabled by the administrator."}
 }
 
 func errRefresh(login string) error {
-	return &Problem{Kind: errs.Denied, ID: idRefresh, Message: "The login session is too old and thus not allowed to update these fields. Please re-authenticate.", RedirectTo: login}
+	return &Problem{Kind: errs.Denied, ID: idRefresh, Message: saysForbidden, Reason: "The login session is too old and thus not allowed to update these fields. Please re-authenticate.", RedirectTo: login}
 }
 
 func errAAL2(login string) error {
-	return &Problem{Kind: errs.Denied, ID: idAAL2Required, Message: "The session does not fulfill the requested Authenticator Assurance Level", RedirectTo: login}
+	return &Problem{Kind: errs.Denied, ID: idAAL2Required, Message: "Session does not fulfill the requested Authenticator Assurance Level",
+		Reason:     "An active session was found but it does not fulfill the requested Authenticator Assurance Level. Please verify yourself with a second factor to resolve this issue.",
+		RedirectTo: login}
 }
 
 func errGoto(url string) error {

@@ -72,7 +72,7 @@ func (s *Service) tokenExchange(w http.ResponseWriter, r *http.Request) error {
 	q, now := r.URL.Query(), s.now()
 	id, ok := s.openInitCode(q.Get("init_code"))
 	if !ok || q.Get("return_to_code") == "" {
-		return &Problem{Kind: errs.Denied, Message: "The requested action was forbidden", Reason: "A code is missing, or was not made here."}
+		return &Problem{Kind: errs.Denied, Message: saysForbidden, Reason: "A code is missing, or was not made here."}
 	}
 	text := secretText(id, purposeExchange, q.Get("return_to_code"))
 	code, err := s.store.Code(r.Context(), id, purposeExchange, s.keys.MACs(s.purpose("code"), text))

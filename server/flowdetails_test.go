@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func TestFlowDetails(t *testing.T) {
 		if _, ok := flow.body["organization_id"]; ok != there || flow.at("organization_id") != nil {
 			t.Errorf("%s: organization_id is there: %t", kind, ok)
 		}
-		if got := v.get("/self-service/" + kind + "/api"); kind != "verification" && !strings.Contains(got.is(400).str("error.message"), "thus "+kind+" is") {
+		if got := v.get("/self-service/" + kind + "/api"); kind != "verification" && !strings.Contains(got.is(400).str("error.reason"), "thus "+kind+" is") {
 			t.Errorf("%s: %s", kind, got.text)
 		}
 	}
@@ -126,5 +127,30 @@ func TestFlowDetails(t *testing.T) {
 	reg := n.visitor(t, false).get("/self-service/registration/api").is(200)
 	if got := n.visitor(t, false).do("POST", reg.str("ui.action"), map[string]any{"method": "nonsense"}).is(400).messages(); !slices.Equal(got, []int{4010003}) {
 		t.Errorf("messages %v", got)
+	}
+}
+
+// TestFormsThatWaited: a form of which the browser has forgotten what it was for leads to
+// another one, and it remembers longer than forms are good.
+func TestFormsThatWaited(t *testing.T) {
+	n, _ := startWithMail(t, atOnce)
+	v := n.visitor(t, true)
+	open := func() *said {
+		return v.get("/self-service/login/browser?return_to=/sessions/whoami", asProgram...).is(200)
+	}
+	first := open()
+	for _, c := range (&http.Response{Header: first.header}).Cookies() {
+		if c.Name == "cardea_flows" && c.MaxAge <= 3600 {
+			t.Errorf("the cookie lasts for %d s", c.MaxAge)
+		}
+	}
+	for range 4 {
+		open()
+	}
+	form := url.Values{"csrf_token": {first.csrf()}, "method": {"password"}, "identifier": {"ann@example.com"}, "password": {"x"}}
+	gone := v.do("POST", first.str("ui.action"), form, asProgram...).is(410).has("error.id", "self_service_flow_expired")
+	v.get("/self-service/login/flows?id=" + gone.str("use_flow_id")).is(200).says(4010001)
+	if to := v.do("POST", first.str("ui.action"), form).is(303).header.Get("Location"); !strings.Contains(to, "/login?flow=") {
+		t.Errorf("sent to %q", to)
 	}
 }
