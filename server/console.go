@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,7 +33,6 @@ type console struct {
 	*core
 	api   http.Handler // the routes of the listener
 	web   *pages
-	local bool // only this machine can connect
 	cross http.CrossOriginProtection
 }
 
@@ -50,11 +47,11 @@ type visit struct {
 }
 
 // consoleRoutes registers the console, if there is something to show.
-func (c *core) consoleRoutes(rs *routes, address string) {
+func (c *core) consoleRoutes(rs *routes) {
 	if c.console == nil { // identities and OAuth2 are off
 		return
 	}
-	k := &console{core: c, api: rs.mux, web: c.console, local: isLoopback(address)}
+	k := &console{core: c, api: rs.mux, web: c.console}
 	rs.mux.Handle("GET "+consoleBase+"/assets/", http.StripPrefix(consoleBase+"/assets/", c.console.assets()))
 	for pattern, h := range map[string]func(*visit) error{
 		"GET /login": (*visit).loginPage, "POST /login": (*visit).login, "POST /logout": (*visit).logout, "GET /{$}": (*visit).home,
@@ -100,19 +97,7 @@ func (c *console) sameSite(r *http.Request) error {
 	if err := c.cross.Check(r); err != nil {
 		return errs.New(errs.Denied, "the console takes forms from its own pages only")
 	}
-	if c.local && len(c.guard.keys) == 0 && !namesThisMachine(r.Host) {
-		return errs.New(errs.Denied, "the console is at an address of this machine, such as 127.0.0.1, and not at %.80q", r.Host)
-	}
 	return nil
-}
-
-func namesThisMachine(host string) bool {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		name = strings.Trim(host, "[]")
-	}
-	ip, err := netip.ParseAddr(name)
-	return name == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // formToken gives the browser a token for its forms, and checks that of a form.

@@ -70,6 +70,12 @@ func (o *origin) of(r *http.Request) string {
 	return networkOfHost(at)
 }
 
+// proxied reports whether a trusted proxy is at the other end of the connection.
+func (o *origin) proxied(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && o.trusts(peer.Addr())
+}
+
 func (o *origin) trusts(at netip.Addr) bool {
 	for _, p := range o.trusted {
 		if p.Contains(at.Unmap()) {

@@ -67,18 +67,40 @@ func loopbackURLs(base *url.URL) []string {
 	return all
 }
 
-// fromHere refuses what a page of another site makes a browser send to a listener that asks
-// nobody for a key. A browser that sends a form need not be allowed to.
-func (c *core) fromHere(h http.Handler) http.Handler {
-	if len(c.guard.keys) > 0 {
-		return h
-	}
-	var cross http.CrossOriginProtection
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if cross.Check(r) != nil {
-			failKeto(w, r, errs.New(errs.Denied, "this request is of a page of another site"))
-			return
+// named refuses requests that name another machine than this one, on a listener that only
+// this machine can connect to and that asks nobody for a key: a page whose name leads here
+// from one moment to the next can read in a browser what its own name answers. No browser
+// speaks HTTP/2 without TLS or leaves out the name, and trusted proxies know whom they let
+// through.
+func (c *core) named(address string) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		if len(c.guard.keys) > 0 || !isLoopback(address) {
+			return h
 		}
-		h.ServeHTTP(w, r)
-	})
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor < 2 && r.Host != "" && !namesThisMachine(r.Host) && !c.origin.proxied(r) {
+				failKeto(w, r, errs.New(errs.Denied, "this listener is at an address of this machine, such as 127.0.0.1, and not at %.80q: a proxy belongs into serve.trusted_proxies", r.Host))
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+}
+
+// fromHere is named, and refuses what a page of another site makes a browser send. A browser
+// that sends a form need not be allowed to.
+func (c *core) fromHere(address string) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		if len(c.guard.keys) > 0 {
+			return h
+		}
+		var cross http.CrossOriginProtection
+		return c.named(address)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if cross.Check(r) != nil {
+				failKeto(w, r, errs.New(errs.Denied, "this request is of a page of another site"))
+				return
+			}
+			h.ServeHTTP(w, r)
+		}))
+	}
 }

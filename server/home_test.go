@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -42,4 +43,38 @@ func TestOtherSites(t *testing.T) {
 	}
 	a.get("/admin/identities", "Sec-Fetch-Site", "cross-site").is(200) // which that page cannot read
 	a.do("POST", "/admin/identities", body, "Origin", a.base).is(201)
+}
+
+// TestNamesOfStrangers: a page whose name leads to this machine reads nothing, where nobody
+// needs a key, but what a proxy passes on is answered.
+func TestNamesOfStrangers(t *testing.T) {
+	proxied := func(c *server.Config) { c.Serve.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
+	_, k := key("reader", "*", "read")
+	keyed := func(c *server.Config) { withIdentity(c); c.Auth.Keys = []server.Key{k} }
+	for name, tt := range map[string]struct {
+		edit func(*server.Config)
+		want int
+	}{"strangers": {withIdentity, 403}, "a proxy": {func(c *server.Config) { withIdentity(c); proxied(c) }, 200}, "callers with keys": {keyed, 401}} {
+		n := start(t, tt.edit)
+		for _, at := range []string{n.read + "/namespaces", n.write + "/admin/identities"} {
+			for host, here := range map[string]bool{"evil.example": false, "evil.example:4467": false, "127.0.0.1.evil.example": false, "LOCALHOST:1": true, "[::1]:80": true} {
+				want := tt.want
+				if here && want == 403 {
+					want = 200
+				}
+				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+at, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Host = host
+				res, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _ = res.Body.Close(); res.StatusCode != want {
+					t.Errorf("%s: %s with Host %q gives %d, want %d", name, at, host, res.StatusCode, want)
+				}
+			}
+		}
+	}
 }

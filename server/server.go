@@ -174,6 +174,7 @@ func (c *core) doors(at Serve) []door {
 				ketoHTTP.syntaxRoutes(rs)
 				cardeaHTTP.readRoutes(rs)
 			},
+			around: c.named(at.Read.Address),
 		},
 		{
 			name: "write", address: at.Write.Address, role: writeRole,
@@ -190,9 +191,9 @@ func (c *core) doors(at Serve) []door {
 				c.identityAdminRoutes(rs)
 				c.groupRoutes(rs)
 				c.adminOAuth(rs)
-				c.consoleRoutes(rs, at.Write.Address)
+				c.consoleRoutes(rs)
 			},
-			around: c.fromHere,
+			around: c.fromHere(at.Write.Address),
 		},
 		{
 			name: "opl", address: at.OPL.Address,

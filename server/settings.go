@@ -331,6 +331,16 @@ func areListeners(value any) error {
 	return nil
 }
 
+// namesThisMachine reports whether a Host is of an address that only this machine has.
+func namesThisMachine(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.Trim(host, "[]")
+	}
+	ip, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || err == nil && ip.IsLoopback()
+}
+
 // isLoopback reports whether only this machine can connect to the address.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
