@@ -3,6 +3,7 @@ package identity
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -37,8 +38,9 @@ func (s *Service) adminManage(w http.ResponseWriter, r *http.Request) error {
 	if len(ids) > maxManaged {
 		return errs.New(errs.Invalid, "%d ids are named: expected at most %d", len(ids), maxManaged)
 	}
-	for _, id := range ids {
-		if _, ok := parseUUID(id); !ok && id != "*" {
+	for n, id := range ids {
+		ids[n] = strings.ToLower(id)
+		if _, ok := parseUUID(ids[n]); !ok && id != "*" {
 			return errs.New(errs.Invalid, "%.80q: expected a UUID, or *", id)
 		}
 	}

@@ -62,6 +62,11 @@ func (s *Service) adminListSessions(w http.ResponseWriter, r *http.Request, of s
 // expanded shows sessions, with their identities if the request asks for them.
 func (s *Service) expanded(r *http.Request, sessions []*Session) ([]*SessionBody, error) {
 	expand := split(r.URL.Query()["expand"])
+	for _, e := range expand {
+		if !strings.EqualFold(e, "identity") && !strings.EqualFold(e, "devices") { // which are always there
+			return nil, errs.New(errs.Invalid, "expand %.20q: expected identity or devices", e)
+		}
+	}
 	people := map[string]*Identity{}
 	if slices.ContainsFunc(expand, func(e string) bool { return strings.EqualFold(e, "identity") }) && len(sessions) > 0 {
 		var ids []string
@@ -101,9 +106,9 @@ func parsePosition(token string) (SessionPosition, error) {
 
 // adminFind returns the session that the path names.
 func (s *Service) adminFind(r *http.Request) (*Session, error) {
-	id := r.PathValue("id")
-	if _, ok := parseUUID(id); !ok {
-		return nil, errs.New(errs.Invalid, "session %.80q: expected a UUID", id)
+	id, err := sessionID(r.PathValue("id"))
+	if err != nil {
+		return nil, err
 	}
 	found, err := s.store.Sessions(r.Context(), SessionQuery{IDs: []string{id}}, SessionPosition{}, 1)
 	if err != nil {
@@ -113,6 +118,15 @@ func (s *Service) adminFind(r *http.Request) (*Session, error) {
 		return nil, errs.New(errs.NotFound, "there is no session %.80q", id)
 	}
 	return found[0], nil
+}
+
+// sessionID reads the id of a session.
+func sessionID(text string) (string, error) {
+	id := strings.ToLower(text)
+	if _, ok := parseUUID(id); !ok {
+		return "", errs.New(errs.Invalid, "session %.80q: expected a UUID", text)
+	}
+	return id, nil
 }
 
 func (s *Service) adminSession(w http.ResponseWriter, r *http.Request) error {
@@ -172,7 +186,7 @@ func (s *Service) adminExtend(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.prolong(found, now)
 	found.SeenAt = now // its last use may not be noted
-	if err := s.store.Write(r.Context(), SaveSession{found}); err != nil {
+	if err := s.store.Write(r.Context(), SaveSession{found}, s.adminEvent(r, "admin.session.extended", found.Identity)); err != nil {
 		return err
 	}
 	return reply(w, http.StatusOK, s.sessionBody(found, nil))

@@ -336,7 +336,14 @@ func (s *Service) deliver(ctx context.Context, m *Message) {
 	}
 }
 
-func (s *Service) carry(ctx context.Context, m *Message, n note) error {
+// carry writes a message and gives it away. One that makes that panic is given up in the
+// end, as it would take down one node after the other.
+func (s *Service) carry(ctx context.Context, m *Message, n note) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errs.New(errs.Internal, "the message cannot be written: %v", p)
+		}
+	}()
 	l, err := s.letter(m, n)
 	if err != nil {
 		return err

@@ -28,6 +28,9 @@ func (o *office) Carry(_ context.Context, l *identity.Letter) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if l.Recipient == "panic@example.com" {
+		panic("out of paper")
+	}
 	if o.failure != nil {
 		return o.failure
 	}
@@ -157,6 +160,19 @@ func TestMessageIsTriedAgain(t *testing.T) {
 	c.failure = nil
 	if len(c.letters) != 0 {
 		t.Errorf("letters %+v", c.letters)
+	}
+}
+
+// TestMessageThatPanics: it takes nothing else with it.
+func TestMessageThatPanics(t *testing.T) {
+	c := newCourier(t)
+	c.post("login_code_valid", "panic@example.com", false)
+	for range 3 {
+		c.deliver(1)
+		c.now = c.now.Add(time.Hour)
+	}
+	if m := c.only("abandoned"); !strings.Contains(string(m.Dispatches), "out of paper") {
+		t.Errorf("%s", m.Dispatches)
 	}
 }
 

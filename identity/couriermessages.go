@@ -88,8 +88,8 @@ func parseMessagePosition(token string) (MessagePosition, error) {
 }
 
 func (s *Service) adminMessage(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	if _, ok := parseUUID(strings.ToLower(id)); !ok {
+	id := strings.ToLower(r.PathValue("id"))
+	if _, ok := parseUUID(id); !ok {
 		return errs.New(errs.Invalid, "message %.80q: expected a UUID", id)
 	}
 	m, err := s.store.Message(r.Context(), id)

@@ -76,7 +76,10 @@ func (s *Service) revokeMine(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id := r.PathValue("id")
+	id, err := sessionID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
 	if id == session.ID {
 		return errs.New(errs.Invalid, "the current session cannot be revoked here: log out")
 	}
@@ -89,9 +92,6 @@ func (s *Service) revokeMine(w http.ResponseWriter, r *http.Request) error {
 
 // revokeOneOf ends the session with an id, if it is the identity's.
 func (s *Service) revokeOneOf(r *http.Request, session *Session, i *Identity, id string) error {
-	if _, ok := parseUUID(id); !ok {
-		return errs.New(errs.Invalid, "session %.80q: expected a UUID", id)
-	}
 	return s.store.Write(r.Context(), RevokeSessions{Identity: i.ID, IDs: []string{id}}, s.ownEvent(r, "session.revoked", session))
 }
 

@@ -75,7 +75,10 @@ func (s *Service) endSessions(w http.ResponseWriter, r *http.Request) error {
 	if form.True("others") {
 		_, err = s.revokeOthersOf(r, session, i)
 	} else {
-		err = s.revokeOneOf(r, session, i, form.Text("session"))
+		var id string
+		if id, err = sessionID(form.Text("session")); err == nil {
+			err = s.revokeOneOf(r, session, i, id)
+		}
 	}
 	if err != nil {
 		return err

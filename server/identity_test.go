@@ -578,6 +578,12 @@ func TestAdminSessions(t *testing.T) {
 	a.get("/admin/sessions/"+id+"?expand=identity").is(200).has("identity.id", who).has("active", true)
 	a.get("/admin/sessions/"+id).is(200).has("identity", nil)
 	a.do("PATCH", "/admin/sessions/"+id+"/extend", nil).is(200)
+	if events := a.get("/admin/audit/events").is(200).text; !strings.Contains(events, "admin.session.extended") {
+		t.Errorf("that a session was extended is not in the audit log: %s", events)
+	}
+	for path, want := range map[string]int{strings.ToUpper(id): 200, id + "?expand=friends": 400, id + "?expand=identity,devices": 200, "x": 400} {
+		a.get("/admin/sessions/" + path).is(want)
+	}
 	a.get("/admin/identities/" + who + "/sessions?active=true").is(200)
 	a.do("DELETE", "/admin/sessions/"+id, nil).is(204)
 	v.get("/sessions/whoami").is(401)
