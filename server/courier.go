@@ -24,7 +24,11 @@ func (c Config) courierOptions(log *slog.Logger) (identity.CourierOptions, error
 	o := identity.CourierOptions{Retries: at.Retries, Batch: at.PullCount, Poll: at.PullWait, PerClient: at.PerClient, Plain: c.Dev}
 	var own fs.FS
 	if at.Templates != "" {
-		own = os.DirFS(strings.TrimPrefix(at.Templates, "file://"))
+		folder := strings.TrimPrefix(at.Templates, "file://")
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return o, errs.New(errs.Invalid, "identity.courier.template_override_path: %s is no folder that can be read", folder)
+		}
+		own = os.DirFS(folder)
 	}
 	letters, err := web.NewMail(own)
 	if err != nil {

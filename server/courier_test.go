@@ -402,6 +402,9 @@ func TestCourierSettings(t *testing.T) {
 		good bool
 	}{
 		{"identity.courier.smtp.connection_uri", "smtp://u:p@mail.example.com:587/", true},
+		{"identity.courier.smtp.connection_uri", "smtps://mail.example.com/?skip_ssl_verify=true&server_name=x", true},
+		{"identity.courier.smtp.connection_uri", "smtp://mail.example.com/?skip_ssl_verfy=true", false},
+		{"identity.courier.smtp.connection_uri", "smtp://mail.example.com/?disable_starttls=yes", false},
 		{"identity.courier.smtp.connection_uri", "mail.example.com", false},
 		{"identity.courier.smtp.from_address", "Ann <a@example.com>", false},
 		{"identity.courier.smtp.headers", map[string]any{"X-A": "b"}, true},

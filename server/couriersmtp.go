@@ -87,6 +87,14 @@ func newSMTPCarrier(uri, localName string, from sender) (*smtpCarrier, error) {
 		return nil, errs.New(errs.Invalid, "expected smtp://USER:PASSWORD@HOST:PORT/ or smtps://, with what is special in the password as %%XX")
 	}
 	q := u.Query()
+	for name, values := range q {
+		switch flag := name == "skip_ssl_verify" || name == "disable_starttls"; {
+		case !flag && name != "server_name":
+			return nil, errs.New(errs.Invalid, "%s is not known: expected skip_ssl_verify, disable_starttls or server_name", name)
+		case flag && values[0] != "true" && values[0] != "false":
+			return nil, errs.New(errs.Invalid, "%s is %.20q: expected true or false", name, values[0])
+		}
+	}
 	c := &smtpCarrier{from: from, host: u.Hostname()}
 	t := &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12, InsecureSkipVerify: q.Get("skip_ssl_verify") == "true"}
 	if name := q.Get("server_name"); name != "" {

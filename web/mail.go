@@ -68,7 +68,7 @@ func NewMail(own fs.FS) (*Mail, error) {
 // add takes a file of the operator's.
 func (m *Mail) add(own fs.FS, name string, d fs.DirEntry, err error) error {
 	if err != nil {
-		return errs.Wrap(errs.Invalid, err, "the templates of messages cannot be read: %v", err)
+		return errs.New(errs.Invalid, "the templates of messages cannot be read: %v", err)
 	}
 	if d.IsDir() {
 		if _, err := language.Parse(name); err == nil && len(name) <= 11 && m.text[name] == nil && !strings.Contains(name, "/") {
@@ -86,7 +86,7 @@ func (m *Mail) add(own fs.FS, name string, d fs.DirEntry, err error) error {
 		m.ownText[name], err = texttemplate.New(name).Parse(string(text))
 	}
 	if err != nil {
-		return errs.Wrap(errs.Invalid, err, "the template %s cannot be parsed: %v", name, err)
+		return errs.New(errs.Invalid, "the template %s cannot be parsed: %v", name, err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (w *writing) own(part string) (string, bool) {
 			continue
 		}
 		if err != nil {
-			w.fail(errs.Wrap(errs.Invalid, err, "the template %s: %v", name, err))
+			w.fail(errs.New(errs.Invalid, "the template %s: %v", name, err))
 		}
 		return b.String(), true
 	}
@@ -168,7 +168,7 @@ func (w *writing) part(part, file string) string {
 	}
 	var b strings.Builder
 	if err := t.Execute(&b, w.data); err != nil {
-		w.fail(errs.Wrap(errs.Invalid, err, "the message %s: %v", w.name, err))
+		w.fail(errs.New(errs.Invalid, "the message %s: %v", w.name, err))
 	}
 	return b.String()
 }
@@ -186,7 +186,7 @@ func (w *writing) bodies(subject string) (text, html string) {
 	var t, h strings.Builder
 	err := errors.Join(w.mail.layout.Execute(&t, parts), w.mail.html.Execute(&h, parts))
 	if err != nil {
-		w.fail(errs.Wrap(errs.Invalid, err, "the message %s: %v", w.name, err))
+		w.fail(errs.New(errs.Invalid, "the message %s: %v", w.name, err))
 	}
 	return t.String(), h.String()
 }

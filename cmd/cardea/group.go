@@ -176,7 +176,7 @@ func (a *app) renameGroupCommand(k groupKind) *cobra.Command {
 		Use:     "rename " + strings.ToUpper(k.name),
 		Short:   fmt.Sprintf("Give %s %s another name or label", k.article, k.name),
 		Example: fmt.Sprintf("  cardea %[1]s rename %[2]s --name %[2]s-2 --label \"The second\"", k.name, k.example),
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 	}
 	cmd.RunE = a.onGroup(k, func(ctx context.Context, server *restRemote, path string, _ []string) error {
 		body := map[string]any{}
@@ -207,7 +207,7 @@ func (a *app) deleteGroupsCommand(k groupKind) *cobra.Command {
 		Use:     "delete " + strings.ToUpper(k.name) + "...",
 		Short:   fmt.Sprintf("Delete %ss, with every tuple that they are in", k.name),
 		Example: fmt.Sprintf("  cardea %s delete %s", k.name, k.example),
-		Args:    cobra.MinimumNArgs(1),
+		Args:    named(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, which []string) error {
 			server, err := a.adminRemote()
 			if err != nil {
@@ -240,7 +240,7 @@ func (a *app) membersCommand(k groupKind, adds bool) *cobra.Command {
 		Long: fmt.Sprintf(`Members are identities, by their ids, and whole groups and organizations, as far as the
 model allows. All are %sed in one write, whose snaptoken -o json shows.`, strings.TrimSuffix(verb, "e")),
 		Example: fmt.Sprintf("  cardea %[1]s %[2]s %[3]s 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11\n  cardea %[1]s %[2]s %[3]s --group backend -o json", k.name, verb, k.example),
-		Args:    cobra.MinimumNArgs(1),
+		Args:    named(cobra.MinimumNArgs(1)),
 		RunE: a.onGroup(k, func(ctx context.Context, server *restRemote, path string, identities []string) error {
 			if len(identities)+len(groups)+len(organizations) == 0 {
 				return fmt.Errorf("there is nobody to %s: expected ids of identities, --group or --organization", verb)
@@ -291,7 +291,7 @@ func (a *app) listMembersCommand(k groupKind) *cobra.Command {
 		Short:   fmt.Sprintf("List the members of %s %s", k.article, k.name),
 		Long:    "Lists the members that were added; with --effective all identities that are\nmembers, also by way of other groups.",
 		Example: fmt.Sprintf("  cardea %[1]s members %[2]s\n  cardea %[1]s members %[2]s --effective -o json", k.name, k.example),
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: a.onGroup(k, func(ctx context.Context, server *restRemote, path string, _ []string) error {
 			items, next, err := server.page(ctx, path+"/members", effective(all), list)
 			if err != nil {
@@ -329,7 +329,7 @@ func (a *app) groupsOfCommand(k groupKind) *cobra.Command {
 		Short:   fmt.Sprintf("List the %ss of an identity", k.name),
 		Long:    fmt.Sprintf("Lists the %[1]ss that an identity was added to; with --effective also those that it\nis in by way of others.", k.name),
 		Example: fmt.Sprintf("  cardea %s of 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11 --effective", k.name),
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server, err := a.adminRemote()
 			if err != nil {
@@ -357,7 +357,7 @@ func (a *app) inviteCommand(k groupKind) *cobra.Command {
 		Long: `Makes a link that works once, and mails it if the server sends mail. Whoever logs in or
 registers by way of it, and has the address verified, becomes a member.`,
 		Example: fmt.Sprintf("  cardea %s invite %s ann@example.com --expires-in 48h", k.name, k.example),
-		Args:    cobra.ExactArgs(2),
+		Args:    named(cobra.ExactArgs(2)),
 		RunE: a.onGroup(k, func(ctx context.Context, server *restRemote, path string, args []string) error {
 			var got struct {
 				ID        string `json:"id"`

@@ -198,7 +198,7 @@ func (a *app) getIdentityCommand() *cobra.Command {
 		Use:     "get ID",
 		Short:   "Print an identity",
 		Example: "  cardea identity get 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11\n  cardea identity get crm-17 --external -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := identityPath(args[0])
 			if external {
@@ -237,7 +237,7 @@ func (a *app) patchIdentityCommand() *cobra.Command {
 (RFC 6902), such as [{"op":"replace","path":"/traits/email","value":"b@example.com"}].`,
 		Example: `  cardea identity patch 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11 --trait email=new@example.com
   cardea identity patch 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11 --state inactive`,
-		Args: cobra.ExactArgs(1),
+		Args: named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var patch []map[string]any
 			if file != "" {
@@ -288,7 +288,7 @@ func (a *app) deleteIdentityCommand() *cobra.Command {
 		Use:     "delete ID...",
 		Short:   "Delete identities, with their credentials and sessions",
 		Example: "  cardea identity delete 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    named(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			server, err := a.adminRemote()
 			if err != nil {

@@ -110,6 +110,29 @@ func TestIdentityImport(t *testing.T) {
 	}
 }
 
+// TestImportOfMistakes: what is no identity is refused by itself.
+func TestImportOfMistakes(t *testing.T) {
+	serveIdentity(t)
+	good := func(name string) string { return `{"traits":{"email":"` + name + `@example.com"}}` }
+	code, out, errs := try(t, "\ufeff"+good("a")+`[7, null]{"traits":{"email":"x@example.com"},"credentials":5}{"traits":{"email":"y@example.com"},"state":[]}`+good("b")+`"x"`, "identity", "import")
+	if code != exitNo || out != "created 2, refused 5\n" {
+		t.Errorf("%d, %q, %q", code, out, errs)
+	}
+	for n, want := range map[int]string{2: "no JSON object", 3: "no JSON object", 4: "credentials", 5: "state", 7: "no JSON object"} {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^-: identity %d: .*%s`, n, want)).MatchString(errs) {
+			t.Errorf("identity %d: %q: expected %s", n, errs, want)
+		}
+	}
+	if strings.Contains(errs, "Go ") || strings.Contains(errs, "struct") {
+		t.Errorf("types of Go: %q", errs)
+	}
+	for _, args := range [][]string{{"identity", "get", ""}, {"identity", "delete", ""}, {"group", "members", ""}, {"client", "get", ""}, {"recovery", "link", ""}} {
+		if code, _, errs := try(t, "", args...); code != exitError || !strings.Contains(errs, "an argument is empty") {
+			t.Errorf("%q: %d, %q", args, code, errs)
+		}
+	}
+}
+
 func TestIdentityErrors(t *testing.T) {
 	serveIdentity(t)
 	none := "00000000-0000-4000-8000-000000000000"
@@ -129,7 +152,6 @@ func TestIdentityErrors(t *testing.T) {
 		{"session revoke ann", "", "expected a UUID"},
 		{"session revoke --identity " + none, "", none + ": there is no such identity"},
 		{"identity import -", "{}{", "identity 2"},
-		{"identity import -", "7", "identity 1"},
 		{"identity import nowhere.jsonl", "", "nowhere.jsonl"},
 		{"identity export --credential totp", "", "expected password or oidc"},
 		{"session get " + none, "", "no session"},

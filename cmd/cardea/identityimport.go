@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 )
 
 // How many identities of an import are in one request. Passwords that are not hashed
@@ -95,6 +96,7 @@ type personAt struct {
 
 // read takes the identities of a file.
 func (im *identityImport) read(ctx context.Context, name string, text []byte) error {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which some editors write
 	d := json.NewDecoder(bufio.NewReader(bytes.NewReader(text)))
 	for n := 1; ; {
 		var value json.RawMessage
@@ -128,10 +130,11 @@ func (im *identityImport) add(ctx context.Context, one personAt) error {
 			} `json:"password"`
 		} `json:"credentials"`
 	}
-	if err := json.Unmarshal(one.body, &what); err != nil {
-		return fmt.Errorf("%s: %w", one.from, err)
+	if one.body[0] != '{' {
+		im.refuse(one, "it is no JSON object")
+		return nil
 	}
-	if what.Credentials.Password.Config.Password != "" {
+	if json.Unmarshal(one.body, &what) == nil && what.Credentials.Password.Config.Password != "" { // the server says what is amiss
 		im.clear++
 	}
 	im.batch = append(im.batch, one)
@@ -141,13 +144,29 @@ func (im *identityImport) add(ctx context.Context, one personAt) error {
 	return nil
 }
 
-// flush sends the batch.
+func (im *identityImport) refuse(one personAt, why string) {
+	im.Refused++
+	fmt.Fprintf(im.stderr, "%s: %s\n", one.from, why)
+}
+
+// flush sends what has come together.
 func (im *identityImport) flush(ctx context.Context) error {
 	if len(im.batch) == 0 {
 		return nil
 	}
+	if err := im.send(ctx, im.batch); err != nil {
+		return err
+	}
+	im.batch, im.clear = im.batch[:0], 0
+	im.progress(im.Created + im.Refused)
+	return nil
+}
+
+// send sends some identities. If the server does not take all of them as they are, it finds
+// out which.
+func (im *identityImport) send(ctx context.Context, batch []personAt) error {
 	var patches []map[string]any
-	for _, one := range im.batch {
+	for _, one := range batch {
 		patches = append(patches, map[string]any{"create": one.body})
 	}
 	var got struct {
@@ -156,22 +175,31 @@ func (im *identityImport) flush(ctx context.Context) error {
 			Error  kratosError `json:"error"`
 		} `json:"identities"`
 	}
-	if _, err := im.to.do(ctx, "PATCH", identitiesPath, map[string]any{"identities": patches}, &got); err != nil {
-		return fmt.Errorf("%s and those after it: %w", im.batch[0].from, err)
-	}
-	if len(got.Identities) != len(im.batch) {
-		return fmt.Errorf("%s and those after it: the server answered for %d of %d", im.batch[0].from, len(got.Identities), len(im.batch))
+	_, err := im.to.do(ctx, "PATCH", identitiesPath, map[string]any{"identities": patches}, &got)
+	var said *remoteError
+	malformed := errors.As(err, &said) && said.code == codes.InvalidArgument
+	switch {
+	case malformed && len(batch) == 1:
+		im.refuse(batch[0], said.msg)
+		return nil
+	case malformed:
+		half := len(batch) / 2
+		if err := im.send(ctx, batch[:half]); err != nil {
+			return err
+		}
+		return im.send(ctx, batch[half:])
+	case err != nil:
+		return fmt.Errorf("%s and those after it: %w", batch[0].from, err)
+	case len(got.Identities) != len(batch):
+		return fmt.Errorf("%s and those after it: the server answered for %d of %d", batch[0].from, len(got.Identities), len(batch))
 	}
 	for n, one := range got.Identities {
 		if one.Action == "create" {
 			im.Created++
-			continue
+		} else {
+			im.refuse(batch[n], one.Error.String())
 		}
-		im.Refused++
-		fmt.Fprintf(im.stderr, "%s: %s\n", im.batch[n].from, one.Error)
 	}
-	im.batch, im.clear = im.batch[:0], 0
-	im.progress(im.Created + im.Refused)
 	return nil
 }
 

@@ -195,7 +195,7 @@ func (a *app) getSessionCommand() *cobra.Command {
 		Use:     "get ID",
 		Short:   "Print a session",
 		Example: "  cardea session get 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server, err := a.adminRemote()
 			if err != nil {
@@ -234,6 +234,7 @@ func (a *app) revokeSessionsCommand() *cobra.Command {
 		Example: `  cardea session revoke 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11
   cardea session revoke --identity 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11
   cardea session revoke --all`,
+		Args: named(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			kinds := 0
 			for _, given := range []bool{len(ids) > 0, len(of) > 0, all} {

@@ -220,7 +220,7 @@ func (a *app) getClientCommand() *cobra.Command {
 		Use:     "get ID",
 		Short:   "Print a client",
 		Example: "  cardea client get shop\n  cardea client get shop -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.askClient(cmd, "GET", clientPath(args[0]), nil)
 		},
@@ -309,7 +309,7 @@ file is the whole client from then on, and what it leaves out gets its default;
 the secret stays in any case, unless there is a new one.`,
 		Example: `  cardea client update shop --name "new shop" --redirect-uri https://shop.example/new
   cardea client update shop --file client.json`,
-		Args: cobra.ExactArgs(1),
+		Args: named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if fields.file != "" {
 				client, err := fields.whole(a, cmd)
@@ -343,7 +343,7 @@ func (a *app) deleteClientCommand() *cobra.Command {
 		Use:     "delete ID...",
 		Short:   "Delete clients, with all of their tokens",
 		Example: "  cardea client delete shop",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    named(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server, err := a.adminRemote()
 			if err != nil {
@@ -368,7 +368,7 @@ func (a *app) rotateSecretCommand() *cobra.Command {
 		Long: `Gives a client a new secret and prints it. Those before it stay good, the newest
 five of all, until --forget-old leaves the newest alone.`,
 		Example: "  cardea client rotate-secret shop\n  cardea client rotate-secret shop --forget-old",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			method := "POST"
 			if forget {

@@ -28,7 +28,7 @@ func (a *app) recoveryOf(kind, short string) *cobra.Command {
 		Use:     kind + " IDENTITY",
 		Short:   short,
 		Example: "  cardea recovery " + kind + " 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11 --expires-in 30m",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server, err := a.adminRemote()
 			if err != nil {

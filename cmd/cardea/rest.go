@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,17 @@ type restRemote struct {
 	headers http.Header
 	timeout time.Duration
 	client  *http.Client
+}
+
+// named is a check of arguments that are names or ids: an empty one is that of a variable
+// that is not set, and would be the path of something else.
+func named(number cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if slices.Contains(args, "") {
+			return errors.New("an argument is empty: expected a name or an id")
+		}
+		return number(cmd, args)
+	}
 }
 
 // adminFlags adds the flags of a command that uses the admin API of OAuth 2.
