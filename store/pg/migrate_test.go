@@ -108,6 +108,21 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// TestEventsAreOnlyAdded: no statement takes back what the log of events says.
+func TestEventsAreOnlyAdded(t *testing.T) {
+	dsn := testdb.Postgres(t)
+	if _, err := Migrate(t.Context(), dsn, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	conn := connectTo(t, dsn)
+	exec(t, conn, "INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES (1, 'a', 1, 'login', '', '', '', '{}')")
+	for _, text := range []string{"DELETE FROM identity_event", "UPDATE identity_event SET type = 'logout'", "TRUNCATE identity_event"} {
+		if _, err := conn.Exec(t.Context(), text); err == nil || !strings.Contains(err.Error(), "only added") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // TestDurableCommits opens a database that is told to acknowledge what it may lose.
 func TestDurableCommits(t *testing.T) {
 	dsn := testdb.Postgres(t)

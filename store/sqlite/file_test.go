@@ -219,3 +219,22 @@ func TestClockGoesBack(t *testing.T) {
 		t.Errorf("version made at %v, after one made at %v", m.Created, future)
 	}
 }
+
+// TestEventsAreOnlyAdded: no statement takes back what the log of events says.
+func TestEventsAreOnlyAdded(t *testing.T) {
+	path := file(t)
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	execSQL(t, path, "INSERT INTO identity_event (network, id, at, type, identity, session, client, detail) VALUES (1, 'a', 1, 'login', '', '', '', '{}')")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, text := range []string{"DELETE FROM identity_event", "UPDATE identity_event SET type = 'logout'", "UPDATE identity_event SET network = 2 WHERE id = 'a'"} {
+		if _, err := db.ExecContext(t.Context(), text); err == nil || !strings.Contains(err.Error(), "only added") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
