@@ -69,7 +69,6 @@ func (g *tokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	}
 	x.Session = g.exchanged(x, subject, act, scopes, targets)
 	x.until = subject.expires
-	x.extra = map[string]any{"issued_token_type": x.want}
 	return g.checkWanted(x)
 }
 

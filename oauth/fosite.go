@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,13 +84,13 @@ func anyAudience([]string, []string) error { return nil }
 // scopeMatches reports whether a scope is among those that are allowed. A wildcard does
 // not allow what is no scope at all (RFC 6749, section 3.3).
 func (p *Provider) scopeMatches(allowed []string, scope string) bool {
-	if !scopeForm.MatchString(scope) {
+	if !isScope(scope) {
 		return false
 	}
-	if p.o.Strategies.Scope == "exact" {
-		return fosite.ExactScopeStrategy(allowed, scope)
+	if slices.Contains(allowed, scope) {
+		return true
 	}
-	return fosite.WildcardScopeStrategy(allowed, scope)
+	return p.o.Strategies.Scope != "exact" && fosite.WildcardScopeStrategy(allowed, scope)
 }
 
 // A clientManager is fosite.Storage: the way in which fosite finds clients. That

@@ -114,16 +114,15 @@ type exchange struct {
 	client    *Client
 	grant     string // the grant type
 	redeem    *Redemption
-	trusting  bool           // the client may be taken as it is known
-	trusted   string         // its mark, if it was
-	presented *Token         // the code or refresh token, as it was when the client was read; nil: there is none
-	also      []Token        // marks of what may be used once, stored with the tokens
-	want      string         // the type of token that is asked for (RFC 8693); "": as usual
-	until     time.Time      // when the access token expires at the latest; zero: it does not matter
-	refresh   bool           // a refresh token may be issued
-	scopes    []string       // of this access token, if they are fewer than those of the session
-	audience  []string       // likewise
-	extra     map[string]any // more for the response
+	trusting  bool      // the client may be taken as it is known
+	trusted   string    // its mark, if it was
+	presented *Token    // the code or refresh token, as it was when the client was read; nil: there is none
+	also      []Token   // marks of what may be used once, stored with the tokens
+	want      string    // the type of token that is asked for (RFC 8693); "": as usual
+	until     time.Time // when the access token expires at the latest; zero: it does not matter
+	refresh   bool      // a refresh token may be issued
+	scopes    []string  // of this access token, if they are fewer than those of the session
+	audience  []string  // likewise
 }
 
 // given are the scopes of this access token.

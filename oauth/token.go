@@ -68,27 +68,25 @@ func (p *Provider) carryOut(ctx context.Context, r *http.Request, x *exchange, p
 	return out, p.settle(ctx, x, out.rows)
 }
 
-// response is the body of RFC 6749, section 5.1.
-func (out *issued) response(x *exchange) map[string]any {
-	body := map[string]any{
-		"access_token": out.access,
-		"token_type":   tokenType(x),
-		"expires_in":   int64(out.expiresIn.Seconds()),
-		"scope":        strings.Join(x.given(), " "),
+// A tokenResponse is the body of RFC 6749, section 5.1, and RFC 8693, section 2.2.1.
+type tokenResponse struct {
+	Access  string `json:"access_token"`
+	Type    string `json:"token_type"`
+	Expires *int64 `json:"expires_in,omitempty"` // seconds
+	Scope   string `json:"scope"`
+	Refresh string `json:"refresh_token,omitempty"`
+	ID      string `json:"id_token,omitempty"`
+	Issued  string `json:"issued_token_type,omitempty"`
+}
+
+func (out *issued) response(x *exchange) *tokenResponse {
+	body := &tokenResponse{Scope: strings.Join(x.given(), " "), Refresh: out.refresh, ID: out.id, Issued: x.want}
+	if x.want == typeRefresh {
+		body.Access, body.Type = out.refresh, "N_A"
+		return body
 	}
-	if out.refresh != "" {
-		body["refresh_token"] = out.refresh
-	}
-	if out.id != "" {
-		body["id_token"] = out.id
-	}
-	if x.want == typeRefresh { // RFC 8693, section 2.2.1
-		body["access_token"], body["token_type"] = out.refresh, "N_A"
-		delete(body, "expires_in")
-	}
-	for name, value := range x.extra {
-		body[name] = value
-	}
+	seconds := int64(out.expiresIn.Seconds())
+	body.Access, body.Type, body.Expires = out.access, tokenType(x), &seconds
 	return body
 }
 

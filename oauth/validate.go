@@ -213,10 +213,17 @@ func (c *Client) certificateFields() []field {
 	}
 }
 
-var (
-	idForm    = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
-	scopeForm = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
-)
+var idForm = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
+
+// isScope reports whether a text can be a scope (RFC 6749, section 3.3).
+func isScope(text string) bool {
+	for _, c := range []byte(text) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return text != ""
+}
 
 func (v *verdict) texts(c *Client) {
 	if !idForm.MatchString(c.ID) || c.ID == "." || c.ID == ".." {
@@ -226,7 +233,7 @@ func (v *verdict) texts(c *Client) {
 	v.text("owner", c.Owner, maxName)
 	v.text("scope", c.Scope, maxScope)
 	for scope := range strings.FieldsSeq(c.Scope) {
-		if !scopeForm.MatchString(scope) {
+		if !isScope(scope) {
 			v.add("scope", "%.50q has characters that no scope can have (RFC 6749, section 3.3)", scope)
 		}
 	}
