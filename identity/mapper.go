@@ -41,9 +41,14 @@ var mappingRoots = []string{"traits", "metadata_public", "metadata_admin"}
 
 func (m Mapping) validate() error {
 	for to, from := range m {
-		root, rest, _ := strings.Cut(to, ".")
-		if !slices.Contains(mappingRoots, root) || rest == "" || len(from) == 0 || slices.Contains(from, "") {
+		path := strings.Split(to, ".")
+		if !slices.Contains(mappingRoots, path[0]) || len(path) == 1 || slices.Contains(path, "") || len(from) == 0 || slices.Contains(from, "") {
 			return fmt.Errorf("mapper: %q: expected a place such as traits.email, metadata_public.x or metadata_admin.x, and a path of claims", to)
+		}
+		for n := range path[1:] { // or it would depend on chance which of them is there
+			if outer := strings.Join(path[:n+1], "."); m[outer] != nil {
+				return fmt.Errorf("mapper: %q lies within %q, which is mapped as well", to, outer)
+			}
 		}
 	}
 	return nil

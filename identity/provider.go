@@ -172,7 +172,7 @@ func (p *Provider) validate(private bool) error {
 			wrong("%s is %q: expected one of %s", name, of[0], of[1])
 		}
 	}
-	if err := p.Mapping.validate(); err != nil {
+	if err := p.Mapping.validate(); err != nil && !p.usual { // of which the schema chooses
 		wrong("%v", err)
 	}
 	return errors.Join(bad...)

@@ -43,6 +43,8 @@ func TestProviderValidate(t *testing.T) {
 		"claims_source is":       func(p *Provider) { p.ClaimsSource = "me" },
 		"account_linking_mode":   func(p *Provider) { p.Linking = "always" },
 		"mapper":                 func(p *Provider) { p.Mapping = Mapping{"credentials.x": {"y"}} },
+		"lies within":            func(p *Provider) { p.Mapping = Mapping{"traits.name": {"name"}, "traits.name.first": {"given_name"}} },
+		"traits..x":              func(p *Provider) { p.Mapping = Mapping{"traits..x": {"y"}} },
 		"expected client_secret": func(p *Provider) { p.Kind = "apple" },
 		"there is no organiz":    func(p *Provider) { p.Organization = "x" },
 	} {

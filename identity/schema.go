@@ -110,8 +110,9 @@ type extension struct {
 			AccountName bool `json:"account_name"`
 		}
 	}
-	Verification struct{ Via string }
-	Recovery     struct{ Via string }
+	Verification  struct{ Via string }
+	Recovery      struct{ Via string }
+	Organizations struct{ Matcher string } // Kratos's; domains are looked for in all addresses here
 }
 
 // NewSchema reads a schema.

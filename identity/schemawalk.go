@@ -2,9 +2,11 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -12,8 +14,9 @@ import (
 // A walker finds the traits of a schema in the order in which they are written.
 // Compiled schemas have lost it.
 type walker struct {
-	root  []byte
-	found []field
+	root     []byte
+	siblings bool // what stands beside a $ref counts, as from draft 2019-09 on
+	found    []field
 }
 
 // part is what of a schema object matters for a form.
@@ -29,7 +32,80 @@ type part struct {
 	Properties members
 	Items      json.RawMessage
 	AllOf      []json.RawMessage
+	AnyOf      []json.RawMessage
+	OneOf      []json.RawMessage
+	Then       json.RawMessage
+	Else       json.RawMessage
+	Depends    members   `json:"dependentSchemas"`
+	DependsOld members   `json:"dependencies"`
 	Kratos     extension `json:"ory.sh/kratos"`
+
+	// What says nothing of a trait that a form could ask for.
+	If          json.RawMessage
+	Not         json.RawMessage
+	Contains    json.RawMessage
+	PrefixItems json.RawMessage
+	Additional  json.RawMessage `json:"additionalProperties"`
+	Patterns    json.RawMessage `json:"patternProperties"`
+}
+
+// branches are the schemas of which not all need to hold.
+func (p *part) branches() []json.RawMessage {
+	out := slices.Concat(p.AnyOf, p.OneOf)
+	for _, m := range slices.Concat(p.Depends, p.DependsOld) {
+		out = append(out, m.value)
+	}
+	for _, one := range []json.RawMessage{p.Then, p.Else} {
+		if one != nil {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// unread reports an extension that stands where none is looked for: it would do nothing.
+func (p *part) unread() error {
+	places := map[string]json.RawMessage{
+		"if": p.If, "not": p.Not, "contains": p.Contains, "prefixItems": p.PrefixItems, "additionalProperties": p.Additional, "patternProperties": p.Patterns,
+	}
+	if len(p.Items) > 0 && p.Items[0] == '[' {
+		places["items"] = p.Items
+	}
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		if bytes.Contains(places[name], []byte(`"ory.sh/kratos"`)) {
+			return fmt.Errorf("ory.sh/kratos means nothing below %s", name)
+		}
+	}
+	return nil
+}
+
+// UnmarshalJSON refuses what is misspelt: nobody could log in, or recover an account.
+func (e *extension) UnmarshalJSON(text []byte) error {
+	type plain extension
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*plain)(e)); err != nil {
+		return fmt.Errorf("ory.sh/kratos: %s", notJSON(err))
+	}
+	for name, via := range map[string]string{"credentials.code": e.Credentials.Code.Via, "verification": e.Verification.Via, "recovery": e.Recovery.Via} {
+		if via != "" && via != viaEmail && via != viaSMS {
+			return fmt.Errorf("ory.sh/kratos: %s.via is %.40q: expected email or sms", name, via)
+		}
+	}
+	return nil
+}
+
+// and adds what another schema says of the same trait.
+func (e *extension) and(o extension) {
+	c, d := &e.Credentials, o.Credentials
+	c.Password.Identifier = c.Password.Identifier || d.Password.Identifier
+	c.WebAuthn.Identifier = c.WebAuthn.Identifier || d.WebAuthn.Identifier
+	c.Code.Identifier = c.Code.Identifier || d.Code.Identifier
+	c.Code.Via = cmp.Or(c.Code.Via, d.Code.Via)
+	c.Passkey.DisplayName = c.Passkey.DisplayName || d.Passkey.DisplayName
+	c.TOTP.AccountName = c.TOTP.AccountName || d.TOTP.AccountName
+	e.Verification.Via = cmp.Or(e.Verification.Via, o.Verification.Via)
+	e.Recovery.Via = cmp.Or(e.Recovery.Via, o.Recovery.Via)
 }
 
 // members are the members of an object, in order.
@@ -61,56 +137,112 @@ func (m *members) UnmarshalJSON(text []byte) error {
 }
 
 func (w *walker) fields() ([]field, error) {
-	var top part
+	var top struct {
+		part
+		Schema string `json:"$schema"`
+	}
 	if err := json.Unmarshal(w.root, &top); err != nil {
 		return nil, err
 	}
+	w.siblings = strings.Contains(top.Schema, "2019-09") || strings.Contains(top.Schema, "2020-12")
 	at := slices.IndexFunc(top.Properties, func(m member) bool { return m.name == "traits" })
 	if at < 0 {
 		return nil, errors.New("expected properties.traits")
 	}
-	err := w.walk(top.Properties[at].value, nil, false, 0)
+	err := w.walk(top.Properties[at].value, nil, place{sure: true}, 0)
 	return w.found, err
 }
 
+// A place is where a schema stands.
+type place struct {
+	required bool // the trait must be there
+	sure     bool // the schema holds whatever else is there
+}
+
 // walk adds the fields below a schema.
-func (w *walker) walk(text json.RawMessage, path []string, required bool, depth int) error {
+func (w *walker) walk(text json.RawMessage, path []string, at place, depth int) error {
 	if depth > maxSchemaDepth || len(w.found) > maxFields {
 		return fmt.Errorf("at most %d levels and %d traits are allowed: traits.%s", maxSchemaDepth, maxFields, strings.Join(path, "."))
 	}
+	if len(text) == 0 || text[0] != '{' { // true, false, and the lists of dependencies
+		return nil
+	}
 	var p part
-	if err := json.Unmarshal(text, &p); err != nil {
-		return fmt.Errorf("traits.%s: %w", strings.Join(path, "."), err)
+	err := json.Unmarshal(text, &p)
+	if err == nil {
+		err = p.unread()
+	}
+	if err != nil {
+		return fmt.Errorf("traits.%s: %s", strings.Join(path, "."), notJSON(err))
 	}
 	if p.Ref != "" {
 		target, err := w.resolve(p.Ref)
 		if err != nil {
 			return err
 		}
-		return w.walk(target, path, required, depth+1)
+		if err := w.walk(target, path, at, depth+1); err != nil || !w.siblings {
+			return err
+		}
 	}
-	for _, part := range p.AllOf {
-		if err := w.walk(part, path, required, depth+1); err != nil {
+	if err := w.walkParts(&p, path, at, depth); err != nil {
+		return err
+	}
+	kind := firstType(p.Type)
+	switch {
+	case kind == "array":
+		return w.walk(p.Items, append(slices.Clip(path), "*"), place{}, depth+1)
+	case len(path) > 0 && kind != "object" && kind != "null" && len(p.Properties) == 0:
+		elsewhere := kind == "" && (p.Ref != "" || len(p.AllOf)+len(p.branches()) > 0)
+		w.add(field{
+			path: path, title: p.Title, kind: kind, format: p.Format, pattern: p.Pattern, enum: p.Enum, maxLen: p.MaxLength,
+			required: at.required, use: p.Kratos,
+		}, elsewhere)
+	}
+	return nil
+}
+
+// walkParts walks what a schema consists of.
+func (w *walker) walkParts(p *part, path []string, at place, depth int) error {
+	for _, one := range p.AllOf {
+		if err := w.walk(one, path, at, depth+1); err != nil {
 			return err
 		}
 	}
 	for _, m := range p.Properties {
-		if err := w.walk(m.value, append(slices.Clip(path), m.name), slices.Contains(p.Required, m.name), depth+1); err != nil {
+		below := place{at.sure && slices.Contains(p.Required, m.name), at.sure}
+		if err := w.walk(m.value, append(slices.Clip(path), m.name), below, depth+1); err != nil {
 			return err
 		}
 	}
-	kind := firstType(p.Type)
-	switch {
-	case kind == "array" && len(p.Items) > 0 && p.Items[0] == '{':
-		return w.walk(p.Items, append(slices.Clip(path), "*"), false, depth+1)
-	case len(path) == 0 || kind == "object" || kind == "array" || len(p.Properties) > 0 || len(p.AllOf) > 0 && kind == "":
-		return nil
+	for _, one := range p.branches() {
+		if err := w.walk(one, path, place{required: at.required}, depth+1); err != nil {
+			return err
+		}
 	}
-	w.found = append(w.found, field{
-		path: path, title: p.Title, kind: kind, format: p.Format, pattern: p.Pattern, enum: p.Enum, maxLen: p.MaxLength,
-		required: required, use: p.Kratos,
-	})
 	return nil
+}
+
+// add adds a field, or what is new about it if it is there. If only other schemas say
+// what it is, it may be none.
+func (w *walker) add(f field, elsewhere bool) {
+	n := slices.IndexFunc(w.found, func(have field) bool { return slices.Equal(have.path, f.path) })
+	if n < 0 {
+		if !elsewhere {
+			w.found = append(w.found, f)
+		}
+		return
+	}
+	have := &w.found[n]
+	if elsewhere { // it is about this trait, and they are about many
+		have.title = cmp.Or(f.title, have.title)
+	}
+	have.title, have.kind, have.format = cmp.Or(have.title, f.title), cmp.Or(have.kind, f.kind), cmp.Or(have.format, f.format)
+	have.pattern, have.maxLen = cmp.Or(have.pattern, f.pattern), cmp.Or(have.maxLen, f.maxLen)
+	if have.enum == nil {
+		have.enum = f.enum
+	}
+	have.required = have.required || f.required
+	have.use.and(f.use)
 }
 
 // firstType is the type of a schema that may also allow null.
