@@ -172,10 +172,13 @@ func readJSON(r *http.Request, into any) error {
 	if err != nil {
 		return errs.Wrap(errs.Invalid, err, "the body ended early")
 	}
-	return readStrictly(body, into)
+	return ReadStrictly(body, into)
 }
 
-func readStrictly(body []byte, into any) error {
+// ReadStrictly reads a body that is one JSON value without fields that are not known.
+//
+// Invalid: it is something else.
+func ReadStrictly(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -447,7 +450,7 @@ func (s *Service) patched(ctx context.Context, patch jsonpatch.Patch, i *Identit
 		return err
 	}
 	var d draft
-	if err := readStrictly(after, &d); err != nil {
+	if err := ReadStrictly(after, &d); err != nil {
 		return errs.Wrap(errs.Invalid, err, "the patched identity is malformed")
 	}
 	if err := d.noRelations(); err != nil {

@@ -24,6 +24,8 @@ func invitationOf(i *identity.Invitation) invitationBody {
 	return invitationBody{ID: i.ID, Email: i.Address, IssuedAt: i.IssuedAt, ExpiresAt: i.ExpiresAt, UsedAt: i.UsedAt, Identity: i.Identity}
 }
 
+const maxLocale = 35 // bytes
+
 // invite makes a link by which who has an address becomes a member, and mails it if that
 // is possible.
 func (q *groupRequest) invite() error {
@@ -41,6 +43,9 @@ func (q *groupRequest) invite() error {
 	}
 	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
 		return err
+	}
+	if len(body.Locale) > maxLocale {
+		return errs.New(errs.Invalid, "locale %.40q: expected a language such as de", body.Locale)
 	}
 	d := identity.InvitationDraft{Kind: q.kind, Group: g.ID, Label: (&identity.Group{Name: g.Name, Label: g.Label}).Title(), Email: body.Email, Locale: body.Locale}
 	if body.ExpiresIn != "" {

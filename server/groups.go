@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
@@ -256,12 +255,7 @@ func readAs(r *http.Request, into any) error {
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil || d.More() {
-		return errs.New(errs.Invalid, "the body is not what is expected: %v", err)
-	}
-	return nil
+	return identity.ReadStrictly(body, into)
 }
 
 // create makes a group. With a parent its members are the parent's members as well.

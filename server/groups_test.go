@@ -173,6 +173,8 @@ func TestGroupsInput(t *testing.T) {
 		{"GET", "/admin/groups/acme", nil, 404, "there is no group"},
 		{"GET", "/admin/groups/%00", nil, 404, "there is no group"},
 		{"GET", "/admin/groups?name=%00", nil, 400, "control"},
+		{"POST", "/admin/groups", map[string]any{"name": 5}, 400, "expected: name is of the type number"},
+		{"POST", "/admin/groups/eng/invitations", map[string]any{"email": "a@b.cd", "locale": strings.Repeat("x", 36)}, 400, "locale"},
 		{"PATCH", "/admin/groups/none", map[string]any{"name": "a"}, 404, "there is no group"},
 		{"PATCH", "/admin/groups/eng", map[string]any{"name": ""}, 400, "name is empty"},
 		{"PATCH", "/admin/groups/eng", map[string]any{"id": "b"}, 400, "for ever"},

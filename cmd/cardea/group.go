@@ -28,8 +28,9 @@ once. %s %s is named by its id or by its name.`, k.name, strings.ToUpper(k.artic
 			Args:    knownCommand,
 			RunE:    help,
 		}
-		cmd.AddCommand(a.createGroupCommand(k), a.listGroupsCommand(k), a.renameGroupCommand(k), a.deleteGroupsCommand(k),
-			a.membersCommand(k, true), a.membersCommand(k, false), a.listMembersCommand(k), a.groupsOfCommand(k), a.inviteCommand(k))
+		cmd.AddCommand(a.createGroupCommand(k), a.getGroupCommand(k), a.listGroupsCommand(k), a.renameGroupCommand(k), a.deleteGroupsCommand(k),
+			a.membersCommand(k, true), a.membersCommand(k, false), a.listMembersCommand(k), a.groupsOfCommand(k),
+			a.inviteCommand(k), a.invitationsCommand(k), a.uninviteCommand(k))
 		all = append(all, cmd)
 	}
 	return all
@@ -142,6 +143,25 @@ UUID. With --parent its members are members of that one as well.`, k.article, k.
 	f.StringVar(&id, "id", "", "its id, which is also that of its object; none: a UUID")
 	f.StringVar(&label, "label", "", "what people see")
 	f.StringVar(&parent, "parent", "", fmt.Sprintf("id or name of the %s that it is part of", k.name))
+	return cmd
+}
+
+func (a *app) getGroupCommand(k groupKind) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "get " + strings.ToUpper(k.name),
+		Short:   fmt.Sprintf("Print %s %s, and what it is part of", k.article, k.name),
+		Example: fmt.Sprintf("  cardea %s get %s", k.name, k.example),
+		Args:    named(cobra.ExactArgs(1)),
+		RunE: a.onGroup(k, func(ctx context.Context, server *restRemote, path string, _ []string) error {
+			var raw json.RawMessage
+			if _, err := server.do(ctx, "GET", path, nil, &raw); err != nil {
+				return err
+			}
+			return a.printGroup(k, raw)
+		}),
+	}
+	a.adminFlags(cmd)
+	a.outputFlag(cmd)
 	return cmd
 }
 
@@ -346,39 +366,5 @@ func (a *app) groupsOfCommand(k groupKind) *cobra.Command {
 	a.outputFlag(cmd)
 	list.add(cmd, k.name+"s")
 	cmd.Flags().BoolVar(&all, "effective", false, "also those by way of others")
-	return cmd
-}
-
-func (a *app) inviteCommand(k groupKind) *cobra.Command {
-	var expires, locale string
-	cmd := &cobra.Command{
-		Use:   "invite " + strings.ToUpper(k.name) + " EMAIL",
-		Short: fmt.Sprintf("Invite somebody to %s %s, by mail", k.article, k.name),
-		Long: `Makes a link that works once, and mails it if the server sends mail. Whoever logs in or
-registers by way of it, and has the address verified, becomes a member.`,
-		Example: fmt.Sprintf("  cardea %s invite %s ann@example.com --expires-in 48h", k.name, k.example),
-		Args:    named(cobra.ExactArgs(2)),
-		RunE: a.onGroup(k, func(ctx context.Context, server *restRemote, path string, args []string) error {
-			var got struct {
-				ID        string `json:"id"`
-				Email     string `json:"email"`
-				Link      string `json:"invitation_link"`
-				Mailed    bool   `json:"mailed"`
-				ExpiresAt string `json:"expires_at"`
-			}
-			body := map[string]any{"email": args[0], "expires_in": expires, "locale": locale}
-			if _, err := server.do(ctx, "POST", path+"/invitations", body, &got); err != nil {
-				return err
-			}
-			if a.output == "json" {
-				return a.printJSON(got)
-			}
-			return a.printLines([][2]string{{"invitation", got.ID}, {"link", got.Link}, {"mailed", fmt.Sprint(got.Mailed)}, {"expires", got.ExpiresAt}})
-		}),
-	}
-	a.adminFlags(cmd)
-	a.outputFlag(cmd)
-	cmd.Flags().StringVar(&expires, "expires-in", "", "how long the link works, at most 720h; none: 168h")
-	cmd.Flags().StringVar(&locale, "locale", "", "language of the message, such as de; none: English")
 	return cmd
 }

@@ -49,6 +49,17 @@ class Group implements Namespace { related: { members: (User | SubjectSet<Group,
 	if out := ok(t, "group", "invite", "eng", "bob@example.com"); !strings.Contains(out, "/self-service/invitation?invitation=") || !strings.Contains(out, "mailed      true") {
 		t.Errorf("invited: %q", out)
 	}
+	okJSON(t, &got, "group", "invitations", "eng")
+	invitation := got["invitations"].([]any)[0].(map[string]any)["id"].(string)
+	if out := ok(t, "group", "invitations", "eng"); !strings.Contains(out, invitation+"  bob@example.com") {
+		t.Errorf("invitations: %q", out)
+	}
+	if code, out, errs := try(t, "", "group", "uninvite", "eng", "none", invitation); code != exitError || out != "withdrew "+invitation+"\n" || !strings.Contains(errs, "there is no invitation none") {
+		t.Errorf("withdrawn: %d, %q, %q", code, out, errs)
+	}
+	if out := ok(t, "group", "get", "backend"); !strings.Contains(out, "parents  eng") {
+		t.Errorf("got: %q", out)
+	}
 	okJSON(t, &got, "group", "rename", "backend", "--name", "platform")
 	if got["name"] != "platform" {
 		t.Errorf("renamed: %v", got)
