@@ -110,6 +110,9 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		}
 		return s.again(ctx, st, Wrong(doneTexts[k]), false)
 	}
+	if n := len(form.JSON("transient_payload")); n > maxTransient {
+		return nil, errs.New(errs.Invalid, "transient_payload has %d bytes: expected at most %d", n, maxTransient)
+	}
 	f.clear()
 	f.State = f.resumed()
 	f.Active = ""
@@ -138,6 +141,12 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 	var over *restartError
 	if errors.As(err, &over) {
 		return nil, s.restart(w, st, over.text)
+	}
+	var problem *Problem
+	if errors.As(err, &problem) && problem.ID == idRefresh && !f.API { // what was written waits in the form
+		if _, err := s.again(ctx, st, nil, true); err != nil {
+			return nil, err
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -351,6 +360,10 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, a *answer) error
 
 // maxRemembered bounds what of a form is stored with its flow: everybody may send one.
 const maxRemembered = 32 << 10
+
+// maxTransient bounds transient_payload, in bytes: messages and what waits for an address keep
+// it.
+const maxTransient = 64 << 10
 
 // remembered are the values that are shown again, none if they are too long.
 func (s *Service) remembered(st *Step) map[string]any {

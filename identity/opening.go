@@ -100,7 +100,7 @@ func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 		}
 	}
 	o.RequestURL = s.self(r)
-	if o.Invitation != "" { // whose link is a secret
+	if o.Invitation != "" || len(o.RequestURL) > maxURL { // whose link is a secret
 		o.RequestURL = s.initURL(k, api, o)
 	}
 	return o, nil

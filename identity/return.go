@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxURL bounds what is kept of a URL of a client, in bytes.
+const maxURL = 8 << 10
+
 // returnTo returns where a browser goes after a flow, if it may go there: to this
 // server, to where it goes when nothing is named, or below a URL that is allowed.
 //
@@ -15,8 +18,8 @@ func (s *Service) returnTo(text string) (string, error) {
 		return "", nil
 	}
 	to, ok := parseReturn(text)
-	if !ok {
-		return "", errReturnTo(text)
+	if !ok || len(text) > maxURL {
+		return "", errReturnTo(cut(text, 200))
 	}
 	if to.Scheme == "" { // a path of ours
 		base, err := url.Parse(s.options.BaseURL)

@@ -231,8 +231,14 @@ func (f *field) unusable(text string) (Text, bool) {
 	return Text{}, false
 }
 
+// maxMistakes is how many are explained: a list may have any number.
+const maxMistakes = 100
+
 // explain adds the leaves of what is wrong.
 func explain(e *jsonschema.ValidationError, form *FormError) {
+	if len(form.Nodes)+len(form.Texts) >= maxMistakes {
+		return
+	}
 	if len(e.Causes) > 0 {
 		for _, cause := range e.Causes {
 			explain(cause, form)

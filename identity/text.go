@@ -103,6 +103,7 @@ var (
 )
 
 func textGeneric(reason string) Text {
+	reason = cut(reason, 500) // the client may have written it
 	return mistake(4000001, reason).with("reason", reason)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardea-iam/cardea/server"
 )
@@ -152,5 +153,42 @@ func TestFormsThatWaited(t *testing.T) {
 	v.get("/self-service/login/flows?id=" + gone.str("use_flow_id")).is(200).says(4010001)
 	if to := v.do("POST", first.str("ui.action"), form).is(303).header.Get("Location"); !strings.Contains(to, "/login?flow=") {
 		t.Errorf("sent to %q", to)
+	}
+}
+
+// TestRefreshKeepsForm: who has to log in again before a change finds what they wrote.
+func TestRefreshKeepsForm(t *testing.T) {
+	n, _ := startWithMail(t, atOnce, func(c *server.Config) { c.Identity.PrivilegedAge = time.Nanosecond })
+	v := n.visitor(t, true)
+	v.register("ann@example.com")
+	form := v.get("/self-service/settings/browser", asProgram...).is(200)
+	fields := url.Values{"csrf_token": {form.csrf()}, "method": {"profile"}, "traits.email": {"new@example.com"}, "password": {"not to be kept"}}
+	to := v.do("POST", form.str("ui.action"), fields).is(303).header.Get("Location")
+	if !strings.Contains(to, "refresh=true") || !strings.Contains(to, form.str("id")) {
+		t.Fatalf("sent to %q", to)
+	}
+	again := v.get("/self-service/settings/flows?id="+form.str("id")).is(200).has("identity.traits.email", "ann@example.com")
+	if got := again.nodes()["traits.email"]["attributes"].(map[string]any)["value"]; got != "new@example.com" || strings.Contains(again.text, "not to be kept") {
+		t.Errorf("the form has %v: %s", got, again.text)
+	}
+}
+
+// TestLongInput bounds what is stored of what anybody may send.
+func TestLongInput(t *testing.T) {
+	n, _ := startWithMail(t)
+	v := n.visitor(t, false)
+	long := strings.Repeat("x", 100_000)
+	v.get("/self-service/login/api?return_to=/"+long).is(400).has("error.id", "self_service_flow_return_to_forbidden")
+	flow := n.visitor(t, true).get("/self-service/login/browser?more="+long, asProgram...).is(200)
+	if len(flow.str("request_url")) > 1000 {
+		t.Errorf("request_url has %d bytes", len(flow.str("request_url")))
+	}
+	flow = v.get("/self-service/registration/api").is(200)
+	send := func(traits, payload any) *said {
+		return v.do("POST", flow.str("ui.action"), map[string]any{"method": "password", "password": "x", "traits": traits, "transient_payload": payload}).is(400)
+	}
+	send(nil, map[string]any{"a": long})
+	if got := send(map[string]any{"email": "ann@example.com", long: 1}, nil); len(got.text) > 20_000 {
+		t.Errorf("the answer has %d bytes", len(got.text))
 	}
 }
