@@ -155,6 +155,18 @@ func (f *Flow) resumed() FlowState {
 	return f.State
 }
 
+// next is where a flow that came to its end leads, "" if nowhere in particular.
+func (f *Flow) next() string { return nextOf(f.Continue) }
+
+func nextOf(all []Continue) string {
+	for _, c := range all {
+		if c.Flow != nil {
+			return c.Flow.URL
+		}
+	}
+	return ""
+}
+
 // clear forgets what the last submission said.
 func (f *Flow) clear() { f.Texts, f.Nodes = nil, nil }
 

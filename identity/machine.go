@@ -108,7 +108,11 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		if k == Recovery || k == Verification {
 			return nil, s.restart(w, st, doneTexts[k])
 		}
-		return s.again(ctx, st, Wrong(doneTexts[k]), false)
+		a, err := s.again(ctx, st, Wrong(doneTexts[k]), false)
+		if err == nil && !f.API { // a second click leads to where the first one did
+			a.location = cmp.Or(f.next(), s.after(f, f.Active))
+		}
+		return a, err
 	}
 	if n := len(form.JSON("transient_payload")); n > maxTransient {
 		return nil, errs.New(errs.Invalid, "transient_payload has %d bytes: expected at most %d", n, maxTransient)

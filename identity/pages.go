@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -76,13 +77,19 @@ func (s *Service) formPage(w http.ResponseWriter, r *http.Request, k Kind) error
 		return nil
 	}
 	shown, err := s.Show(w, r, k, id)
-	switch errs.KindOf(err) {
-	case errs.OK:
-	case errs.NotFound, errs.Unauthenticated:
+	var p *Problem
+	switch kind := errs.KindOf(err); {
+	case kind == errs.OK:
+	case kind == errs.NotFound, kind == errs.Unauthenticated,
+		errors.As(err, &p) && p.ID == idCSRF && s.csrfSecret(r) != nil: // as who goes back after a login; without cookies it would never end
 		http.Redirect(w, r, begin, http.StatusSeeOther)
 		return nil
 	default:
 		return err
+	}
+	if shown.State == Passed && (k == Login || k == Registration) { // somebody went back to it
+		http.Redirect(w, r, cmp.Or(nextOf(shown.Continue), begin), http.StatusSeeOther)
+		return nil
 	}
 	page := formPage{Title: pageTitle(k, shown), Flow: shown, Forms: pageForms(k, shown.UI.Nodes)}
 	page.Wrong = slices.ContainsFunc(shown.UI.Messages, isMistake)

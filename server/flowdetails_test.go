@@ -192,3 +192,40 @@ func TestLongInput(t *testing.T) {
 		t.Errorf("the answer has %d bytes", len(got.text))
 	}
 }
+
+// TestSecondClick leads on to where the first one did, and so does going back.
+func TestSecondClick(t *testing.T) {
+	n, _ := startWithMail(t)
+	v := n.visitor(t, true)
+	form := v.get("/self-service/registration/browser", asProgram...).is(200)
+	fields := url.Values{"csrf_token": {form.csrf()}, "method": {"password"}, "password": {goodPassword}, "traits.email": {"ann@example.com"}}
+	first := v.do("POST", form.str("ui.action"), fields).is(303).header.Get("Location")
+	if second := v.do("POST", form.str("ui.action"), fields).is(303).header.Get("Location"); second != first || !strings.Contains(first, "/verification?flow=") {
+		t.Errorf("sent to %q, and then to %q", first, second)
+	}
+	if back := v.get("/registration?flow="+form.str("id"), "Accept", "text/html").is(303).header.Get("Location"); back != first {
+		t.Errorf("going back leads to %q", back)
+	}
+	v.do("POST", form.str("ui.action"), fields, asProgram...).is(400).says(4040002).has("continue_with.0.action", "show_verification_ui")
+
+	n.known(t, "bob@example.com")
+	form = v.get("/self-service/login/browser?return_to=/sessions/whoami", asProgram...).is(200)
+	fields = url.Values{"csrf_token": {form.csrf()}, "method": {"password"}, "password": {goodPassword}, "identifier": {"bob@example.com"}}
+	base, err := url.Parse(v.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := v.client.Jar.Cookies(base)
+	first = v.do("POST", form.str("ui.action"), fields).is(303).header.Get("Location")
+	early := n.visitor(t, true) // the click came before the answer
+	early.client.Jar.SetCookies(base, before)
+	if second := early.do("POST", form.str("ui.action"), fields).is(303).header.Get("Location"); second != first {
+		t.Errorf("sent to %q, and then to %q", first, second)
+	}
+	if back := v.get("/login?flow="+form.str("id"), "Accept", "text/html").is(303).header.Get("Location"); !strings.HasSuffix(back, "/self-service/login/browser") {
+		t.Errorf("going back leads to %q", back)
+	}
+	if to := n.visitor(t, true).get("/login?flow="+form.str("id"), "Accept", "text/html"); to.status == 303 && strings.HasSuffix(to.header.Get("Location"), "/browser") {
+		t.Error("a browser without cookies is sent around for ever")
+	}
+}
