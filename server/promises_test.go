@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/cardea-iam/cardea/internal/testdb"
 	"github.com/cardea-iam/cardea/server"
 )
 
@@ -60,6 +62,51 @@ func TestLinkRace(t *testing.T) {
 	wait.Wait()
 	if won.Load() != 1 {
 		t.Errorf("the link was good %d times", won.Load())
+	}
+}
+
+// TestGuessesAtTwoNodes makes many guesses at once, at two nodes that share a PostgreSQL: as
+// few are looked at as of those that come one after another.
+func TestGuessesAtTwoNodes(t *testing.T) {
+	dsn := testdb.Postgres(t)
+	shared := func(c *server.Config) {
+		passwordless(c)
+		c.DSN, c.Dev, c.Secrets.System = dsn, true, []string{"a secret that two servers have"}
+	}
+	first, box := startWithMail(t, shared)
+	second, _ := startWithMail(t, shared)
+	first.known(t, "ann@example.com")
+	at := []*visitor{first.visitor(t, false), second.visitor(t, false)}
+	open := func(i int) string { return at[i%2].get("/self-service/login/api").is(200).str("id") }
+	coded := open(0)
+	at[0].do("POST", "/self-service/login?flow="+coded, map[string]any{"method": "code", "identifier": "ann@example.com"}).is(400)
+	right := box.take("ann@example.com").code
+	for name, tt := range map[string]struct {
+		flow func(int) string
+		form map[string]any
+		says int // of a guess that was looked at
+	}{
+		"passwords":           {open, map[string]any{"method": "password", "identifier": "ann@example.com", "password": "wrong"}, 4000006},
+		"passwords of nobody": {open, map[string]any{"method": "password", "identifier": "bob@example.com", "password": "wrong"}, 4000006},
+		"codes":               {func(int) string { return coded }, map[string]any{"method": "code", "identifier": "ann@example.com", "code": otherCode(right)}, 4010008},
+	} {
+		var looked atomic.Int64
+		var wait sync.WaitGroup
+		for i := range 50 {
+			flow := tt.flow(i)
+			wait.Go(func() {
+				got := at[i%2].do("POST", "/self-service/login?flow="+flow, tt.form)
+				if got.status == 400 && slices.Contains(got.messages(), tt.says) {
+					looked.Add(1)
+				} else if got.status >= 500 {
+					t.Errorf("%s: %s", name, got.text)
+				}
+			})
+		}
+		wait.Wait()
+		if looked.Load() != 5 {
+			t.Errorf("%s: %d were looked at, want 5", name, looked.Load())
+		}
 	}
 }
 
