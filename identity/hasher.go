@@ -106,7 +106,19 @@ func (h *hasher) verify(ctx context.Context, hash, password string) (ok, old boo
 		return false, false, err
 	}
 	err = h.turn(ctx, p.memory, func() { ok = same(p.key(password, salt, len(sum)), sum) })
-	return ok, p.weaker(h.params), err
+	old = p.weaker(h.params)
+	if err == nil && !ok && old { // the time would tell that there is an account, and an old one
+		rest := p.upTo(h.params)
+		err = h.turn(ctx, rest.memory, func() { rest.key(password, salt, len(sum)) })
+	}
+	return ok, old, err
+}
+
+// upTo is what p, which is weaker, lacks to the cost of q.
+func (p hashParams) upTo(q hashParams) hashParams {
+	rest := uint64(q.memory)*uint64(q.iterations) - uint64(p.memory)*uint64(p.iterations)
+	iterations := (rest + uint64(q.memory) - 1) / uint64(q.memory)
+	return hashParams{memory: uint32(rest / iterations), iterations: uint32(iterations), threads: 1}
 }
 
 // weaker reports whether guessing costs clearly less than with q. Nodes that found out

@@ -152,6 +152,34 @@ func TestHasher(t *testing.T) {
 	}
 }
 
+// TestWeakHashes: a wrong password costs as much where a hash is cheaper than those of
+// today, and takes no more memory at once.
+func TestWeakHashes(t *testing.T) {
+	q := hashParams{memory: 1000, iterations: 3}
+	for _, p := range []hashParams{{memory: 8, iterations: 1}, {memory: 1000, iterations: 1}, {memory: 1000, iterations: 2}, {memory: 500, iterations: 5}, {memory: 2000, iterations: 1}} {
+		rest := p.upTo(q)
+		if all := p.memory*p.iterations + rest.memory*rest.iterations; all > 3000 || all < 2990 || rest.memory > q.memory {
+			t.Errorf("%+v and %+v cost %d, want 3000", p, rest, all)
+		}
+	}
+	weak, today := newHasher(HashOptions{Memory: 64, Iterations: 1}), newHasher(HashOptions{Memory: 128, Iterations: 2})
+	for _, h := range []*hasher{weak, today} {
+		text, err := h.hash(t.Context(), "right")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for password, hashes := range map[string]int64{"right": 1, "wrong": 1} {
+			if h == weak && password == "wrong" {
+				hashes = 2
+			}
+			before := today.memory.made.Load()
+			if _, _, err := today.verify(t.Context(), text, password); err != nil || today.memory.made.Load()-before != hashes {
+				t.Errorf("%s: %d hashes, %v, want %d", password, today.memory.made.Load()-before, err, hashes)
+			}
+		}
+	}
+}
+
 // TestHasherIsBounded holds all memory, so that nobody else gets a turn.
 func TestHasherIsBounded(t *testing.T) {
 	h := newHasher(HashOptions{Memory: 64, Iterations: 1, MaxWait: time.Millisecond})
