@@ -206,13 +206,14 @@ func call(ctx context.Context, web WebHook, values map[string]any) ([]byte, erro
 	return nil, errs.New(errs.Unavailable, "a web hook of the flow answers %d", status)
 }
 
-// hookHeaders are those of the request that a hook may see.
-var hookHeaders = []string{"Accept", "Accept-Language", "Content-Type", "Origin", "Referer", "User-Agent"}
+// HookHeaders are those of the request that a hook may see, unless told otherwise.
+var HookHeaders = []string{"Accept", "Accept-Encoding", "Accept-Language", "Content-Length", "Content-Type", "Origin", "Priority", "Referer",
+	"Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "True-Client-Ip", "User-Agent"}
 
 // hookValues are what the body of a call can be made of.
 func (s *Service) hookValues(k Kind, st *Step) map[string]any {
 	headers := map[string]any{}
-	for _, name := range hookHeaders {
+	for _, name := range s.options.HookHeaders {
 		if v := st.Request.Header.Get(name); v != "" {
 			headers[name] = v
 		}
@@ -283,6 +284,7 @@ func (s *Service) takeIdentity(body []byte, st *Step) error {
 			MetadataAdmin  json.RawMessage `json:"metadata_admin"`
 			ExternalID     *string         `json:"external_id"`
 			State          State           `json:"state"`
+			Verifiable     []hookAddress   `json:"verifiable_addresses"`
 		} `json:"identity"`
 	}
 	if len(body) > 0 && json.Unmarshal(body, &said) != nil {
@@ -307,12 +309,50 @@ func (s *Service) takeIdentity(body []byte, st *Step) error {
 	if change.MetadataAdmin != nil {
 		i.MetadataAdmin = notNull(change.MetadataAdmin)
 	}
-	if change.ExternalID != nil && len(*change.ExternalID) <= maxExternalID {
-		i.ExternalID = *change.ExternalID
+	if change.ExternalID != nil {
+		if i.ExternalID = *change.ExternalID; len(i.ExternalID) > maxExternalID || strings.Contains(i.ExternalID, "\x00") {
+			return errs.New(errs.Unavailable, "a web hook answers with an external_id that is too long, or has NUL")
+		}
 	}
-	if change.State == Active || change.State == Inactive {
+	switch change.State {
+	case "":
+	case Active, Inactive:
 		i.State = change.State
+	default:
+		return errs.New(errs.Unavailable, "a web hook answers with the state %.20q: expected active or inactive", change.State)
 	}
 	s.settle(i, before, st.Now)
+	for _, a := range change.Verifiable {
+		if err := a.apply(i, st.Now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A hookAddress says whether an address of an identity is verified.
+type hookAddress struct {
+	Via      string `json:"via"`
+	Value    string `json:"value"`
+	Verified *bool  `json:"verified"`
+}
+
+// apply notes what a hook says of an address.
+//
+// Unavailable: the identity has no such address.
+func (a hookAddress) apply(i *Identity, now time.Time) error {
+	value, _ := normalize(a.Value)
+	at := slices.IndexFunc(i.Verifiable, func(b VerifiableAddress) bool { return b.Value == value && (a.Via == "" || a.Via == b.Via) })
+	if at < 0 {
+		return errs.New(errs.Unavailable, "a web hook answers with the address %.80q, which the traits do not have", a.Value)
+	}
+	b := &i.Verifiable[at]
+	if a.Verified == nil || *a.Verified == b.Verified {
+		return nil
+	}
+	b.Verified, b.Status, b.VerifiedAt, b.UpdatedAt = *a.Verified, "pending", time.Time{}, now
+	if b.Verified {
+		b.Status, b.VerifiedAt = "completed", now
+	}
 	return nil
 }

@@ -77,6 +77,8 @@ type Options struct {
 	// not log in any more. nil: nobody wants to know.
 	SessionsEnded func(ctx context.Context, identity string, sessions []string) error
 
+	HookHeaders []string // of requests, that web hooks see; nil: the package's HookHeaders
+
 	Client func(*http.Request) string // the caller's address; nil: of the connection
 
 	// Guessed is told of requests that came with a wrong password, code or the like, and in
@@ -205,6 +207,9 @@ func (o *Options) defaults() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if len(o.HookHeaders) == 0 {
+		o.HookHeaders = HookHeaders
 	}
 	if o.Client == nil {
 		o.Client = peer

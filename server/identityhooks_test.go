@@ -94,15 +94,18 @@ func TestWebHooks(t *testing.T) {
 	for _, bad := range []struct {
 		status int
 		answer string
-	}{{422, `{}`}, {422, "no"}, {500, ""}, {200, "no JSON"}, {200, `{"identity":{"traits":{"email":7}}}`}, {302, ""}} {
+	}{{422, `{}`}, {422, "no"}, {500, ""}, {200, "no JSON"}, {200, `{"identity":{"traits":{"email":7}}}`}, {302, ""},
+		{200, `{"identity":{"external_id":"` + strings.Repeat("x", 65) + `"}}`}, {200, `{"identity":{"state":"asleep"}}`}, {200, `{"identity":{"state":7}}`},
+		{200, `{"identity":{"verifiable_addresses":[{"via":"email","value":"bob@example.com","verified":true}]}}`}} {
 		h.say(bad.status, bad.answer)
 		register().is(503)
 	}
 	if got := n.admin(t).get("/admin/identities").list(); len(got) != 0 {
 		t.Fatalf("there is %v", got)
 	}
-	h.say(200, `{"identity":{"traits":{"email":"ann@example.com","name":{"first":"Ann"}},"metadata_public":{"plan":"free"},"metadata_admin":{"from":"hook"},"external_id":"x1"}}`)
-	made := register().is(200).has("identity.traits.name.first", "Ann").has("identity.metadata_public.plan", "free").has("identity.metadata_admin", nil)
+	h.say(200, `{"identity":{"traits":{"email":"ann@example.com","name":{"first":"Ann"}},"metadata_public":{"plan":"free"},"metadata_admin":{"from":"hook"},"external_id":"x1",
+		"verifiable_addresses":[{"via":"email","value":"Ann@example.com","verified":true,"status":"completed"}]}}`)
+	made := register().is(200).has("identity.verifiable_addresses.0.verified", true).has("identity.verifiable_addresses.0.status", "completed").has("identity.traits.name.first", "Ann").has("identity.metadata_public.plan", "free").has("identity.metadata_admin", nil)
 	n.admin(t).get("/admin/identities/"+made.str("identity.id")).is(200).has("metadata_admin.from", "hook").has("external_id", "x1")
 
 	h.say(500, "")

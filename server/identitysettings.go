@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -58,6 +59,7 @@ type IdentityConfig struct {
 	Limits FlowLimits
 
 	PrivateURLs []string // of web hooks that may be at private addresses
+	HookHeaders []string
 
 	Session SessionConfig
 
@@ -180,6 +182,19 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Mitigate }, nil},
 	{"identity.clients.http.private_ip_exception_urls", "", "", "the URLs of web hooks that may be at private addresses all the same, with commas between",
 		func(c *Config) any { return &c.Identity.PrivateURLs }, nil},
+	{"identity.clients.web_hook.header_allowlist", "", "", "the headers of requests that web hooks see, with commas between; empty: those that Kratos shows; headers with credentials cannot be among them",
+		func(c *Config) any { return &c.Identity.HookHeaders }, hasNoCredentials},
+}
+
+// hasNoCredentials refuses headers by which a hook could be somebody else.
+func hasNoCredentials(value any) error {
+	for _, name := range *value.(*[]string) {
+		switch http.CanonicalHeaderKey(name) {
+		case "Authorization", "Cookie", "Proxy-Authorization", "X-Session-Token":
+			return fmt.Errorf("%s has credentials: a hook shall not see them", name)
+		}
+	}
+	return nil
 }
 
 // hasIdentity reports whether identities are kept.
@@ -202,6 +217,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 				Link: i.Verification.Use == "link", NotifyUnknown: i.Verification.Notify},
 		},
 		Logout:       identity.LogoutOptions{ReturnTo: i.LogoutReturnTo, ClearBrowser: i.LogoutClears},
+		HookHeaders:  i.HookHeaders,
 		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
 		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate, LoginHints: i.LoginHints,
 		Groups:   map[identity.GroupKind]identity.GroupOptions{identity.OfGroup: i.Groups, identity.OfOrganization: i.Organizations},
