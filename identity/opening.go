@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -54,7 +55,7 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request, k Kind, api bool)
 func (s *Service) opening(r *http.Request, k Kind, api bool) (Opening, error) {
 	q := r.URL.Query()
 	if !s.offers(k) {
-		return Opening{}, errDisabled(string(k))
+		return Opening{}, errDisabled(strings.ToUpper(string(k[:1])) + string(k[1:]))
 	}
 	if api {
 		if err := checkNative(r); err != nil {
@@ -206,10 +207,14 @@ func (s *Service) begin(w http.ResponseWriter, st *Step) (secret []byte, err err
 		f.Browser = hashSecret(secret)
 	}
 	plain := Opening{Refresh: f.Refresh, AAL: f.AAL, RequestURL: s.initURL(f.Kind, f.API, f.Opening)}
+	whole := f.RequestURL
 	if f.API { // what else was in its query says nothing that is worth a row
 		f.RequestURL = plain.RequestURL
 	}
 	keep := f.Opening != plain || len(f.Texts) > 0
+	if keep {
+		f.RequestURL = whole
+	}
 	f.ID = s.newFlowID(f, keep)
 	if err := s.hooksBefore(st.Request.Context(), st); err != nil {
 		return nil, err

@@ -125,6 +125,7 @@ func TestFlowDetails(t *testing.T) {
 	}
 	change("ann@example.com").is(200).has("state", "success")
 	change("no address").is(400).has("state", "show_form")
+	n.visitor(t, false).get("/self-service/login/api?return_to=/settings&x=1").is(200).has("request_url", v.base+"/self-service/login/api?return_to=/settings&x=1")
 	reg := n.visitor(t, false).get("/self-service/registration/api").is(200)
 	if got := n.visitor(t, false).do("POST", reg.str("ui.action"), map[string]any{"method": "nonsense"}).is(400).messages(); !slices.Equal(got, []int{4010003}) {
 		t.Errorf("messages %v", got)
