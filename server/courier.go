@@ -30,7 +30,11 @@ func (c Config) courierOptions(log *slog.Logger) (identity.CourierOptions, error
 		}
 		own = os.DirFS(folder)
 	}
-	letters, err := web.NewMail(own)
+	more, err := at.Texts.read()
+	if err != nil {
+		return o, err
+	}
+	letters, err := web.NewMail(own, more)
 	if err != nil {
 		return o, err
 	}

@@ -395,6 +395,31 @@ func TestFolderCarrier(t *testing.T) {
 	}
 }
 
+// TestTemplatesOfSettings: a message is written as the settings say.
+func TestTemplatesOfSettings(t *testing.T) {
+	var c Config
+	c.Identity.Courier.SMTP, c.Identity.Courier.LocalName = "smtp://mail.example.com", "localhost"
+	if err := c.Identity.Courier.Texts.parse(`{"login_code":{"valid":{"email":{"subject":"base64://SGkge3suQ29kZX19","body":{"plaintext":"You: {{.To}}"}},"sms":{"body":{"plaintext":"{{.Code}}!"}}}}}`); err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.courierOptions(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := map[string]any{"Code": "123456", "To": "ann@example.com"}
+	subject, text, html, err := o.Letters.Letter("login_code_valid", "", false, data)
+	if err != nil || subject != "Hi 123456" || text != "You: ann@example.com" || html != "" {
+		t.Errorf("%q, %q, %q, %v", subject, text, html, err)
+	}
+	if _, text, _, err := o.Letters.Letter("login_code_valid", "", true, data); err != nil || text != "123456!" {
+		t.Errorf("%q, %v", text, err)
+	}
+	c.Identity.Courier.Texts["login_code/valid/sms.body.gotmpl"] = "https://example.com/template"
+	if _, err := c.courierOptions(slog.New(slog.DiscardHandler)); errs.KindOf(err) != errs.Invalid {
+		t.Errorf("a template elsewhere: %v", err)
+	}
+}
+
 func TestCourierSettings(t *testing.T) {
 	for _, tt := range []struct {
 		key  string
@@ -415,6 +440,13 @@ func TestCourierSettings(t *testing.T) {
 		{"identity.courier.channels", []any{map[string]any{"id": "sms", "type": "http", "request_config": map[string]any{"url": "https://x"}}}, true},
 		{"identity.courier.channels", []any{map[string]any{"id": "fax", "type": "http"}}, false},
 		{"identity.courier.message_retries", 0, false},
+		{"identity.courier.templates", map[string]any{"recovery_code": map[string]any{"valid": map[string]any{"email": map[string]any{"subject": "a", "body": map[string]any{"html": "b", "plaintext": "c"}}}}}, true},
+		{"identity.courier.templates", `{"verifiable_address_changed":{"sms":{"body":{"plaintext":"x"}}}}`, true},
+		{"identity.courier.templates", `{"recovery_code":{"valid":{"email":{"subjct":"x"}}}}`, false},
+		{"identity.courier.templates", `{"recovery_code":{"valid":{"email":{"subject":5}}}}`, false},
+		{"identity.courier.templates", `{"../x":{"email":{"subject":"x"}}}`, false},
+		{"identity.courier.templates", `{"subject":"x"}`, false},
+		{"identity.courier.templates", `[]`, false},
 	} {
 		for i := range courierSettings {
 			if s := &courierSettings[i]; s.key == tt.key {

@@ -26,6 +26,7 @@ type CourierConfig struct {
 	PullCount int
 	PullWait  time.Duration
 	Templates string
+	Texts     courierTemplates
 }
 
 const (
@@ -62,6 +63,8 @@ var courierSettings = []setting{
 		func(c *Config) any { return &c.Identity.Courier.PullWait }, isPositive},
 	{"identity.courier.template_override_path", "", "", "a folder with templates of messages of one's own, as Kratos has them; in folders named like languages too",
 		func(c *Config) any { return &c.Identity.Courier.Templates }, nil},
+	{"identity.courier.templates", "", "", "single templates of one's own, a section as Kratos has it, such as recovery_code.valid.email.subject, with email.body.html, email.body.plaintext and sms.body.plaintext beside it, each a text, as it is or after file:// or base64://",
+		func(c *Config) any { return &c.Identity.Courier.Texts }, nil},
 }
 
 // A headerConfig is a section of names and texts.

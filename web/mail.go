@@ -35,10 +35,10 @@ type Mail struct {
 const ownMail = ".gotmpl" // ends the names of the operator's files
 
 // NewMail parses the templates; own, which may be nil, has some that take the place of
-// Cardea's.
+// Cardea's, and more, by the names of files, some that take the place of those.
 //
 // Invalid: a template cannot be parsed.
-func NewMail(own fs.FS) (*Mail, error) {
+func NewMail(own fs.FS, more map[string]string) (*Mail, error) {
 	m := &Mail{
 		text: map[string]*texttemplate.Template{}, ownText: map[string]*texttemplate.Template{}, ownHTML: map[string]*template.Template{},
 	}
@@ -54,6 +54,14 @@ func NewMail(own fs.FS) (*Mail, error) {
 	}
 	if own != nil {
 		if err := fs.WalkDir(own, ".", func(name string, d fs.DirEntry, err error) error { return m.add(own, name, d, err) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, text := range more {
+		if message := strings.ReplaceAll(path.Dir(name), "/", "_"); m.text[m.locales[0]].Lookup(message+".subject") == nil {
+			return nil, errs.New(errs.Invalid, "there is no message %s, of which there could be a template", message)
+		}
+		if err := m.parse(name, text); err != nil {
 			return nil, err
 		}
 	}
@@ -80,10 +88,17 @@ func (m *Mail) add(own fs.FS, name string, d fs.DirEntry, err error) error {
 		return nil
 	}
 	text, err := fs.ReadFile(own, name)
-	if err == nil && strings.HasSuffix(name, "email.body"+ownMail) {
-		m.ownHTML[name], err = template.New(name).Parse(string(text))
-	} else if err == nil {
-		m.ownText[name], err = texttemplate.New(name).Parse(string(text))
+	if err != nil {
+		return errs.New(errs.Invalid, "the template %s cannot be read: %v", name, err)
+	}
+	return m.parse(name, string(text))
+}
+
+func (m *Mail) parse(name, text string) (err error) {
+	if strings.HasSuffix(name, "email.body"+ownMail) {
+		m.ownHTML[name], err = template.New(name).Parse(text)
+	} else {
+		m.ownText[name], err = texttemplate.New(name).Parse(text)
 	}
 	if err != nil {
 		return errs.New(errs.Invalid, "the template %s cannot be parsed: %v", name, err)

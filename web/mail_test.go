@@ -12,7 +12,7 @@ var sample = map[string]any{"Group": "<script>", "Code": "123456", "URL": `https
 
 // TestMailIsComplete writes every message in every language.
 func TestMailIsComplete(t *testing.T) {
-	m, err := NewMail(nil)
+	m, err := NewMail(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestMailIsComplete(t *testing.T) {
 }
 
 func TestMailLocale(t *testing.T) {
-	m, err := NewMail(nil)
+	m, err := NewMail(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,9 @@ func TestMailOfOnesOwn(t *testing.T) {
 		"login_code/valid/email.body.plaintext.gotmpl":    {Data: []byte("plain {{.Code}} {{.Name}}")},
 		"fr/login_code/valid/email.subject.gotmpl":        {Data: []byte("Bonjour")},
 		"verifiable_address_changed/email.subject.gotmpl": {Data: []byte("Moved")},
+		"recovery_code/valid/email.subject.gotmpl":        {Data: []byte("not this")},
 		"README.md": {Data: []byte("{{")},
-	})
+	}, map[string]string{"recovery_code/valid/email.subject.gotmpl": "Recover {{.Code}}"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,12 @@ func TestMailOfOnesOwn(t *testing.T) {
 	if subject, _, html, err := m.Letter("verifiable_address_changed", "", false, data); err != nil || subject != "Moved" || !strings.Contains(html, "<h1") {
 		t.Errorf("%q, %q, %v", subject, html, err)
 	}
-	if _, err := NewMail(fstest.MapFS{"login_code/valid/email.body.gotmpl": {Data: []byte("{{")}}); errs.KindOf(err) != errs.Invalid {
+	for name, text := range map[string]string{"login_code/valid/email.body.gotmpl": "{{", "login_cod/valid/email.body.gotmpl": "x", "/email.subject.gotmpl": "x"} {
+		if _, err := NewMail(nil, map[string]string{name: text}); errs.KindOf(err) != errs.Invalid {
+			t.Errorf("%s of the settings: %v", name, err)
+		}
+	}
+	if _, err := NewMail(fstest.MapFS{"login_code/valid/email.body.gotmpl": {Data: []byte("{{")}}, nil); errs.KindOf(err) != errs.Invalid {
 		t.Errorf("a template that cannot be parsed: %v", err)
 	}
 }
