@@ -12,99 +12,110 @@ import (
 // texts without escapes, and truths. Every request that shows a session reads four of
 // them, and package json takes ten times as long as flat does, which knows that form only.
 
-func methods(text string) ([]identity.Method, error) {
-	list := []identity.Method{}
-	return listed(text, &list, func(name, value string, quoted bool) bool {
-		m := &list[len(list)-1]
-		switch name {
-		case "method":
-			m.Method = value
-		case "aal":
-			m.AAL = identity.AAL(value)
-		case "completed_at":
-			return moment(value, &m.CompletedAt)
-		case "provider":
-			m.Provider = value
-		case "organization":
-			m.Organization = value
-		case "mailbox":
-			m.Mailbox = value
-		default:
-			return false
-		}
-		return quoted
-	})
+// fields say where an element of a list keeps what has a name: a pointer to a text, a truth
+// or a time.
+type fields[T any] []struct {
+	name string
+	at   func(*T) any
 }
 
-func devices(text string) ([]identity.Device, error) {
-	list := []identity.Device{}
-	return listed(text, &list, func(name, value string, quoted bool) bool {
-		d := &list[len(list)-1]
-		switch name {
-		case "id":
-			d.ID = value
-		case "ip_address":
-			d.Address = value
-		case "user_agent":
-			d.UserAgent = value
-		case "location":
-			d.Location = value
-		default:
-			return false
-		}
-		return quoted
-	})
+var (
+	methods = fields[identity.Method]{
+		{"method", func(m *identity.Method) any { return &m.Method }},
+		{"aal", func(m *identity.Method) any { return (*string)(&m.AAL) }},
+		{"completed_at", func(m *identity.Method) any { return &m.CompletedAt }},
+		{"provider", func(m *identity.Method) any { return &m.Provider }},
+		{"organization", func(m *identity.Method) any { return &m.Organization }},
+		{"mailbox", func(m *identity.Method) any { return &m.Mailbox }},
+	}.list
+
+	devices = fields[identity.Device]{
+		{"id", func(d *identity.Device) any { return &d.ID }},
+		{"ip_address", func(d *identity.Device) any { return &d.Address }},
+		{"user_agent", func(d *identity.Device) any { return &d.UserAgent }},
+		{"location", func(d *identity.Device) any { return &d.Location }},
+	}.list
+
+	verifiable = fields[identity.VerifiableAddress]{
+		{"id", func(a *identity.VerifiableAddress) any { return &a.ID }},
+		{"value", func(a *identity.VerifiableAddress) any { return &a.Value }},
+		{"via", func(a *identity.VerifiableAddress) any { return &a.Via }},
+		{"verified", func(a *identity.VerifiableAddress) any { return &a.Verified }},
+		{"status", func(a *identity.VerifiableAddress) any { return &a.Status }},
+		{"verified_at", func(a *identity.VerifiableAddress) any { return &a.VerifiedAt }},
+		{"created_at", func(a *identity.VerifiableAddress) any { return &a.CreatedAt }},
+		{"updated_at", func(a *identity.VerifiableAddress) any { return &a.UpdatedAt }},
+	}.list
+
+	recovery = fields[identity.RecoveryAddress]{
+		{"id", func(a *identity.RecoveryAddress) any { return &a.ID }},
+		{"value", func(a *identity.RecoveryAddress) any { return &a.Value }},
+		{"via", func(a *identity.RecoveryAddress) any { return &a.Via }},
+		{"created_at", func(a *identity.RecoveryAddress) any { return &a.CreatedAt }},
+		{"updated_at", func(a *identity.RecoveryAddress) any { return &a.UpdatedAt }},
+	}.list
+)
+
+// list reads a list in the plain form, and any other by package json.
+func (f fields[T]) list(text string) ([]T, error) {
+	if list, ok := f.plain(text); ok {
+		return list, nil
+	}
+	var list []T
+	err := decode(text, &list)
+	return list, err
 }
 
-func verifiable(text string) ([]identity.VerifiableAddress, error) {
-	list := []identity.VerifiableAddress{}
-	return listed(text, &list, func(name, value string, quoted bool) bool {
-		a := &list[len(list)-1]
-		switch name {
-		case "id":
-			a.ID = value
-		case "value":
-			a.Value = value
-		case "via":
-			a.Via = value
-		case "verified":
-			a.Verified = value == "true"
-			return !quoted
-		case "status":
-			a.Status = value
-		case "verified_at":
-			return moment(value, &a.VerifiedAt)
-		case "created_at":
-			return moment(value, &a.CreatedAt)
-		case "updated_at":
-			return moment(value, &a.UpdatedAt)
-		default:
-			return false
+// plain reads a list of objects in the plain form. It reports false for all else.
+func (f fields[T]) plain(text string) ([]T, bool) {
+	list := []T{}
+	if !strings.HasPrefix(text, "[{") {
+		return list, text == "[]"
+	}
+	p := plain{text}
+	for open := "["; p.eat(open); open = "," {
+		if !p.eat("{") {
+			return nil, false
 		}
-		return quoted
-	})
+		list = append(list, *new(T))
+		for first := true; !p.eat("}"); first = false {
+			if !first && !p.eat(",") || !f.field(&p, &list[len(list)-1]) {
+				return nil, false
+			}
+		}
+	}
+	return list, p.text == "]"
 }
 
-func recovery(text string) ([]identity.RecoveryAddress, error) {
-	list := []identity.RecoveryAddress{}
-	return listed(text, &list, func(name, value string, quoted bool) bool {
-		a := &list[len(list)-1]
-		switch name {
-		case "id":
-			a.ID = value
-		case "value":
-			a.Value = value
-		case "via":
-			a.Via = value
-		case "created_at":
-			return moment(value, &a.CreatedAt)
-		case "updated_at":
-			return moment(value, &a.UpdatedAt)
-		default:
-			return false
+// field reads a name and what it has into an element.
+func (f fields[T]) field(p *plain, one *T) bool {
+	name, ok := p.quoted()
+	if !ok || !p.eat(":") {
+		return false
+	}
+	for _, field := range f {
+		if field.name == name {
+			return p.value(field.at(one))
 		}
-		return quoted
-	})
+	}
+	return false
+}
+
+// value eats what belongs at a place.
+func (p *plain) value(at any) (ok bool) {
+	switch at := at.(type) {
+	case *string:
+		*at, ok = p.quoted()
+	case *time.Time:
+		var text string
+		if text, ok = p.quoted(); ok {
+			ok = moment(text, at)
+		}
+	case *bool:
+		*at = p.eat("true")
+		ok = *at || p.eat("false")
+	}
+	return ok
 }
 
 func identifiers(text string) (list []string, err error) {
@@ -121,17 +132,6 @@ func identifiers(text string) (list []string, err error) {
 	return list, decode(text, &list)
 }
 
-// listed reads a list by set, which fills in a field of the last element and reports
-// whether it knows it, or by package json.
-func listed[T any](text string, list *[]T, set func(name, value string, quoted bool) bool) ([]T, error) {
-	if flat(text, func() { *list = append(*list, *new(T)) }, set) {
-		return *list, nil
-	}
-	var all []T
-	err := decode(text, &all)
-	return all, err
-}
-
 // moment reads a time as package json writes one of UTC.
 func moment(text string, at *time.Time) bool {
 	if !strings.HasSuffix(text, "Z") {
@@ -140,39 +140,6 @@ func moment(text string, at *time.Time) bool {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	*at = t
 	return err == nil
-}
-
-// flat reads a list of objects in the plain form. It reports false for all else.
-func flat(text string, next func(), set func(name, value string, quoted bool) bool) bool {
-	if !strings.HasPrefix(text, "[{") {
-		return text == "[]"
-	}
-	p := plain{text}
-	for open := "["; p.eat(open); open = "," {
-		if !p.eat("{") {
-			return false
-		}
-		next()
-		for first := true; !p.eat("}"); first = false {
-			if !first && !p.eat(",") {
-				return false
-			}
-			name, ok := p.quoted()
-			if !ok || !p.eat(":") {
-				return false
-			}
-			value, quoted := p.quoted()
-			if !quoted && p.eat("true") {
-				value = "true"
-			} else if !quoted && !p.eat("false") {
-				return false
-			}
-			if !set(name, value, quoted) {
-				return false
-			}
-		}
-	}
-	return p.text == "]"
 }
 
 // plain is what is left of a text.
