@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/cardea-iam/cardea/internal/testcert"
 	"github.com/cardea-iam/cardea/oauth"
 )
 
@@ -261,10 +262,10 @@ func TestNonce(t *testing.T) {
 
 // TestCertificateBound: tokens that only the holder of a certificate can use.
 func TestCertificateBound(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.Authority(t, nil, "root")
 	w := start(t, behindProxy(a))
-	cert, _ := a.make(named("app"), forClients)
-	other, _ := a.make(named("app"), forClients)
+	cert := issued(t, a)
+	other := issued(t, a)
 	c := w.client(map[string]any{"tls_client_certificate_bound_access_tokens": true})
 	code := w.browser().authorize(codeRequest(c), ann()).Get("code")
 	if status, body := w.token(codeExchange(code), basic(c)); status != 400 || body["error"] != "invalid_request" {

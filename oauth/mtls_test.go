@@ -1,15 +1,11 @@
 package oauth_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,65 +17,34 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/cardea-iam/cardea/internal/testcert"
 	"github.com/cardea-iam/cardea/oauth"
 )
 
-// An authority issues client certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
+// issued returns a certificate of an app, by an authority or by itself, for clients unless
+// for something else.
+func issued(t *testing.T, by *testcert.Pair, usage ...x509.ExtKeyUsage) *testcert.Pair {
 	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key = a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true}, nil)
-	return a
-}
-
-// make issues a certificate, signed by itself if a has none.
-func (a *authority) make(c *x509.Certificate, usage []x509.ExtKeyUsage) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
+	if usage == nil {
+		usage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
-	c.SerialNumber, c.NotBefore, c.NotAfter, c.ExtKeyUsage = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour), usage
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert, key
-}
-
-var forClients = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-
-func named(name string) *x509.Certificate {
-	return &x509.Certificate{
-		Subject: pkix.Name{CommonName: name, Organization: []string{"Acme, Inc"}, Country: []string{"DE"}}, DNSNames: []string{name + ".test"},
-		URIs: []*url.URL{{Scheme: "spiffe", Host: "acme.test", Path: "/" + name}}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}, EmailAddresses: []string{name + "@acme.test"},
-	}
+	return testcert.Sign(t, by, x509.Certificate{
+		Subject: pkix.Name{CommonName: "app", Organization: []string{"Acme, Inc"}, Country: []string{"DE"}}, DNSNames: []string{"app.test"},
+		URIs: []*url.URL{{Scheme: "spiffe", Host: "acme.test", Path: "/app"}}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}, EmailAddresses: []string{"app@acme.test"},
+		ExtKeyUsage: usage,
+	})
 }
 
 // behindProxy believes the header Client-Cert of this machine.
-func behindProxy(a *authority) func(*oauth.Options) {
+func behindProxy(a *testcert.Pair) func(*oauth.Options) {
 	return func(o *oauth.Options) {
 		o.Certificates = oauth.Certificates{Header: "Client-Cert", Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Roots: x509.NewCertPool()}
-		o.Certificates.Roots.AddCert(a.cert)
+		o.Certificates.Roots.AddCert(a.Certificate)
 	}
 }
 
 // show puts a certificate into the header of the proxy.
-func show(cert *x509.Certificate) func(*http.Request) {
+func show(cert *testcert.Pair) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(cert.Raw)+":")
 	}
@@ -92,10 +57,10 @@ func credentialsOf(c map[string]any) url.Values {
 // TestCertificateNames: each way to name the subject, and that another certificate of
 // the same authority is refused.
 func TestCertificateNames(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.Authority(t, nil, "root")
 	w := start(t, behindProxy(a))
-	right, _ := a.make(named("app"), forClients)
-	wrong, _ := a.make(&x509.Certificate{Subject: pkix.Name{CommonName: "other"}}, forClients)
+	right := issued(t, a)
+	wrong := testcert.Sign(t, a, x509.Certificate{Subject: pkix.Name{CommonName: "other"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	for field, value := range map[string]string{
 		"tls_client_auth_subject_dn": `cn=app, O=Acme\, Inc,C=DE`,
 		"tls_client_auth_san_dns":    "app.test",
@@ -115,12 +80,12 @@ func TestCertificateNames(t *testing.T) {
 
 // TestCertificateRefused: certificates that prove nothing.
 func TestCertificateRefused(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.Authority(t, nil, "root")
 	w := start(t, behindProxy(a))
 	c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "app.test"})
-	right, _ := a.make(named("app"), forClients)
-	forServers, _ := a.make(named("app"), []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth})
-	foreign, _ := newAuthority(t).make(named("app"), forClients)
+	right := issued(t, a)
+	forServers := issued(t, a, x509.ExtKeyUsageServerAuth)
+	foreign := issued(t, testcert.Authority(t, nil, "another"))
 	for name, edit := range map[string]func(*http.Request){
 		"none":      func(*http.Request) {},
 		"foreign":   show(foreign),
@@ -147,9 +112,9 @@ func TestCertificateRefused(t *testing.T) {
 
 // TestStrangersHeader: who is no proxy cannot show a certificate in a header.
 func TestStrangersHeader(t *testing.T) {
-	a := newAuthority(t)
+	a := testcert.Authority(t, nil, "root")
 	w := start(t, behindProxy(a), func(o *oauth.Options) { o.Certificates.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
-	right, _ := a.make(named("app"), forClients)
+	right := issued(t, a)
 	c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "app.test"})
 	if status, body := w.token(credentialsOf(c), show(right)); status != 401 {
 		t.Errorf("got %d %v", status, body)
@@ -172,12 +137,11 @@ func TestSelfSigned(t *testing.T) {
 	server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	cert, pair := (&authority{t: t}).make(named("app"), forClients)
-	other, otherPair := (&authority{t: t}).make(named("app"), forClients)
-	post := func(c map[string]any, cert *x509.Certificate, key *ecdsa.PrivateKey) int {
+	cert, other := issued(t, nil), issued(t, nil)
+	post := func(c map[string]any, cert *testcert.Pair) int {
 		t.Helper()
 		transport := server.Client().Transport.(*http.Transport).Clone()
-		transport.TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}
+		transport.TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: cert.Key}}
 		t.Cleanup(transport.CloseIdleConnections)
 		resp, err := (&http.Client{Transport: transport}).PostForm(server.URL+"/oauth2/token", credentialsOf(c))
 		if err != nil {
@@ -187,14 +151,14 @@ func TestSelfSigned(t *testing.T) {
 		return resp.StatusCode
 	}
 	for name, jwk := range map[string]jose.JSONWebKey{
-		"x5c": {Key: &pair.PublicKey, Certificates: []*x509.Certificate{cert}},
-		"key": {Key: &pair.PublicKey},
+		"x5c": {Key: cert.PublicKey, Certificates: []*x509.Certificate{cert.Certificate}},
+		"key": {Key: cert.PublicKey},
 	} {
 		c := w.client(map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk}}})
-		if status := post(c, cert, pair); status != 200 {
+		if status := post(c, cert); status != 200 {
 			t.Errorf("by %s: %d", name, status)
 		}
-		if status := post(c, other, otherPair); status != 401 {
+		if status := post(c, other); status != 401 {
 			t.Errorf("another by %s: %d", name, status)
 		}
 	}
@@ -203,46 +167,43 @@ func TestSelfSigned(t *testing.T) {
 // TestCertificateChain: certificates between that of a client and the authority count if
 // a proxy passes them on, and prove nothing else.
 func TestCertificateChain(t *testing.T) {
-	root := newAuthority(t)
-	between := &authority{t: t}
-	between.cert, between.key = root.make(&x509.Certificate{Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true}, nil)
-	leaf, _ := between.make(named("app"), forClients)
-	own := newAuthority(t)
-	foreign, _ := own.make(named("app"), forClients)
-	notCA, notCAKey := root.make(&x509.Certificate{Subject: pkix.Name{CommonName: "no authority"}, BasicConstraintsValid: true}, nil)
-	byLeaf, _ := (&authority{t: t, cert: notCA, key: notCAKey}).make(named("app"), forClients)
+	root, own := testcert.Authority(t, nil, "root"), testcert.Authority(t, nil, "own")
+	between := testcert.Authority(t, root, "between")
+	leaf, foreign := issued(t, between), issued(t, own)
+	notCA := testcert.Sign(t, root, x509.Certificate{Subject: pkix.Name{CommonName: "no authority"}, BasicConstraintsValid: true})
+	byLeaf := issued(t, notCA)
 
 	chained := func(o *oauth.Options) { o.Certificates.ChainHeader = "Client-Cert-Chain" }
 	w := start(t, behindProxy(root), chained)
 	c := w.client(map[string]any{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "app.test"})
-	binary := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
-	with := func(cert *x509.Certificate, chain ...string) func(*http.Request) {
+	binary := func(c *testcert.Pair) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
+	with := func(cert *testcert.Pair, chain ...string) func(*http.Request) {
 		return func(r *http.Request) {
 			show(cert)(r)
 			r.Header["Client-Cert-Chain"] = chain
 		}
 	}
-	many := strings.TrimSuffix(strings.Repeat(binary(between.cert)+",", 11), ",")
+	many := strings.TrimSuffix(strings.Repeat(binary(between)+",", 11), ",")
 	for _, tt := range []struct {
 		name string
 		edit func(*http.Request)
 		want int
 	}{
 		{"no chain", show(leaf), 401},
-		{"the chain", with(leaf, binary(between.cert)), 200},
-		{"with the root", with(leaf, binary(between.cert)+", "+binary(root.cert)), 200},
-		{"two lines", with(leaf, binary(root.cert), binary(between.cert)), 200},
-		{"another chain", with(leaf, binary(own.cert)), 401},
-		{"its own authority", with(foreign, binary(own.cert)), 401},
+		{"the chain", with(leaf, binary(between)), 200},
+		{"with the root", with(leaf, binary(between)+", "+binary(root)), 200},
+		{"two lines", with(leaf, binary(root), binary(between)), 200},
+		{"another chain", with(leaf, binary(own)), 401},
+		{"its own authority", with(foreign, binary(own)), 401},
 		{"signed by no authority", with(byLeaf, binary(notCA)), 401},
 		{"no list", with(leaf, "x"), 401},
-		{"half open", with(leaf, strings.TrimSuffix(binary(between.cert), ":")), 401},
-		{"an empty member", with(leaf, binary(between.cert)+","), 401},
+		{"half open", with(leaf, strings.TrimSuffix(binary(between), ":")), 401},
+		{"an empty member", with(leaf, binary(between)+","), 401},
 		{"no certificate", with(leaf, ":eA==:"), 401},
 		{"too many", with(leaf, many), 401},
 		{"a chain alone", func(r *http.Request) { r.Header.Set("Client-Cert-Chain", binary(leaf)) }, 401},
 		{"half open leaf", func(r *http.Request) {
-			with(leaf, binary(between.cert))(r)
+			with(leaf, binary(between))(r)
 			r.Header.Set("Client-Cert", strings.TrimSuffix(binary(leaf), ":"))
 		}, 401},
 	} {
@@ -251,7 +212,7 @@ func TestCertificateChain(t *testing.T) {
 		}
 	}
 	far := startOn(t, w.store, behindProxy(root), chained, func(o *oauth.Options) { o.Certificates.Proxies = nil })
-	if status, body := far.token(credentialsOf(c), with(leaf, binary(between.cert))); status != 401 {
+	if status, body := far.token(credentialsOf(c), with(leaf, binary(between))); status != 401 {
 		t.Errorf("from a stranger: %d %v", status, body)
 	}
 }
@@ -259,7 +220,7 @@ func TestCertificateChain(t *testing.T) {
 // TestAliases: the metadata leads clients with certificates to where they are asked for
 // them, and their proofs may name that place.
 func TestAliases(t *testing.T) {
-	w := start(t, behindProxy(newAuthority(t)), func(o *oauth.Options) {
+	w := start(t, behindProxy(testcert.Authority(t, nil, "root")), func(o *oauth.Options) {
 		o.Certificates.Alias = &url.URL{Scheme: "https", Host: "mtls.test", Path: "/a/"}
 	})
 	m := w.must("GET", w.public+"/.well-known/openid-configuration", nil)

@@ -3,16 +3,12 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -29,6 +25,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/cardea-iam/cardea/internal/testcert"
 	cardeav1 "github.com/cardea-iam/cardea/proto/cardea/v1"
 	"github.com/cardea-iam/cardea/server"
 )
@@ -37,44 +34,32 @@ import (
 type issuer struct {
 	t    *testing.T
 	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	pair *testcert.Pair
 }
 
 func newIssuer(t *testing.T) *issuer {
-	i := &issuer{t: t, dir: t.TempDir()}
-	i.cert, i.key = i.make(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, "ca")
+	i := &issuer{t, t.TempDir(), testcert.Authority(t, nil, "ca")}
+	i.keep("ca", i.pair)
 	return i
 }
 
-// make writes NAME.crt and NAME.key, signed by i, or by themselves for the first.
-func (i *issuer) make(c *x509.Certificate, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+// make writes NAME.crt and NAME.key, signed by i.
+func (i *issuer) make(c x509.Certificate, name string) *x509.Certificate {
 	i.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c.Subject = pkix.Name{CommonName: name}
+	made := testcert.Sign(i.t, i.pair, c)
+	i.keep(name, made)
+	return made.Certificate
+}
+
+func (i *issuer) keep(name string, pair *testcert.Pair) {
+	i.t.Helper()
+	secret, err := x509.MarshalECPrivateKey(pair.Key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	c.SerialNumber, c.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: name}
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := i.cert, i.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	secret, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	i.write(name+".crt", "CERTIFICATE", der)
+	i.write(name+".crt", "CERTIFICATE", pair.Raw)
 	i.write(name+".key", "EC PRIVATE KEY", secret)
-	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	return made, key
 }
 
 func (i *issuer) write(name, kind string, der []byte) {
@@ -86,20 +71,19 @@ func (i *issuer) write(name, kind string, der []byte) {
 func (i *issuer) path(name string) string { return filepath.Join(i.dir, name) }
 
 func (i *issuer) server(name string) *x509.Certificate {
-	cert, _ := i.make(&x509.Certificate{
+	return i.make(x509.Certificate{
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, name)
-	return cert
 }
 
 func (i *issuer) client(name string) {
-	i.make(&x509.Certificate{DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, name)
+	i.make(x509.Certificate{DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, name)
 }
 
 // trusting returns how clients connect that show the certificate of a name, "" for none.
 func (i *issuer) trusting(name string) *tls.Config {
 	c := &tls.Config{RootCAs: x509.NewCertPool()}
-	c.RootCAs.AddCert(i.cert)
+	c.RootCAs.AddCert(i.pair.Certificate)
 	if name != "" {
 		pair, err := tls.LoadX509KeyPair(i.path(name+".crt"), i.path(name+".key"))
 		if err != nil {

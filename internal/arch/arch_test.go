@@ -37,7 +37,7 @@ var mayImport = map[string]rule{
 
 	// Who may act for whom. It knows neither databases nor the rest of the house.
 	"oauth": {ours: "internal/egress internal/errs internal/secret", theirs: "github.com/ory/fosite github.com/go-jose/go-jose/v4 github.com/evanphx/json-patch/v5 golang.org/x/crypto/argon2", never: "database/sql net/rpc os/exec",
-		tests: "store/grants store/sqlite", tools: "github.com/coreos/go-oidc/v3"},
+		tests: "internal/testcert store/grants store/sqlite", tools: "github.com/coreos/go-oidc/v3"},
 
 	// Who people are. It speaks HTTP, and knows no SQL.
 	"identity": {ours: "internal/egress internal/errs internal/jsonfill internal/limit internal/secret", theirs: "github.com/go-jose/go-jose/v4 github.com/santhosh-tekuri/jsonschema/v6 github.com/evanphx/json-patch/v5 github.com/pquerna/otp github.com/go-webauthn/webauthn golang.org/x/crypto golang.org/x/sync golang.org/x/text",
@@ -58,7 +58,7 @@ var mayImport = map[string]rule{
 
 	// Doors.
 	"server": {ours: "web engine identity oauth opl store internal/errs internal/jsonfill internal/limit internal/secret proto/cardea/v1 proto/ory/keto/opl/v1alpha1 proto/ory/keto/relation_tuples/v1alpha2", theirs: "*",
-		tests: "store/sqlite examples internal/golden internal/testdb"},
+		tests: "store/sqlite examples internal/golden internal/testcert internal/testdb"},
 	"cmd/cardea": {ours: "server engine identity opl store store/sqlite bench examples internal/errs internal/localdb proto/cardea/v1",
 		theirs: "github.com/spf13/cobra github.com/spf13/pflag github.com/go-jose/go-jose/v4 google.golang.org/grpc google.golang.org/protobuf golang.org/x/term golang.org/x/sync", tests: "internal/golden"},
 	"proto/cardea/v1":                         {theirs: "google.golang.org"},
@@ -83,6 +83,7 @@ var mayImport = map[string]rule{
 	"internal/limit":      {never: noDoors + " os"},
 	"internal/localdb":    {ours: "internal/errs", theirs: "github.com/jackc/pgx/v5"},
 	"internal/testapt":    {ours: "internal/errs", theirs: "github.com/gofrs/flock"},
+	"internal/testcert":   {never: noDoors + " os"},
 	"internal/testdb":     {ours: "internal/errs internal/localdb internal/testapt", theirs: "github.com/jackc/pgx/v5 github.com/cockroachdb/cockroach-go/v2/testserver"},
 	"internal/testreport": {},
 }
