@@ -14,9 +14,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/cardea-iam/cardea/internal/secret"
-	"github.com/cardea-iam/cardea/oauth"
 )
 
 const (
@@ -225,32 +222,24 @@ func TestKeyRefused(t *testing.T) {
 // that clients sign with.
 func TestReseal(t *testing.T) {
 	const older, newer = "the secret of the tests", "a newer secret of the tests"
-	with := func(secrets ...string) func(*oauth.Options) {
-		return func(o *oauth.Options) {
-			var err error
-			if o.Secrets, err = secret.New(secrets...); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	w := start(t, with(older))
+	w := start(t, sealedBy(older))
 	c := w.client(nil)
 	before := w.signedBy(c)
 	w.client(map[string]any{"token_endpoint_auth_method": "client_secret_jwt"})
 
-	if status, _ := startOn(t, w.store, with(newer)).token(url.Values{"grant_type": {"client_credentials"}}, basic(c)); status != 200 {
+	if status, _ := startOn(t, w.store, sealedBy(newer)).token(url.Values{"grant_type": {"client_credentials"}}, basic(c)); status != 200 {
 		t.Fatalf("an opaque token needs no key: %d", status)
 	}
-	both := startOn(t, w.store, with(newer, older))
+	both := startOn(t, w.store, sealedBy(newer, older))
 	for i, want := range []string{"map[client_secrets:1 keys:10]", "map[client_secrets:0 keys:0]"} {
 		if got := fmt.Sprint(both.must("POST", both.admin+"/admin/oauth2/reseal", nil)); got != want {
 			t.Errorf("time %d: %s: expected %s", i+1, got, want)
 		}
 	}
-	if got := startOn(t, w.store, with(newer)).signedBy(c); got != before {
+	if got := startOn(t, w.store, sealedBy(newer)).signedBy(c); got != before {
 		t.Errorf("%s signs: expected %s as before", got, before)
 	}
-	forgotten := startOn(t, w.store, with(older))
+	forgotten := startOn(t, w.store, sealedBy(older))
 	if status, body := forgotten.call("GET", forgotten.admin+"/admin/keys/"+idTokens, nil); status != 500 || strings.Contains(fmt.Sprint(body), "secrets.system") {
 		t.Errorf("with a secret that is older than all: %d %v", status, body)
 	}

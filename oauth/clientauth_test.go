@@ -59,6 +59,11 @@ func signed(t *testing.T, alg jose.SignatureAlgorithm, key any, typ string, clai
 	if err != nil {
 		t.Fatal(err)
 	}
+	return jwtBy(t, signer, claims)
+}
+
+func jwtBy(t *testing.T, signer jose.Signer, claims map[string]any) string {
+	t.Helper()
 	text, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)

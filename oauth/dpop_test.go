@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,19 +43,7 @@ func proof(t *testing.T, k jose.JSONWebKey, typ string, claims map[string]any) s
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := signer.Sign(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := s.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return jwtBy(t, signer, claims)
 }
 
 // proving shows a key at an endpoint.

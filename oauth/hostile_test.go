@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/oauth"
 )
 
@@ -81,15 +80,7 @@ func TestRedirectTricks(t *testing.T) {
 // had expired, and stands in nobody's way.
 func TestSecretRemoved(t *testing.T) {
 	const older, newer = "the secret of the tests", "a newer secret of the tests"
-	with := func(secrets ...string) func(*oauth.Options) {
-		return func(o *oauth.Options) {
-			var err error
-			if o.Secrets, err = secret.New(secrets...); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	w := start(t, with(older))
+	w := start(t, sealedBy(older))
 	c := w.client(map[string]any{"grant_types": []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}})
 	code := w.browser().authorize(codeRequest(c), ann()).Get("code")
 	login := ann()
@@ -99,9 +90,9 @@ func TestSecretRemoved(t *testing.T) {
 	device := w.must("POST", w.public+"/oauth2/device/auth", url.Values{}, basic(c))
 	pushed := w.must("POST", w.public+"/oauth2/par", codeRequest(c), basic(c))
 
-	both := startOn(t, w.store, with(newer, older))
+	both := startOn(t, w.store, sealedBy(newer, older))
 	both.must("POST", both.admin+"/admin/oauth2/reseal", nil)
-	n := startOn(t, w.store, with(newer))
+	n := startOn(t, w.store, sealedBy(newer))
 	for name, form := range map[string]url.Values{
 		"a code":          codeExchange(code),
 		"a refresh token": {"grant_type": {"refresh_token"}, "refresh_token": {tokens["refresh_token"].(string)}},
@@ -150,19 +141,10 @@ func TestSecretRemoved(t *testing.T) {
 // of keys shows which to delete. With --dev a set that is all lost is made anew.
 func TestKeyLost(t *testing.T) {
 	const older, newer = "the secret of the tests", "a newer secret of the tests"
-	with := func(text string, dev bool) func(*oauth.Options) {
-		return func(o *oauth.Options) {
-			var err error
-			if o.Secrets, err = secret.New(text); err != nil {
-				t.Fatal(err)
-			}
-			o.Dev = dev
-		}
-	}
-	w := start(t, with(older, false))
+	w := start(t, sealedBy(older))
 	w.client(nil)
 	w.must("GET", w.public+"/.well-known/jwks.json", nil)
-	n := startOn(t, w.store, with(newer, false))
+	n := startOn(t, w.store, sealedBy(newer))
 	if status, _ := n.call("GET", n.public+"/.well-known/jwks.json", nil); status != 500 {
 		t.Errorf("with no key that can be read the JWKS answers %d", status)
 	}
@@ -175,11 +157,11 @@ func TestKeyLost(t *testing.T) {
 	if lost != 10 {
 		t.Errorf("%d keys are lost: expected 10", lost)
 	}
-	dev := startOn(t, w.store, with(newer, true))
+	dev := startOn(t, w.store, sealedBy(newer), func(o *oauth.Options) { o.Dev = true })
 	if keys := dev.must("GET", dev.public+"/.well-known/jwks.json", nil)["keys"].([]any); len(keys) != 10 {
 		t.Errorf("with --dev there are %d keys", len(keys))
 	}
-	if keys := startOn(t, w.store, with(older, false)).must("GET", n.admin+"/admin/keys/hydra.openid.id-token", nil)["keys"].([]any); len(keys) != 4 {
+	if keys := startOn(t, w.store, sealedBy(older)).must("GET", n.admin+"/admin/keys/hydra.openid.id-token", nil)["keys"].([]any); len(keys) != 4 {
 		t.Errorf("beside lost ones there are %d keys", len(keys))
 	}
 }

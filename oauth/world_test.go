@@ -52,6 +52,11 @@ func start(t *testing.T, edit ...func(*oauth.Options)) *world {
 	return startOn(t, grants.New(runner), edit...)
 }
 
+// sealedBy are the system secrets, the newest first.
+func sealedBy(secrets ...string) func(*oauth.Options) {
+	return func(o *oauth.Options) { o.Secrets = must(secret.New(secrets...)) }
+}
+
 func startOn(t *testing.T, s oauth.Store, edit ...func(*oauth.Options)) *world {
 	t.Helper()
 	w := &world{t: t, store: s, now: time.Now().Truncate(time.Second)}

@@ -37,11 +37,8 @@ func (q *groupRequest) invite() error {
 	if err := readAs(q.r, &body); err != nil {
 		return err
 	}
-	g, err := q.one()
+	g, err := q.joinable()
 	if err != nil {
-		return err
-	}
-	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
 		return err
 	}
 	if len(body.Locale) > maxLocale {

@@ -99,16 +99,21 @@ type changed struct {
 	Snaptoken engine.Token `json:"snaptoken"`
 }
 
+// joinable returns the group of the path, which can have members by the model.
+func (q *groupRequest) joinable() (g groupBody, err error) {
+	if g, err = q.one(); err == nil {
+		err = q.n.joint.modelled(q.ctx, q.kind)
+	}
+	return g, err
+}
+
 // named returns the group of the path, and the tuples by which those of a list are its
 // members.
 func (q *groupRequest) named(l memberList) (g groupBody, tuples []engine.Tuple, err error) {
-	if g, err = q.one(); err != nil {
-		return g, nil, err
+	if g, err = q.joinable(); err == nil {
+		tuples, err = l.tuples(q, g.ID)
 	}
-	if tuples, err = l.tuples(q, g.ID); err != nil {
-		return g, nil, err
-	}
-	return g, tuples, q.n.joint.modelled(q.ctx, q.kind)
+	return g, tuples, err
 }
 
 func (q *groupRequest) add() error {
@@ -189,7 +194,15 @@ func (q *groupRequest) memberBody(s engine.Subject) memberBody {
 	}
 }
 
-// effective reports whether a request asks for what follows, too.
+// listed returns which page of members or groups a request asks for, and whether with what
+// follows from others, too.
+func (q *groupRequest) listed() (p engine.ListPage, effective bool, err error) {
+	if p.Size, p.Token, err = identity.ReadPage(q.r); err == nil {
+		effective, err = q.effective()
+	}
+	return p, effective, err
+}
+
 func (q *groupRequest) effective() (bool, error) {
 	switch text := q.r.URL.Query().Get("effective"); text {
 	case "", "false":
@@ -204,26 +217,19 @@ func (q *groupRequest) effective() (bool, error) {
 // members lists the members: those that tuples name, or all identities that are
 // members, also by way of others.
 func (q *groupRequest) members() error {
-	size, after, err := identity.ReadPage(q.r)
+	page, all, err := q.listed()
 	if err != nil {
 		return err
 	}
-	all, err := q.effective()
+	g, err := q.joinable()
 	if err != nil {
 		return err
 	}
-	g, err := q.one()
+	out, next, token, err := q.membersPage(g.ID, all, page)
 	if err != nil {
 		return err
 	}
-	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
-		return err
-	}
-	out, next, token, err := q.membersPage(g.ID, all, engine.ListPage{Size: size, Token: after})
-	if err != nil {
-		return err
-	}
-	identity.LinkPages(q.w, q.r, size, next)
+	identity.LinkPages(q.w, q.r, page.Size, next)
 	return reply(q.w, http.StatusOK, token, orNone(out))
 }
 
@@ -246,11 +252,7 @@ func (q *groupRequest) membersPage(id string, all bool, p engine.ListPage) (out 
 // of lists the groups of an identity. Objects that have members and no row are groups as
 // well.
 func (q *groupRequest) of() error {
-	size, after, err := identity.ReadPage(q.r)
-	if err != nil {
-		return err
-	}
-	all, err := q.effective()
+	page, all, err := q.listed()
 	if err != nil {
 		return err
 	}
@@ -261,7 +263,7 @@ func (q *groupRequest) of() error {
 	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
 		return err
 	}
-	ids, next, token, err := q.groupsPage(id, all, engine.ListPage{Size: size, Token: after})
+	ids, next, token, err := q.groupsPage(id, all, page)
 	if err != nil {
 		return err
 	}
@@ -278,7 +280,7 @@ func (q *groupRequest) of() error {
 			out = append(out, groupBody{ID: id})
 		}
 	}
-	identity.LinkPages(q.w, q.r, size, next)
+	identity.LinkPages(q.w, q.r, page.Size, next)
 	return reply(q.w, http.StatusOK, token, out)
 }
 

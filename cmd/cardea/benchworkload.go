@@ -129,17 +129,7 @@ func (a *app) printWorkload(w bench.Workload, f workloadFlags, questions int) er
 
 // loadWorkload loads a workload into the server that the client flags name.
 func (a *app) loadWorkload(ctx context.Context, w bench.Workload) error {
-	read, err := a.readRemote()
-	if err != nil {
-		return err
-	}
-	defer read.Close()
-	write, err := a.writeRemote()
-	if err != nil {
-		return err
-	}
-	defer write.Close()
-	return a.fill(ctx, bench.NewRemote(read, write), w)
+	return a.withRemote(func(s served) error { return a.fill(ctx, s.target, w) })
 }
 
 // fill loads a workload and says how long it took.
