@@ -12,9 +12,7 @@ import (
 	"github.com/cardea-iam/cardea/bench"
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/internal/errs"
-	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/internal/testdb"
-	"github.com/cardea-iam/cardea/store"
 )
 
 // identityCosts are what each operation asks of the database: round trips, as they are
@@ -113,33 +111,17 @@ type people struct {
 // identityOn keeps identities in the database of dsn.
 func identityOn(t testing.TB, dsn string) people {
 	t.Helper()
-	db, err := store.Open(t.Context(), dsn, store.Options{Migrate: true, MaxConns: 1})
+	at := standOn(t, dsn)
+	kept, err := at.People(t.Context(), "default")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	kept, err := db.People(t.Context(), "default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets, err := secret.New("the secret of the tests")
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, admin := http.NewServeMux(), http.NewServeMux()
-	publicAt, adminAt := httptest.NewServer(public), httptest.NewServer(admin)
-	t.Cleanup(publicAt.Close)
-	t.Cleanup(adminAt.Close)
 	on := &writes{Store: kept}
-	s, err := identity.New(on, secrets, identity.Options{BaseURL: strings.Replace(publicAt.URL, "127.0.0.1", "localhost", 1), Hashing: identity.HashOptions{Memory: 64, Iterations: 1}})
+	s, err := identity.New(on, at.secrets, identity.Options{BaseURL: strings.Replace(at.publicAt, "127.0.0.1", "localhost", 1), Hashing: identity.HashOptions{Memory: 64, Iterations: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for mux, routes := range map[*http.ServeMux][]identity.Route{public: identity.PublicRoutes(), admin: identity.AdminRoutes()} {
+	for mux, routes := range map[*http.ServeMux][]identity.Route{at.public: identity.PublicRoutes(), at.admin: identity.AdminRoutes()} {
 		for _, route := range routes {
 			mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
 				if err := route.Handle(s, w, r); err != nil {
@@ -148,12 +130,12 @@ func identityOn(t testing.TB, dsn string) people {
 			})
 		}
 	}
-	i, err := bench.NewIdentity(t.Context(), publicAt.URL, adminAt.URL, 1)
+	i, err := bench.NewIdentity(t.Context(), at.publicAt, at.adminAt, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(i.Close)
-	return people{i, on, public}
+	return people{i, on, at.public}
 }
 
 // statusOf is that of the errors that operations expect.

@@ -2,16 +2,13 @@ package bench_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
 
 	"github.com/cardea-iam/cardea/bench"
-	"github.com/cardea-iam/cardea/internal/secret"
 	"github.com/cardea-iam/cardea/internal/testdb"
 	"github.com/cardea-iam/cardea/oauth"
-	"github.com/cardea-iam/cardea/store"
 )
 
 // oauthTrips are the round trips to the database that each operation makes, as they are
@@ -58,40 +55,24 @@ func TestOAuthTrips(t *testing.T) {
 // oauthOn is a provider on the database of dsn, with nothing else beside it.
 func oauthOn(t testing.TB, dsn string) *bench.OAuth {
 	t.Helper()
-	db, err := store.Open(t.Context(), dsn, store.Options{Migrate: true, MaxConns: 1})
+	at := standOn(t, dsn)
+	on, err := at.Grants(t.Context(), "default")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	on, err := db.Grants(t.Context(), "default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets, err := secret.New("the secret of the tests")
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, admin := http.NewServeMux(), http.NewServeMux()
-	publicAt, adminAt := httptest.NewServer(public), httptest.NewServer(admin)
-	t.Cleanup(publicAt.Close)
-	t.Cleanup(adminAt.Close)
-	issuer, err := url.Parse(publicAt.URL)
+	issuer, err := url.Parse(at.publicAt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now() // stands still, so that keys are read once
 	p, err := oauth.New(on, oauth.Options{
-		Issuer: issuer, Secrets: secrets, Now: func() time.Time { return now },
+		Issuer: issuer, Secrets: at.secrets, Now: func() time.Time { return now },
 		URLs: oauth.URLs{Login: bench.OAuthPages + "login", Consent: bench.OAuthPages + "consent"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for mux, routes := range map[*http.ServeMux][]oauth.Route{public: p.Public(), admin: p.Admin()} {
+	for mux, routes := range map[*http.ServeMux][]oauth.Route{at.public: p.Public(), at.admin: p.Admin()} {
 		for _, route := range routes {
 			mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
 				if err := route.Serve(w, r); err != nil {
@@ -100,7 +81,7 @@ func oauthOn(t testing.TB, dsn string) *bench.OAuth {
 			})
 		}
 	}
-	o, err := bench.NewOAuth(t.Context(), publicAt.URL, adminAt.URL, 1)
+	o, err := bench.NewOAuth(t.Context(), at.publicAt, at.adminAt, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
