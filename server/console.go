@@ -70,7 +70,7 @@ func (c *core) consoleRoutes(rs *routes) {
 // under are the same pages below another path.
 func (p *pages) under(base, part string) (*pages, error) {
 	w, err := p.web.Under(base, part)
-	return &pages{w, base}, err
+	return &pages{web: w, base: base}, err
 }
 
 // serve finds out who visits, and lets h answer.

@@ -69,12 +69,12 @@ func (c *core) pageRoutes(rs *routes) {
 	for pattern, h := range map[string]restHandler{
 		"GET " + loginPage:     n.loginPage,
 		"GET " + consentPage:   n.consentPage,
-		"POST " + consentPage:  n.answerConsent,
+		"POST " + consentPage:  c.pages.own(n.answerConsent),
 		"GET " + devicePage:    n.devicePage,
-		"POST " + devicePage:   n.retryDevice(c.origin.guarded(isWrongCode, n.answerDevice)),
+		"POST " + devicePage:   c.pages.own(n.retryDevice(c.origin.guarded(isWrongCode, n.answerDevice))),
 		"GET " + deviceDone:    n.deviceDone,
 		"GET " + logoutPage:    n.logoutPage,
-		"POST " + logoutPage:   n.answerLogout,
+		"POST " + logoutPage:   c.pages.own(n.answerLogout),
 		"GET " + loggedOutPage: n.loggedOutPage,
 		"GET " + errorPage:     n.errorPage,
 	} {
@@ -82,10 +82,23 @@ func (c *core) pageRoutes(rs *routes) {
 	}
 }
 
+// own takes forms from pages of this server alone. Their challenges are secrets, but an
+// attacker has challenges and codes of devices of his own, and could make a browser send
+// them.
+func (p *pages) own(answer restHandler) restHandler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if p.cross.Check(r) != nil {
+			return errs.New(errs.Denied, "the form is from a page of another site")
+		}
+		return answer(w, r)
+	}
+}
+
 // pages implements identity.Pages.
 type pages struct {
-	web  *web.Pages
-	base string // where browsers find this server, without a slash at the end
+	web   *web.Pages
+	base  string // where browsers find this server, without a slash at the end
+	cross http.CrossOriginProtection
 }
 
 // openPages makes the pages of a server that browsers find at base.
@@ -103,7 +116,8 @@ func openPages(c PagesConfig, base *url.URL) (*pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pages{w, strings.TrimSuffix(base.String(), "/")}, nil
+	p := &pages{web: w, base: strings.TrimSuffix(base.String(), "/")}
+	return p, p.cross.AddTrustedOrigin(base.Scheme + "://" + base.Host)
 }
 
 // contentPolicy lets a page have what this server sends, and nothing else. It has no

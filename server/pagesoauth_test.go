@@ -67,6 +67,14 @@ func TestDevicePages(t *testing.T) {
 	if got := g.asks(); !strings.Contains(got, "access_denied") {
 		t.Errorf("the device gets %s", got)
 	}
+	form := url.Values{"device_challenge": {"x"}, "user_code": {g.user}, "consent_challenge": {"x"}, "logout_challenge": {"x"}}
+	for _, path := range []string{"/oauth2/device", "/oauth2/consent", "/oauth2/logout"} {
+		for name, value := range map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"} {
+			v.do("POST", path, form, name, value, "Accept", "text/html").is(403).shows("The form is from a page of another site")
+		}
+		v.do("POST", path, form, "Sec-Fetch-Site", "same-origin").is(404)
+		v.do("POST", path, form, "Origin", v.base).is(404)
+	}
 	v.page("/oauth2/device?device_challenge=x").is(404).shows("<title>Something went wrong")
 }
 
