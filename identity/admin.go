@@ -182,7 +182,7 @@ func ReadStrictly(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return errs.New(errs.Invalid, "the body is not what is expected: %s", notJSON(err))
+		return errs.New(errs.Invalid, "the body is not what is expected: %s", WhatIsWrong(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errs.New(errs.Invalid, "the body is not what is expected: there is more after the JSON value")
@@ -190,8 +190,9 @@ func ReadStrictly(body []byte, into any) error {
 	return nil
 }
 
-// notJSON says what is wrong with a body, without the names of our types.
-func notJSON(err error) string {
+// WhatIsWrong says what a decoder of JSON has against a text, without the names of our
+// types.
+func WhatIsWrong(err error) string {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
@@ -473,7 +474,7 @@ var patchable = []string{
 func onlyPatchable(after []byte) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(after, &members); err != nil {
-		return errs.New(errs.Invalid, "the patched identity is malformed: %s", notJSON(err))
+		return errs.New(errs.Invalid, "the patched identity is malformed: %s", WhatIsWrong(err))
 	}
 	for name := range members {
 		if !slices.Contains(patchable, name) {

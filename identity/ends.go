@@ -125,6 +125,9 @@ func endRegistration(s *Service, ctx context.Context, st *Step) (*answer, error)
 
 // logsIn reports whether the registration does.
 func (s *Service) logsIn(st *Step) bool {
+	if st.Identity.State == Inactive { // a hook wants it so
+		return false
+	}
 	return !s.options.flow(Registration).NoLogin || s.does(Registration, st.Proof.Method, StartSession)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type Caller interface {
 // A WebHook is called when a flow is opened, or came to its end. Before the flow is
 // written it may refuse, or change the identity; what fails there fails the flow.
 type WebHook struct {
+	Name         string // for the log
 	Caller       Caller
 	CanInterrupt bool // a 4xx with messages refuses
 	Parse        bool // a 200 may have an identity, of a registration or a change of settings
@@ -182,7 +184,7 @@ func (s *Service) callIgnored(ctx context.Context, k Kind, web WebHook, values m
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxHookWait)
 	defer cancel()
 	if status, _, err := web.Caller.Call(ctx, values); err != nil || status >= 300 {
-		s.options.Log.Warn("a web hook failed", "flow", k, "status", status, "error", err)
+		s.options.Log.Warn("a web hook failed", "flow", k, "hook", web.Name, "status", status, "error", err)
 	}
 }
 
@@ -193,7 +195,7 @@ func call(ctx context.Context, web WebHook, values map[string]any) ([]byte, erro
 	status, body, err := web.Caller.Call(ctx, values)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, errs.Wrap(errs.KindOf(err), fmt.Errorf("%s: %w", web.Name, err), "a web hook of the flow cannot be asked")
 	case status == http.StatusOK:
 		return body, nil
 	case status > 200 && status < 300:
@@ -203,7 +205,7 @@ func call(ctx context.Context, web WebHook, values map[string]any) ([]byte, erro
 			return nil, no
 		}
 	}
-	return nil, errs.New(errs.Unavailable, "a web hook of the flow answers %d", status)
+	return nil, errs.Wrap(errs.Unavailable, errors.New(web.Name), "a web hook of the flow answers %d", status)
 }
 
 // HookHeaders are those of the request that a hook may see, unless told otherwise.

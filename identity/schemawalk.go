@@ -85,7 +85,7 @@ func (e *extension) UnmarshalJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode((*plain)(e)); err != nil {
-		return fmt.Errorf("ory.sh/kratos: %s", notJSON(err))
+		return fmt.Errorf("ory.sh/kratos: %s", WhatIsWrong(err))
 	}
 	for name, via := range map[string]string{"credentials.code": e.Credentials.Code.Via, "verification": e.Verification.Via, "recovery": e.Recovery.Via} {
 		if via != "" && via != viaEmail && via != viaSMS {
@@ -173,7 +173,7 @@ func (w *walker) walk(text json.RawMessage, path []string, at place, depth int) 
 		err = p.unread()
 	}
 	if err != nil {
-		return fmt.Errorf("traits.%s: %s", strings.Join(path, "."), notJSON(err))
+		return fmt.Errorf("traits.%s: %s", strings.Join(path, "."), WhatIsWrong(err))
 	}
 	if p.Ref != "" {
 		target, err := w.resolve(p.Ref)

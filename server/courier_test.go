@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -420,7 +421,7 @@ func TestTemplatesOfSettings(t *testing.T) {
 	}
 }
 
-func TestCourierSettings(t *testing.T) {
+func TestIdentitySettings(t *testing.T) {
 	for _, tt := range []struct {
 		key  string
 		raw  any
@@ -447,12 +448,23 @@ func TestCourierSettings(t *testing.T) {
 		{"identity.courier.templates", `{"../x":{"email":{"subject":"x"}}}`, false},
 		{"identity.courier.templates", `{"subject":"x"}`, false},
 		{"identity.courier.templates", `[]`, false},
+		{"identity.courier.channels", `[5]`, false},
+		{"identity.session.cookie.name", "app_session", true},
+		{"identity.session.cookie.name", "app session;", false},
+		{"identity.session.cookie.name", "", false},
+		{"identity.session.cookie.domain", "example.com", true},
+		{"identity.session.cookie.domain", "", true},
+		{"identity.session.cookie.domain", "exa mple;x", false},
+		{"identity.session.whoami.tokenizer.templates", `{"a":5}`, false},
+		{"identity.clients.web_hook.header_allowlist", "Accept,X-Trace", true},
+		{"identity.clients.web_hook.header_allowlist", "accept,cookie", false},
 	} {
-		for i := range courierSettings {
-			if s := &courierSettings[i]; s.key == tt.key {
-				if err := s.set(&Config{}, tt.raw); (err == nil) != tt.good {
-					t.Errorf("%s %v: %v", tt.key, tt.raw, err)
-				}
+		for _, s := range slices.Concat(courierSettings, sessionSettings, identitySettings) {
+			if s.key != tt.key {
+				continue
+			}
+			if err := s.set(&Config{}, tt.raw); (err == nil) != tt.good || err != nil && strings.Contains(err.Error(), "Go ") {
+				t.Errorf("%s %v: %v", tt.key, tt.raw, err)
 			}
 		}
 	}

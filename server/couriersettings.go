@@ -7,6 +7,8 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+
+	"github.com/cardea-iam/cardea/identity"
 )
 
 // A CourierConfig says how messages to people go out. Below "identity.courier." the
@@ -142,7 +144,7 @@ func decodeSection(raw, into any, what string) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("expected %s: %w", what, err)
+		return fmt.Errorf("expected %s: %s", what, identity.WhatIsWrong(err))
 	}
 	return nil
 }

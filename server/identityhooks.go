@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func (c Config) webHook(setting string, w webHookConfig) (*identity.WebHook, err
 	if err != nil {
 		return nil, err
 	}
-	return &identity.WebHook{Caller: caller, CanInterrupt: w.CanInterrupt, Parse: w.Response.Parse, Ignore: w.Response.Ignore}, nil
+	return &identity.WebHook{Name: cmp.Or(w.ID, setting), Caller: caller, CanInterrupt: w.CanInterrupt, Parse: w.Response.Parse, Ignore: w.Response.Ignore}, nil
 }
 
 const maxHookAnswer = 1 << 20 // bytes

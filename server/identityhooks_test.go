@@ -103,6 +103,8 @@ func TestWebHooks(t *testing.T) {
 	if got := n.admin(t).get("/admin/identities").list(); len(got) != 0 {
 		t.Fatalf("there is %v", got)
 	}
+	h.say(200, `{"identity":{"state":"inactive","traits":{"email":"idle@example.com"}}}`)
+	register().is(200).has("identity.state", "inactive").has("session_token", nil)
 	h.say(200, `{"identity":{"traits":{"email":"ann@example.com","name":{"first":"Ann"}},"metadata_public":{"plan":"free"},"metadata_admin":{"from":"hook"},"external_id":"x1",
 		"verifiable_addresses":[{"via":"email","value":"Ann@example.com","verified":true,"status":"completed"}]}}`)
 	made := register().is(200).has("identity.verifiable_addresses.0.verified", true).has("identity.verifiable_addresses.0.status", "completed").has("identity.traits.name.first", "Ann").has("identity.metadata_public.plan", "free").has("identity.metadata_admin", nil)

@@ -38,9 +38,9 @@ var sessionSettings = []setting{
 	{"identity.session.max_per_identity", "", "100", "sessions that an identity may have at the same time; a login beyond them ends the oldest; 0: any number",
 		func(c *Config) any { return &c.Identity.Session.Max }, isNotNegative},
 	{"identity.session.cookie.name", "", "ory_kratos_session", "name of the cookie with the session",
-		func(c *Config) any { return &c.Identity.Session.CookieName }, nil},
+		func(c *Config) any { return &c.Identity.Session.CookieName }, isCookieName},
 	{"identity.session.cookie.domain", "", "", "domain of the cookies; empty: the host of the public URL alone",
-		func(c *Config) any { return &c.Identity.Session.CookieDomain }, nil},
+		func(c *Config) any { return &c.Identity.Session.CookieDomain }, isCookieDomain},
 	{"identity.session.cookie.persistent", "", "true", "whether browsers keep the session when they are closed",
 		func(c *Config) any { return &c.Identity.Session.Persistent }, nil},
 	{"identity.cookies.same_site", "", "Lax", "SameSite of all cookies: Lax, Strict, with which nobody comes back from another provider, or None, which needs https",
@@ -55,6 +55,22 @@ var sessionSettings = []setting{
 		func(c *Config) any { return &c.Identity.Session.WhoamiAAL }, oneOf("highest_available", "aal1")},
 	{"identity.session.whoami.tokenizer.templates", "", "", "JWTs that whoami makes of sessions, a section of name and jwks_url, ttl, claims_mapper_url, subject_source (id or external_id): see docs/identity.md",
 		func(c *Config) any { return &c.Identity.Session.Templates }, nil},
+}
+
+func isCookieName(value any) error {
+	return isCookie(&http.Cookie{Name: *value.(*string), Value: "x"}, *value.(*string), "a name of letters, digits, _ and -")
+}
+
+func isCookieDomain(value any) error {
+	return isCookie(&http.Cookie{Name: "x", Value: "x", Domain: *value.(*string)}, *value.(*string), "a domain")
+}
+
+// isCookie refuses what would be left out of a cookie, or the cookie with it, without a word.
+func isCookie(c *http.Cookie, got, expected string) error {
+	if err := c.Valid(); err != nil {
+		return fmt.Errorf("expected %s, got %q", expected, got)
+	}
+	return nil
 }
 
 // put fills in the options.
