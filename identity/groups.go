@@ -206,11 +206,6 @@ func (d draft) noRelations() error {
 	return nil
 }
 
-// AdminEvent is an entry of the audit log about a request of an administrator's.
-func (s *Service) AdminEvent(r *http.Request, kind, identity string) Op {
-	return s.adminEvent(r, kind, identity)
-}
-
 // ReadPage reads page_size and page_token of a request.
 //
 // Invalid: they are malformed.

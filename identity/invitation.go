@@ -100,7 +100,7 @@ func (s *Service) Invite(r *http.Request, d InvitationDraft, hold ...Op) (i *Inv
 	i = &Invitation{ID: NewID(), Kind: d.Kind, Group: d.Group, Via: via, Address: to, IssuedAt: now, ExpiresAt: now.Add(d.Life)}
 	i.Hash = s.keys.MAC(s.purpose("invitation"), invitationText(i.ID, token))
 	link = withQuery(s.options.BaseURL+invitationPath, "invitation", i.ID+"."+token)
-	ops := append(hold, PutInvitation{i}, s.adminEvent(r, "admin."+string(d.Kind)+".invited", ""))
+	ops := append(hold, PutInvitation{i}, s.AdminEvent(r, "admin."+string(d.Kind)+".invited", "", d.Group))
 	if mailed = s.reaches(via); mailed {
 		m, err := s.message(note{Template: "invitation", Via: via, To: to, URL: link, Expires: i.ExpiresAt, Group: d.Label, Locales: d.Locale}, now)
 		if err != nil {

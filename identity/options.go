@@ -81,6 +81,10 @@ type Options struct {
 
 	Client func(*http.Request) string // the caller's address; nil: of the connection
 
+	// Administrator is the name of who calls the admin API, "" if that is not known; nil: it
+	// never is.
+	Administrator func(*http.Request) string
+
 	// Guessed is told of requests that came with a wrong password, code or the like, and in
 	// a flow of which kind; nil: nobody wants to know.
 	Guessed func(r *http.Request, k Kind)
@@ -213,6 +217,9 @@ func (o *Options) defaults() {
 	}
 	if o.Client == nil {
 		o.Client = peer
+	}
+	if o.Administrator == nil {
+		o.Administrator = func(*http.Request) string { return "" }
 	}
 	if o.Guessed == nil {
 		o.Guessed = func(*http.Request, Kind) {}

@@ -42,6 +42,7 @@ type visit struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	network string // "": the usual one
+	by      string // the name of the key that was shown, "" if none is needed
 	token   string // that forms of this browser carry
 	signed  bool   // there is a key that can be forgotten
 }
@@ -138,9 +139,12 @@ type consoleKey struct {
 // admit finds out who visits: anybody if there are no keys, else who has shown one with the
 // role write, by a certificate or at the login page.
 func (v *visit) admit() error {
-	n, err := v.guard.admit(v.r.Context(), writeRole, v.r.Header.Values(authHeader), nil)
+	n, by, err := v.guard.admit(v.r.Context(), writeRole, v.r.Header.Values(authHeader), nil)
 	if err == nil {
 		v.network = n.name
+		if by != nil {
+			v.by = by.Name
+		}
 		return nil
 	}
 	c, cookieErr := v.r.Cookie(consoleKeyCookie)
@@ -156,7 +160,7 @@ func (v *visit) admit() error {
 	for _, k := range v.guard.keys { // one that was taken away since is not there
 		bound := k.Network != anyNetwork && k.Network != kept.Network && (k.Network != "" || kept.Network != v.guard.usual.name)
 		if k.Hash == kept.Hash && k.Certificate == "" && slices.Contains(k.Roles, writeRole) && !bound {
-			v.network, v.signed = kept.Network, true
+			v.network, v.by, v.signed = kept.Network, k.Name, true
 			return nil
 		}
 	}
@@ -187,7 +191,7 @@ func (v *visit) login() error {
 		names = []string{name}
 	}
 	secret := strings.TrimSpace(v.r.PostFormValue("key"))
-	n, err := v.guard.admit(v.r.Context(), writeRole, []string{"Bearer " + secret}, names)
+	n, _, err := v.guard.admit(v.r.Context(), writeRole, []string{"Bearer " + secret}, names)
 	if err != nil {
 		return v.showLogin(codeOf(err).http, "This key does not open the console: "+text(err))
 	}

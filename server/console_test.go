@@ -207,6 +207,12 @@ func TestConsoleKeys(t *testing.T) {
 	o.sends("/console/login", "/console/login", "key", writer).is(303)
 	o.sends("/console/people/new", "/console/people", "schema", "default", "traits", `{"email": "ann@example.com"}`).is(303)
 	o.reads("/console/people", "ann@example.com", "Network default", "Leave the console")
+	a := n.admin(t)
+	a.do("POST", "/admin/identities", map[string]any{"schema_id": "default", "traits": map[string]any{"email": "bob@example.com"}}, "Authorization", "Bearer "+writer).is(201)
+	events := a.get("/admin/audit/events", "Authorization", "Bearer "+writer).is(200)
+	if n := strings.Count(events.text, `"type":"admin.identity.created"`); n != 2 || strings.Count(events.text, `"detail":{"by":"writer"}`) != 2 {
+		t.Errorf("who has added two people, here and by the API, is not in the log: %s", events.text)
+	}
 
 	other := n.operator(t)
 	other.sends("/console/login", "/console/login", "key", bound, "network", "default").is(403)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -26,7 +27,7 @@ func (v *visit) ask(method, path string, query url.Values, body, into any) (next
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	r, err := http.NewRequestWithContext(v.r.Context(), method, path, bytes.NewReader(sent))
+	r, err := http.NewRequestWithContext(context.WithValue(v.r.Context(), callersName{}, v.by), method, path, bytes.NewReader(sent))
 	if err != nil {
 		return "", errs.Wrap(errs.Invalid, err, "there is no such page")
 	}

@@ -95,7 +95,7 @@ func (q *groupRequest) withdraw() error {
 	if !groupID.MatchString(id) {
 		return errs.New(errs.NotFound, "there is no invitation %.80q", id)
 	}
-	if err := q.n.joint.Write(q.ctx, identity.DropInvitation{ID: id, Kind: q.kind, Group: g.ID}, q.event("invitation_withdrawn", "")); err != nil {
+	if err := q.n.joint.Write(q.ctx, identity.DropInvitation{ID: id, Kind: q.kind, Group: g.ID}, q.event("invitation_withdrawn", g.ID, "")); err != nil {
 		return err
 	}
 	q.w.WriteHeader(http.StatusNoContent)

@@ -129,7 +129,7 @@ func (q *groupRequest) add() error {
 	if err != nil {
 		return err
 	}
-	return q.change(engine.Insert, tuples, append(append(ops, q.hold(g)...), q.events("member_added", l)...))
+	return q.change(engine.Insert, tuples, append(append(ops, q.hold(g)...), q.events("member_added", g.ID, l)...))
 }
 
 func (q *groupRequest) remove() error {
@@ -147,16 +147,16 @@ func (q *groupRequest) remove() error {
 			return err
 		}
 	}
-	return q.change(engine.Delete, tuples, q.events("member_removed", l))
+	return q.change(engine.Delete, tuples, q.events("member_removed", g.ID, l))
 }
 
 // events are entries of the audit log, one for each identity, and one if there is none.
-func (q *groupRequest) events(what string, l memberList) (ops []identity.Op) {
+func (q *groupRequest) events(what, group string, l memberList) (ops []identity.Op) {
 	for _, id := range l.Identities {
-		ops = append(ops, q.event(what, id))
+		ops = append(ops, q.event(what, group, id))
 	}
 	if len(ops) == 0 {
-		ops = append(ops, q.event(what, ""))
+		ops = append(ops, q.event(what, group, ""))
 	}
 	return ops
 }

@@ -277,7 +277,7 @@ func (q *groupRequest) create() error {
 	if err := q.n.joint.modelled(q.ctx, q.kind); err != nil {
 		return err
 	}
-	ops := []identity.Op{identity.SaveGroup{Group: g}, q.event("created", "")}
+	ops := []identity.Op{identity.SaveGroup{Group: g}, q.event("created", g.ID, "")}
 	body, w := bodyOf(g), engine.Write{}
 	if d.Parent != "" {
 		if d.Parent == g.ID {
@@ -305,9 +305,9 @@ func errItself(k identity.GroupKind) error {
 	return errs.New(errs.Invalid, "a %s cannot be a member of itself", k)
 }
 
-// event is an entry of the audit log. who is the identity that it is about, if it is one.
-func (q *groupRequest) event(what, who string) identity.Op {
-	return q.n.people.AdminEvent(q.r, "admin."+string(q.kind)+"."+what, who)
+// event is an entry of the audit log about a group, and an identity unless who is "".
+func (q *groupRequest) event(what, group, who string) identity.Op {
+	return q.n.people.AdminEvent(q.r, "admin."+string(q.kind)+"."+what, who, group)
 }
 
 // maxParents bounds what one answer tells.
@@ -353,7 +353,7 @@ func (q *groupRequest) rename() error {
 		return err
 	}
 	g.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
-	if err := q.n.joint.Write(q.ctx, identity.SaveGroup{Group: g}, q.event("changed", "")); err != nil {
+	if err := q.n.joint.Write(q.ctx, identity.SaveGroup{Group: g}, q.event("changed", g.ID, "")); err != nil {
 		return err
 	}
 	return q.get()
@@ -373,7 +373,7 @@ func (q *groupRequest) delete() error {
 	}
 	o := q.n.joint.groups[q.kind]
 	w := engine.Write{Delete: q.n.joint.allOf(o.Namespace, g.ID, o.Relation)}
-	done, err := q.n.joint.join(q.ctx, w, identity.DeleteGroup{Kind: q.kind, ID: g.ID}, q.event("deleted", ""))
+	done, err := q.n.joint.join(q.ctx, w, identity.DeleteGroup{Kind: q.kind, ID: g.ID}, q.event("deleted", g.ID, ""))
 	if err != nil {
 		return err
 	}

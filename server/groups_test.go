@@ -142,7 +142,7 @@ func groupsJourney(t *testing.T, edit ...func(*server.Config)) {
 	a.get("/admin/groups/eng").is(404)
 	a.get("/admin/groups/"+backend).is(200).has("parents", nil)
 	a.get("/admin/audit/events?identity=" + ann).is(200)
-	if events := a.get("/admin/audit/events").text; !strings.Contains(events, "admin.group.member_added") || !strings.Contains(events, "admin.group.deleted") {
+	if events := a.get("/admin/audit/events").text; !strings.Contains(events, "admin.group.member_added") || !strings.Contains(events, "admin.group.deleted") || !strings.Contains(events, `"detail":{"group":"eng"}`) {
 		t.Errorf("the audit log has %s", events)
 	}
 }

@@ -50,15 +50,16 @@ type guard struct {
 	certificates bool // whether keys has some
 }
 
-// admit returns the network that a request is about. A role of "" is any.
+// admit returns the network that a request is about, and the key that it has, if there are
+// keys. A role of "" is any.
 //
 // Unauthenticated: there are keys, and the request has none of them, nor has its
 // connection a certificate of one. Denied: the key does not have the role, or is for
 // another network. NotFound: there is no such network. Invalid: the request names
 // several.
-func (g *guard) admit(ctx context.Context, role string, authorization, names []string) (*network, error) {
+func (g *guard) admit(ctx context.Context, role string, authorization, names []string) (n *network, by *Key, err error) {
 	if len(names) > 1 {
-		return nil, errs.New(errs.Invalid, "%s is given more than once", networkHeader)
+		return nil, nil, errs.New(errs.Invalid, "%s is given more than once", networkHeader)
 	}
 	wanted := ""
 	if len(names) == 1 {
@@ -67,27 +68,28 @@ func (g *guard) admit(ctx context.Context, role string, authorization, names []s
 	if len(g.keys) > 0 {
 		k, err := g.caller(ctx, authorization)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		by = k
 		if role != "" && !slices.Contains(k.Roles, role) {
-			return nil, errs.New(errs.Denied, "%s does not have the role %s", k, role)
+			return nil, nil, errs.New(errs.Denied, "%s does not have the role %s", k, role)
 		}
 		switch {
 		case k.Network == anyNetwork:
 		case wanted == "":
 			wanted = k.Network
 		case wanted != k.Network:
-			return nil, errs.New(errs.Denied, "%s is for another network than %q", k, wanted)
+			return nil, nil, errs.New(errs.Denied, "%s is for another network than %q", k, wanted)
 		}
 	}
 	if wanted == "" {
-		return g.usual, nil
+		return g.usual, by, nil
 	}
 	found, ok := g.networks[wanted]
 	if !ok {
-		return nil, errs.New(errs.NotFound, "this server has no network %q", wanted)
+		return nil, nil, errs.New(errs.NotFound, "this server has no network %q", wanted)
 	}
-	return found, nil
+	return found, by, nil
 }
 
 // caller finds the key of a request: that which its header has or, if it has no such
@@ -139,7 +141,7 @@ func (g *guard) issue() string {
 	secret := NewKey()
 	if len(g.keys) > 0 {
 		g.keys = append(slices.Clone(g.keys), Key{
-			Name: "of the process itself", Hash: sha256.Sum256([]byte(secret)),
+			Name: "of the process itself", itself: true, Hash: sha256.Sum256([]byte(secret)),
 			Roles: []string{readRole, writeRole}, Network: anyNetwork,
 		})
 	}
@@ -149,7 +151,16 @@ func (g *guard) issue() string {
 // NewKey returns a random API key of 256 bits or a little more.
 func NewKey() string { return "cardea_" + rand.Text() + rand.Text() }
 
-type callersNetwork struct{}
+type (
+	callersNetwork struct{}
+	callersName    struct{}
+)
+
+// callerOf returns the name of the key that a request was admitted by, "" if of none.
+func callerOf(r *http.Request) string {
+	name, _ := r.Context().Value(callersName{}).(string)
+	return name
+}
 
 // networkOf returns the network that a request was admitted to.
 func networkOf(ctx context.Context) *network { return ctx.Value(callersNetwork{}).(*network) }
@@ -158,7 +169,7 @@ func engineOf(ctx context.Context) *engine.Engine { return networkOf(ctx).engine
 
 // admitRPC admits a call, and returns its context with the network.
 func (g *guard) admitRPC(ctx context.Context, role string) (context.Context, error) {
-	n, err := g.admit(ctx, role, sentHeader(ctx, authKey), sentHeader(ctx, networkKey))
+	n, _, err := g.admit(ctx, role, sentHeader(ctx, authKey), sentHeader(ctx, networkKey))
 	if err != nil {
 		return nil, err
 	}
@@ -167,11 +178,15 @@ func (g *guard) admitRPC(ctx context.Context, role string) (context.Context, err
 
 // admitHTTP does the same for a REST request.
 func (g *guard) admitHTTP(r *http.Request, role string) (*http.Request, error) {
-	n, err := g.admit(r.Context(), role, r.Header.Values(authHeader), r.Header.Values(networkHeader))
+	n, by, err := g.admit(r.Context(), role, r.Header.Values(authHeader), r.Header.Values(networkHeader))
 	if err != nil {
 		return nil, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), callersNetwork{}, n)), nil
+	ctx := context.WithValue(r.Context(), callersNetwork{}, n)
+	if by != nil && !by.itself { // the process itself asks for somebody
+		ctx = context.WithValue(ctx, callersName{}, by.Name)
+	}
+	return r.WithContext(ctx), nil
 }
 
 // callerHeaders puts what a caller says in headers of HTTP where calls of gRPC

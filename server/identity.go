@@ -40,6 +40,7 @@ func (s *Server) openIdentity(ctx context.Context, base *url.URL) error {
 		return errs.Wrap(errs.Internal, err, "the script for WebAuthn is missing")
 	}
 	o.Pages, o.Client, o.LoginPage = s.core.pages, s.core.origin.of, o.BaseURL+loginPage
+	o.Administrator = callerOf
 	s.core.flows = newFlowGate(s.config.Identity.Limits, s.core.origin.of, s.log)
 	o.Guessed = s.core.flows.guessed
 	for _, n := range s.core.networks {

@@ -28,6 +28,8 @@ type Key struct {
 	Certificate string            // a name in the certificate; "": an API key
 	Roles       []string          // read, write
 	Network     string            // "*": any
+
+	itself bool // of this process, for as long as it lives
 }
 
 func (k *Key) String() string {
