@@ -70,6 +70,18 @@ func maxDepth(v url.Values) (int, error) {
 	return int(depth), nil
 }
 
+// asked reads what checks and expansions have in common.
+func (k *ketoREST) asked(r *http.Request) (v url.Values, depth int, at engine.Consistency, err error) {
+	if v, err = queryOf(r); err != nil {
+		return v, 0, at, err
+	}
+	if depth, err = maxDepth(v); err != nil {
+		return v, 0, at, err
+	}
+	at, err = k.at(v)
+	return v, depth, at, err
+}
+
 func (k *ketoREST) list(w http.ResponseWriter, r *http.Request) error {
 	v, err := queryOf(r)
 	if err != nil {
@@ -105,14 +117,7 @@ func (k *ketoREST) list(w http.ResponseWriter, r *http.Request) error {
 // status of a "no". A namespace that the model lacks is a "no" here, as in Keto.
 func (k *ketoREST) checked(read func(*http.Request) (engine.Tuple, error), denied int) restHandler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		v, err := queryOf(r)
-		if err != nil {
-			return err
-		}
-		if _, err := maxDepth(v); err != nil {
-			return err
-		}
-		at, err := k.at(v)
+		_, _, at, err := k.asked(r)
 		if err != nil {
 			return err
 		}
@@ -133,14 +138,7 @@ func (k *ketoREST) checked(read func(*http.Request) (engine.Tuple, error), denie
 }
 
 func (k *ketoREST) batchCheck(w http.ResponseWriter, r *http.Request) error {
-	v, err := queryOf(r)
-	if err != nil {
-		return err
-	}
-	if _, err := maxDepth(v); err != nil {
-		return err
-	}
-	at, err := k.at(v)
+	_, _, at, err := k.asked(r)
 	if err != nil {
 		return err
 	}
@@ -168,15 +166,7 @@ func (k *ketoREST) batchCheck(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (k *ketoREST) expand(w http.ResponseWriter, r *http.Request) error {
-	v, err := queryOf(r)
-	if err != nil {
-		return err
-	}
-	depth, err := maxDepth(v)
-	if err != nil {
-		return err
-	}
-	at, err := k.at(v)
+	v, depth, at, err := k.asked(r)
 	if err != nil {
 		return err
 	}
