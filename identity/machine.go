@@ -168,6 +168,7 @@ func (s *Service) advance(w http.ResponseWriter, st *Step, decide func(context.C
 	token := ""
 	if err := s.store.Write(ctx, s.shown(&token, append(append(st.ops, st.always...), op)...)...); err != nil {
 		if isTaken(err) {
+			f.clear() // it was not done after all
 			f.State = first(f.Kind)
 			text, err := s.takenText(ctx, st, st.Identity)
 			if err != nil {

@@ -230,3 +230,17 @@ func TestSecondClick(t *testing.T) {
 		t.Error("a browser without cookies is sent around for ever")
 	}
 }
+
+// TestPendingTwice: of two accounts that wait for one address the second one is not made, and
+// nothing says that it was.
+func TestPendingTwice(t *testing.T) {
+	n, box := startWithMail(t)
+	v := n.visitor(t, false)
+	first := v.begin("ann@example.com")
+	one := box.take("ann@example.com").code
+	second := v.begin("ann@example.com")
+	v.enter(second, box.take("ann@example.com").code).is(200).has("state", "passed_challenge")
+	if got := v.enter(first, one).is(400).messages(); !slices.Equal(got, []int{4000007}) {
+		t.Errorf("messages %v", got)
+	}
+}

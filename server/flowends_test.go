@@ -42,7 +42,7 @@ func TestVerificationAfterLogin(t *testing.T) {
 		t.Fatalf("sent to %q", to)
 	}
 	u, _ := url.Parse(to)
-	form = b.get("/self-service/verification/flows?id="+u.Query().Get("flow")).is(200).has("return_to", b.base+"/sessions/whoami")
+	b.get("/self-service/verification/flows?id="+u.Query().Get("flow")).is(200).has("return_to", b.base+"/sessions/whoami")
 	b.get("/sessions/whoami").is(200)
 
 	n, _ = endsWith(t, "login", "password", `[{"hook":"verification"}]`)
