@@ -214,6 +214,9 @@ func (c *codeStrategy) Nodes(_ context.Context, st *Step) ([]Node, error) {
 	}
 	switch st.Flow.Kind {
 	case Recovery:
+		if c.s.chooses(st.Flow) {
+			return c.s.choiceNodes(st)
+		}
 		return c.s.addressNodes(st, c.Method(), textLabelRecoveryCode)
 	case Verification:
 		return c.s.addressNodes(st, c.Method(), textLabelVerifyCode)

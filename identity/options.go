@@ -94,6 +94,9 @@ type Options struct {
 	// account is made, and an address is changed, when a message to it was answered.
 	TellTaken bool
 
+	// ChooseAddress lets a recovery begin with any address, see recoverychoice.go.
+	ChooseAddress bool
+
 	OIDC OIDCOptions // logins at other providers
 
 	// Groups say what it is to be a member; nil: the store keeps no relations.

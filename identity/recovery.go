@@ -13,6 +13,9 @@ import (
 // recover takes a recovery one step on: an address leads to a code or link, and that to
 // a session.
 func (s *Service) recover(ctx context.Context, st *Step, method string) (Outcome, error) {
+	if s.chooses(st.Flow) && method == string(CodeAuth) {
+		return s.recoverChosen(ctx, st)
+	}
 	if text, ok := proofText(st, method); ok {
 		return s.recovered(ctx, st, method, text)
 	}

@@ -60,7 +60,7 @@ func (s *Service) show(ctx context.Context, st *Step, secret []byte) (*ShownFlow
 	f := st.Flow
 	out := &ShownFlow{
 		ID: f.ID, Type: "browser", ExpiresAt: f.ExpiresAt, IssuedAt: f.IssuedAt, RequestURL: f.RequestURL, ReturnTo: f.ReturnTo,
-		Active: f.Active, State: f.State, Continue: f.Continue, Transient: st.transient(),
+		Active: f.Active, State: s.shownState(f), Continue: f.Continue, Transient: st.transient(),
 	}
 	if f.API {
 		out.Type = "api"

@@ -37,30 +37,34 @@ var (
 	textSignUp         = info(1040001, "Sign up")
 	textSaved          = success(1050001, "Your changes have been saved!")
 
-	textLoginCodeSent     = info(1010014, "A code was sent to the address you provided. If you didn't receive it, please check the spelling of the address and try again.")
-	textMyCodeSent        = info(1010025, "A code was sent to your address. If you didn't receive it, please try again.")
-	textSendLoginCode     = info(1010015, "Send sign in code")
-	textSignUpCodeSent    = info(1040005, "A code has been sent to the address(es) you provided. If you have not received a message, check the spelling of the address and retry the registration.")
-	textBack              = info(1040008, "Back")
-	textChooseCredential  = info(1040009, "Please choose a credential to authenticate yourself with.")
-	textSendSignUpCode    = info(1040006, "Send sign up code")
-	textRecoveryLinkSent  = info(1060002, "An email containing a recovery link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
-	textRecoveryCodeSent  = info(1060003, "An email containing a recovery code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
-	textVerifyLinkSent    = info(1080001, "An email containing a verification link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
-	textVerified          = success(1080002, "You successfully verified your email address.")
-	textVerifyCodeSent    = info(1080003, "An email containing a verification code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
-	textVerifyPhoneSent   = info(1080004, "A text message containing a verification code has been sent to the phone number you provided. If you have not received a text message, check the spelling of the number and make sure to use the number you registered with.")
-	textVerifiedPhone     = success(1080005, "You successfully verified your phone number.")
-	textLabelEmail        = info(1070007, "Email")
-	textLabelResend       = info(1070008, "Resend code")
-	textLabelContinue     = info(1070009, "Continue")
-	textLabelRecoveryCode = info(1070010, "Recovery code")
-	textLabelVerifyCode   = info(1070011, "Verification code")
-	textLabelSignUpCode   = info(1070012, "Registration code")
-	textLabelLoginCode    = info(1070013, "Login code")
-	textLabelPassword     = info(1070001, "Password")
-	textLabelID           = info(1070004, "ID")
-	textLabelSave         = info(1070003, "Save")
+	textLoginCodeSent        = info(1010014, "A code was sent to the address you provided. If you didn't receive it, please check the spelling of the address and try again.")
+	textMyCodeSent           = info(1010025, "A code was sent to your address. If you didn't receive it, please try again.")
+	textSendLoginCode        = info(1010015, "Send sign in code")
+	textSignUpCodeSent       = info(1040005, "A code has been sent to the address(es) you provided. If you have not received a message, check the spelling of the address and retry the registration.")
+	textBack                 = info(1040008, "Back")
+	textChooseCredential     = info(1040009, "Please choose a credential to authenticate yourself with.")
+	textSendSignUpCode       = info(1040006, "Send sign up code")
+	textRecoveryLinkSent     = info(1060002, "An email containing a recovery link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textRecoveryCodeSent     = info(1060003, "An email containing a recovery code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textVerifyLinkSent       = info(1080001, "An email containing a verification link has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textVerified             = success(1080002, "You successfully verified your email address.")
+	textVerifyCodeSent       = info(1080003, "An email containing a verification code has been sent to the email address you provided. If you have not received an email, check the spelling of the address and make sure to use the address you registered with.")
+	textVerifyPhoneSent      = info(1080004, "A text message containing a verification code has been sent to the phone number you provided. If you have not received a text message, check the spelling of the number and make sure to use the number you registered with.")
+	textVerifiedPhone        = success(1080005, "You successfully verified your phone number.")
+	textRecoveryBack         = info(1060007, "Back")
+	textChooseAddress        = info(1060006, "How do you want to recover your account?")
+	textWholeAddress         = info(1060005, "Recover access to your account by providing your recovery address in full.")
+	textLabelRecoveryAddress = info(1070016, "Recovery address")
+	textLabelEmail           = info(1070007, "Email")
+	textLabelResend          = info(1070008, "Resend code")
+	textLabelContinue        = info(1070009, "Continue")
+	textLabelRecoveryCode    = info(1070010, "Recovery code")
+	textLabelVerifyCode      = info(1070011, "Verification code")
+	textLabelSignUpCode      = info(1070012, "Registration code")
+	textLabelLoginCode       = info(1070013, "Login code")
+	textLabelPassword        = info(1070001, "Password")
+	textLabelID              = info(1070004, "ID")
+	textLabelSave            = info(1070003, "Save")
 )
 
 // labelOf is the label of a trait, from the title in the schema.
@@ -142,6 +146,12 @@ func textRecoveredUntil(privileged, now time.Time) Text {
 // textSendTo is the label of a button that sends a code to a masked address.
 func textSendTo(channel, address string) Text {
 	return info(1010023, "Send code to "+address).with("address", address).with("channel", channel)
+}
+
+// textMaskedSent echoes what was given, and not what is stored.
+func textMaskedSent(address string) Text {
+	return info(1060004, fmt.Sprintf("A recovery code has been sent to %s. If you have not received it, check the spelling of the address and make sure to use the address you registered with.", address)).
+		with("masked_address", address)
 }
 
 // textLocked is ours: attempts are limited, whether or not there is such an account.

@@ -31,6 +31,7 @@ type IdentityConfig struct {
 	Recovery       IdentityFlow
 	Verification   IdentityFlow
 	LoginHints     bool
+	ChooseAddress  bool
 	LogoutReturnTo string
 	LogoutClears   bool
 	PrivilegedAge  time.Duration
@@ -138,6 +139,8 @@ var identitySettings = []setting{
 		func(c *Config) any { return &c.Identity.Recovery.Lifespan }, isPositive},
 	{"identity.selfservice.flows.recovery.use", "", "code", "code or link: what is sent",
 		func(c *Config) any { return &c.Identity.Recovery.Use }, oneOf("code", "link")},
+	{"identity.feature_flags.choose_recovery_address", "", "false", "let a recovery by code begin with any address, mail or telephone, and name it only in part from then on; with `mitigate: false` who has several is asked for one of them",
+		func(c *Config) any { return &c.Identity.ChooseAddress }, nil},
 	{"identity.selfservice.flows.recovery.notify_unknown_recipients", "", "false", "send a message to addresses without an account, too",
 		func(c *Config) any { return &c.Identity.Recovery.Notify }, nil},
 	{"identity.selfservice.flows.recovery.after.revoke_sessions", "", "true", "end the other sessions of who has recovered an account",
@@ -219,7 +222,7 @@ func (c Config) identityOptions(base *url.URL) (identity.Options, error) {
 		Logout:       identity.LogoutOptions{ReturnTo: i.LogoutReturnTo, ClearBrowser: i.LogoutClears},
 		HookHeaders:  i.HookHeaders,
 		SettingsAAL1: i.SettingsAAL == "aal1", PrivilegedAge: i.PrivilegedAge,
-		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate, LoginHints: i.LoginHints,
+		PasswordMinLength: i.PasswordMinLength, TellTaken: !i.Mitigate, LoginHints: i.LoginHints, ChooseAddress: i.ChooseAddress,
 		Groups:   map[identity.GroupKind]identity.GroupOptions{identity.OfGroup: i.Groups, identity.OfOrganization: i.Organizations},
 		Disabled: map[identity.CredentialType]bool{identity.Password: !i.Password, identity.CodeAuth: !i.Code, "link": !i.Link},
 		Code:     identity.CodeOptions{Passwordless: i.Passwordless, Second: i.CodeSecond, Lifespan: i.CodeLifespan, LinkLifespan: i.LinkLifespan, Tries: i.CodeTries},
