@@ -64,7 +64,10 @@ func (c Config) carriers(log *slog.Logger) (mail, phone identity.Carrier, err er
 	case at.Strategy == viaHTTP:
 		mail, err = newHTTPCarrier("identity.courier.http.request_config", at.HTTP)
 	case at.SMTP != "":
-		mail, err = newSMTPCarrier(at.SMTP, at.LocalName, from)
+		var smtp *smtpCarrier
+		if smtp, err = newSMTPCarrier(at.SMTP, at.LocalName, from); err == nil {
+			mail, err = smtp, smtp.showCertificate(at.Certificate, at.Key)
+		}
 	}
 	for _, channel := range at.Channels {
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
@@ -38,6 +39,7 @@ import (
 type mailbox struct {
 	user, password string // "": everyone may send
 	refuse         error  // of a recipient
+	asks           bool   // for a certificate of who sends
 
 	mu       sync.Mutex
 	envelope []string // from and to
@@ -118,6 +120,9 @@ func (m *mailbox) listen(t *testing.T, certificate *tls.Certificate, implicit bo
 	s.Domain, s.AllowInsecureAuth, s.ErrorLog = "localhost", true, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	if certificate != nil {
 		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}}
+		if m.asks {
+			s.TLSConfig.ClientAuth = tls.RequireAnyClientCert
+		}
 	}
 	address = l.Addr().String()
 	if implicit {
@@ -244,6 +249,39 @@ func checkMail(t *testing.T, m *netmail.Message, l *identity.Letter) {
 		text, err := io.ReadAll(part)
 		if got := strings.TrimSpace(strings.ReplaceAll(string(text), "\r\n", "\n")); err != nil || got != want {
 			t.Errorf("part %q, %v: want %q", got, err, want)
+		}
+	}
+}
+
+// TestSMTPCertificate: a mail server that wants to see a certificate sees that of the
+// settings.
+func TestSMTPCertificate(t *testing.T) {
+	pair := selfSigned(t)
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, keyFile: {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	box := &mailbox{asks: true}
+	uri := "smtp://" + box.listen(t, selfSigned(t), false) + "/?skip_ssl_verify=true"
+	for _, tt := range []struct {
+		cert, key string
+		want      errs.Kind
+	}{{"", "", errs.Unavailable}, {cert, keyFile, errs.OK}, {cert, "", errs.Invalid}, {cert, cert, errs.Invalid}} {
+		c, err := newSMTPCarrier(uri, "localhost", testSender)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = c.showCertificate(tt.cert, tt.key); err == nil {
+			err = c.Carry(t.Context(), testLetter())
+		}
+		if errs.KindOf(err) != tt.want {
+			t.Errorf("with %q and %q: %v, want %s", tt.cert, tt.key, err, tt.want)
 		}
 	}
 }

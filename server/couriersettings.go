@@ -21,6 +21,9 @@ type CourierConfig struct {
 	FromName  string
 	Headers   headerConfig // of e-mail
 	LocalName string
+
+	Certificate, Key string // files, for the mail server
+
 	HTTP      requestConfig
 	Channels  channelConfigs
 	Retries   int
@@ -51,6 +54,10 @@ var courierSettings = []setting{
 		func(c *Config) any { return &c.Identity.Courier.Headers }, nil},
 	{"identity.courier.smtp.local_name", "", "localhost", "what this server calls itself to the mail server",
 		func(c *Config) any { return &c.Identity.Courier.LocalName }, nil},
+	{"identity.courier.smtp.client_cert_path", "", "", "a file with the certificate that the mail server sees, in PEM",
+		func(c *Config) any { return &c.Identity.Courier.Certificate }, nil},
+	{"identity.courier.smtp.client_key_path", "", "", "and with its key",
+		func(c *Config) any { return &c.Identity.Courier.Key }, nil},
 	{"identity.courier.http.request_config", "", "", "the request that sends an e-mail, a section of url, method, headers, body (JSON in which ${recipient}, ${subject}, ${body}, ${html}, ${template_type}, ${message_type}, ${message_id} and ${template_data.NAME} stand for values; as it is, or after file:// or base64://) and auth (type basic_auth or api_key, and config)",
 		func(c *Config) any { return &c.Identity.Courier.HTTP }, nil},
 	{"identity.courier.channels", "", "", "how text messages go out, a list with one element: id sms, type http, and request_config as above",

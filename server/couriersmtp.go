@@ -75,6 +75,7 @@ func printable(r rune) rune {
 type smtpCarrier struct {
 	from    sender
 	host    string
+	tls     *tls.Config // which options have
 	options []mail.Option
 }
 
@@ -100,6 +101,7 @@ func newSMTPCarrier(uri, localName string, from sender) (*smtpCarrier, error) {
 	if name := q.Get("server_name"); name != "" {
 		t.ServerName = name
 	}
+	c.tls = t
 	port, options := 587, []mail.Option{mail.WithTLSConfig(t), mail.WithHELO(localName)}
 	switch {
 	case u.Scheme == "smtps":
@@ -125,6 +127,21 @@ func newSMTPCarrier(uri, localName string, from sender) (*smtpCarrier, error) {
 		return nil, errs.New(errs.Invalid, "the mail server cannot be used: %v", oneLine(err))
 	}
 	return c, nil
+}
+
+// showCertificate has the mail server see a certificate, of files in PEM.
+//
+// Invalid: they cannot be read.
+func (c *smtpCarrier) showCertificate(cert, key string) error {
+	if cert == "" && key == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return errs.New(errs.Invalid, "identity.courier.smtp.client_cert_path, client_key_path: %v", err)
+	}
+	c.tls.Certificates = []tls.Certificate{pair}
+	return nil
 }
 
 // final are the steps of the protocol at which a refusal is about the recipient or the
