@@ -2,18 +2,14 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"github.com/cardea-iam/cardea/store/pg"
 	"github.com/cardea-iam/cardea/store/sqlite"
+	"github.com/cardea-iam/cardea/store/steps"
 )
 
 // A Migration is one step of a database's schema.
-type Migration struct {
-	Version int64     // 1, 2, 3, ...
-	Name    string    // the file that holds it
-	Applied time.Time // zero while it is pending
-}
+type Migration = steps.Step
 
 // Migrate brings the schema of the database that dsn names up to date, and
 // returns the steps that it took. A file is created if there is none. Of several
@@ -27,9 +23,9 @@ func Migrate(ctx context.Context, dsn string) ([]Migration, error) {
 	case err != nil:
 		return nil, err
 	case at.server:
-		return convert(pg.Migrate(ctx, dsn, pg.Options{}))
+		return pg.Migrate(ctx, dsn, pg.Options{})
 	default:
-		return convert(sqlite.Migrate(ctx, at.path))
+		return sqlite.Migrate(ctx, at.path)
 	}
 }
 
@@ -44,9 +40,9 @@ func Status(ctx context.Context, dsn string) ([]Migration, error) {
 	case err != nil:
 		return nil, err
 	case at.server:
-		return convert(pg.Status(ctx, dsn, pg.Options{}))
+		return pg.Status(ctx, dsn, pg.Options{})
 	default:
-		return convert(sqlite.Status(ctx, at.path))
+		return sqlite.Status(ctx, at.path)
 	}
 }
 
@@ -66,15 +62,4 @@ func Restored(ctx context.Context, dsn string) error {
 	default:
 		return sqlite.Restored(ctx, at.path)
 	}
-}
-
-func convert[M pg.Migration | sqlite.Migration](steps []M, err error) ([]Migration, error) {
-	if err != nil {
-		return nil, err
-	}
-	var out []Migration
-	for _, s := range steps {
-		out = append(out, Migration(s))
-	}
-	return out, nil
 }

@@ -44,9 +44,9 @@ var mayImport = map[string]rule{
 		never: "database/sql net/rpc os/exec", tests: "store"},
 
 	// Databases.
-	"store":        {ours: "engine identity oauth store/people store/grants store/script store/sqlite store/pg internal/errs", never: "net/http", tests: "internal/testdb"},
+	"store":        {ours: "engine identity oauth store/people store/grants store/script store/sqlite store/pg store/steps internal/errs", never: "net/http", tests: "internal/testdb"},
 	"store/script": {never: noDoors + " os"},
-	"store/steps":  {ours: "internal/errs", never: "net net/http net/rpc os/exec log log/slog os"},
+	"store/steps":  {ours: "internal/errs", theirs: "github.com/pressly/goose/v3", never: "net net/http net/rpc os/exec log log/slog os"},
 	"store/grants": {ours: "oauth store/script internal/errs", never: noDoors + " os"},
 	"store/people": {ours: "identity store/script internal/errs", never: noDoors + " os"},
 	"store/sqlite": {ours: "engine store/script store/steps internal/errs", theirs: "modernc.org/sqlite github.com/pressly/goose/v3 github.com/gofrs/flock golang.org/x/sync", never: "net/http", tests: "store/storetest store/grants store/people oauth identity"},

@@ -92,11 +92,7 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 			return nil, err
 		}
 	}
-	steps, err := schema(ctx, kind, config)
-	if err != nil {
-		return nil, err
-	}
-	if err := fits(steps); err != nil {
+	if err := fits(ctx, kind, config); err != nil {
 		return nil, err
 	}
 	db := &DB{server: kind, sql: newTexts(kind), options: o, networks: map[string]*Store{}}

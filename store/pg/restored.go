@@ -23,11 +23,7 @@ func Restored(ctx context.Context, dsn string, o Options) error {
 	if err != nil {
 		return err
 	}
-	steps, err := schema(ctx, kind, config)
-	if err != nil {
-		return err
-	}
-	if err := fits(steps); err != nil {
+	if err := fits(ctx, kind, config); err != nil {
 		return err
 	}
 	config = config.Copy()

@@ -26,14 +26,8 @@ func Restored(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer db.Close()
-	steps, err := status(ctx, path, db)
-	if err != nil {
+	if err := schema(path).Fits(ctx, db); err != nil {
 		return err
-	}
-	for _, s := range steps {
-		if s.Applied.IsZero() {
-			return errs.New(errs.Refused, "the schema of %s lacks step %d: run cardea migrate up", path, s.Version)
-		}
 	}
 	if _, err := db.ExecContext(ctx, "UPDATE meta SET epoch = epoch + 1"); err != nil {
 		return classify(err, "begin a new epoch of %s", path)

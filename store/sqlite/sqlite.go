@@ -64,7 +64,7 @@ func (db *DB) open(ctx context.Context) error {
 	if db.writes, err = connect(db.path, writer); err != nil {
 		return err
 	}
-	if err := migrate(ctx, db.path, db.writes); err != nil {
+	if _, err := schema(db.path).Up(ctx, db.writes); err != nil {
 		return err
 	}
 	db.reads = db.writes

@@ -1,4 +1,4 @@
-// Package steps keeps checksums of the steps of a database's schema.
+// Package steps brings the schema of a database up to date, step by step.
 //
 // A step is never edited once a database may have taken it. Each database keeps a
 // checksum of those that it took, so that one that took another text under the same
@@ -7,71 +7,165 @@ package steps
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
-	"fmt"
-	"strings"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// Table is where they are kept.
-const Table = "schema_step"
-
-// Sum is the checksum of the text of a step.
-func Sum(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+// A Step is one step of a schema.
+type Step struct {
+	Version int64     // 1, 2, 3, ...
+	Name    string    // the file that holds it
+	Applied time.Time // zero while it is pending
 }
 
-// Kept reads the checksums that a database keeps. there says whether it has the table,
-// which the caller's server knows how to find out.
-func Kept(ctx context.Context, db *sql.DB, there bool) (map[int64]string, error) {
-	kept := map[int64]string{}
-	if !there {
-		return kept, nil
+// A Schema is that of one kind of database.
+type Schema struct {
+	Where   string // what messages call the database
+	Files   fs.FS  // has the steps, and nothing else
+	Dialect goose.Dialect
+	IsTable string // a query with one argument, the name: whether there is such a table
+	// Failed makes an error of one of the database, which came while doing something.
+	Failed func(ctx context.Context, err error, doing string) error
+}
+
+// Status returns all steps, in order, and when each was taken. It asks the table of
+// goose rather than goose, which would create it.
+//
+// Refused: the schema is newer than this build knows, or has come from other steps.
+func (s Schema) Status(ctx context.Context, db *sql.DB) ([]Step, error) {
+	p, err := s.provider(db)
+	if err != nil {
+		return nil, err
 	}
-	rows, err := db.QueryContext(ctx, "SELECT version, sum FROM "+Table)
+	applied, err := s.applied(ctx, db)
+	if err != nil {
+		return nil, s.Failed(ctx, err, "read the schema version of "+s.Where)
+	}
+	kept, err := s.kept(ctx, db)
+	if err != nil {
+		return nil, s.Failed(ctx, err, "read the steps that "+s.Where+" has taken")
+	}
+	var all []Step
+	var edited error
+	for _, source := range p.ListSources() {
+		at, taken := applied[source.Version]
+		all = append(all, Step{source.Version, source.Path, at})
+		if taken && edited == nil && kept[source.Version] != s.sum(source.Path) {
+			edited = s.other(source.Version)
+		}
+		delete(applied, source.Version)
+	}
+	known := all[len(all)-1].Version
+	for version := range applied {
+		if version > known {
+			return nil, errs.New(errs.Refused, "the schema of %s has version %d and this build knows %d: run a newer cardea, "+
+				"or restore a copy of the data from before the upgrade", s.Where, version, known)
+		}
+	}
+	return all, edited
+}
+
+// Up takes the steps that are pending, each in a transaction, and returns them.
+//
+// Refused: as for Status.
+func (s Schema) Up(ctx context.Context, db *sql.DB) (taken []Step, err error) {
+	before, err := s.Status(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keep(ctx, db, pending(before)); err != nil {
+		return nil, s.Failed(ctx, err, "write the steps that "+s.Where+" is to take")
+	}
+	p, err := s.provider(db)
+	if err != nil {
+		return nil, err
+	}
+	results, err := p.Up(ctx)
+	if err != nil {
+		return nil, s.Failed(ctx, err, "migrate the schema of "+s.Where)
+	}
+	if len(results) == 0 {
+		return nil, nil
+	}
+	after, err := s.Status(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	for i, step := range after {
+		if before[i].Applied.IsZero() && !step.Applied.IsZero() {
+			taken = append(taken, step)
+		}
+	}
+	return taken, nil
+}
+
+// Fits reports Refused unless all steps were taken, and otherwise as Status does.
+func (s Schema) Fits(ctx context.Context, db *sql.DB) error {
+	all, err := s.Status(ctx, db)
+	if err != nil {
+		return err
+	}
+	if lacks := pending(all); len(lacks) > 0 {
+		return errs.New(errs.Refused, "the schema of %s lacks step %d, and maybe more: run cardea migrate up", s.Where, lacks[0].Version)
+	}
+	return nil
+}
+
+func pending(all []Step) (list []Step) {
+	for _, step := range all {
+		if step.Applied.IsZero() {
+			list = append(list, step)
+		}
+	}
+	return list
+}
+
+func (s Schema) isTable(ctx context.Context, db *sql.DB, name string) (there bool, err error) {
+	err = db.QueryRowContext(ctx, s.IsTable, name).Scan(&there)
+	return there, err
+}
+
+// applied returns when steps were taken, by version. Version 0 is goose's own.
+func (s Schema) applied(ctx context.Context, db *sql.DB) (map[int64]time.Time, error) {
+	there, err := s.isTable(ctx, db, goose.DefaultTablename)
+	if err != nil || !there {
+		return nil, err
+	}
+	all, err := byVersion[time.Time](ctx, db, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied AND version_id > 0")
+	for version, at := range all {
+		all[version] = at.UTC()
+	}
+	return all, err
+}
+
+// byVersion reads rows of a version and a value.
+func byVersion[T any](ctx context.Context, db *sql.DB, query string) (map[int64]T, error) {
+	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	out := map[int64]T{}
 	for rows.Next() {
 		var version int64
-		var sum string
-		if err := rows.Scan(&version, &sum); err != nil {
+		var value T
+		if err := rows.Scan(&version, &value); err != nil {
 			return nil, err
 		}
-		kept[version] = sum
+		out[version] = value
 	}
-	return kept, rows.Err()
+	return out, rows.Err()
 }
 
-// Keep writes the checksums of steps that are about to be taken: if they fail, the
-// next attempt writes them anew.
-func Keep(ctx context.Context, db *sql.DB, sums map[int64]string) error {
-	if len(sums) == 0 {
-		return nil
+func (s Schema) provider(db *sql.DB) (*goose.Provider, error) {
+	p, err := goose.NewProvider(s.Dialect, db, s.Files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, errs.Wrap(errs.Internal, err, "embedded migrations are malformed")
 	}
-	if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+Table+" (version BIGINT PRIMARY KEY, sum TEXT NOT NULL)"); err != nil {
-		return err
-	}
-	var values []string
-	for version, sum := range sums {
-		values = append(values, fmt.Sprintf("(%d, '%s')", version, sum)) // numbers and hex
-	}
-	_, err := db.ExecContext(ctx, "INSERT INTO "+Table+" (version, sum) VALUES "+strings.Join(values, ", ")+
-		" ON CONFLICT (version) DO UPDATE SET sum = excluded.sum")
-	return err
-}
-
-// Same reports Refused if the database whose name is where took another text of a step
-// than the one that has the checksum want. kept is "" if it keeps none.
-func Same(where string, version int64, kept, want string) error {
-	if kept == want {
-		return nil
-	}
-	return errs.New(errs.Refused, "step %d of the schema of %s is not the one of this build: the data was made by a development build. "+
-		"Export it with that build, and import it into a new database", version, where)
+	return p, nil
 }
