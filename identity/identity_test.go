@@ -95,9 +95,17 @@ func TestNormalize(t *testing.T) {
 	for in, want := range map[string]string{
 		" Ann@Example.COM ": "ann@example.com", "+49 (30) 12-34.56": "+4930123456", "ann": "ann",
 		"a\u200bnn": "", "": "", "a\u202enn": "", "+0123456789": "+0123456789",
+		// One mailbox, however its domain is written.
+		"ann@example\u3002com": "ann@example.com", "\uff41nn@ex\u0430mple.com": "ann@xn--exmple-4nf.com", "ann@b\u00fccher.example": "ann@xn--bcher-kva.example",
+		"ann@bu\u0308cher.example": "ann@xn--bcher-kva.example", "ann@XN--BCHER-KVA.example": "ann@xn--bcher-kva.example", "ann@stra\u00dfe.example": "ann@xn--strae-oqa.example",
+		"b\u00fccher": "b\u00fccher", "b\u00fc@b_\u00fc@x": "b\u00fc@b_\u00fc@x", "ann@": "ann@", "a_b@x_y.example": "a_b@x_y.example",
 	} {
-		if got, ok := normalize(in); got != want || ok != (want != "") {
+		got, ok := normalize(in)
+		if got != want || ok != (want != "") {
 			t.Errorf("%q becomes %q, %t: want %q", in, got, ok, want)
+		}
+		if again, _ := normalize(got); again != got {
+			t.Errorf("%q becomes %q at once, and %q later", in, got, again)
 		}
 	}
 }
@@ -316,6 +324,19 @@ func TestBodiesThatAreNotExpected(t *testing.T) {
 		err := readJSON(httptest.NewRequest("POST", "/", strings.NewReader(body)), &d)
 		if got := fmt.Sprint(err); (err == nil) != (want == "") || err != nil && got != "the body is not what is expected: "+want {
 			t.Errorf("%q: %v, want %q", body, err, want)
+		}
+	}
+}
+
+// TestOrganizationDomains: an address is of an organization however it is written.
+func TestOrganizationDomains(t *testing.T) {
+	org := &Organization{Domains: []string{"corp.example", "b\u00fccher.example"}}
+	for address, want := range map[string]bool{
+		"ann@corp.example": true, " Ann@CORP.example": true, "ann@corp\u3002example": true, "ann@b\u00fccher.example": true, "ann@xn--bcher-kva.example": true,
+		"ann@evil-corp.example": false, "ann@x.corp.example": false, "corp.example": false, "ann@corp.example@evil.example": false, "": false,
+	} {
+		if org.has(address) != want {
+			t.Errorf("%q is of the organization: %t", address, !want)
 		}
 	}
 }

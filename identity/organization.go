@@ -72,8 +72,9 @@ func (s *Service) organizationOf(identifier string) *Organization {
 
 // has reports whether an address is of the organization.
 func (o *Organization) has(address string) bool {
+	address, _ = normalize(address)
 	at := strings.LastIndexByte(address, '@')
-	return at >= 0 && slices.Contains(o.Domains, strings.ToLower(address[at+1:]))
+	return at >= 0 && slices.ContainsFunc(o.Domains, func(domain string) bool { return asciiDomain("@"+domain) == address[at:] })
 }
 
 // claimed is the organization whose people must log in another way than the form says.

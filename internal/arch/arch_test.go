@@ -40,7 +40,7 @@ var mayImport = map[string]rule{
 		tests: "internal/testcert store/grants store/sqlite", tools: "github.com/coreos/go-oidc/v3"},
 
 	// Who people are. It speaks HTTP, and knows no SQL.
-	"identity": {ours: "internal/egress internal/errs internal/jsonfill internal/limit internal/secret", theirs: "github.com/go-jose/go-jose/v4 github.com/santhosh-tekuri/jsonschema/v6 github.com/evanphx/json-patch/v5 github.com/pquerna/otp github.com/go-webauthn/webauthn golang.org/x/crypto golang.org/x/sync golang.org/x/text",
+	"identity": {ours: "internal/egress internal/errs internal/jsonfill internal/limit internal/secret", theirs: "github.com/go-jose/go-jose/v4 github.com/santhosh-tekuri/jsonschema/v6 github.com/evanphx/json-patch/v5 github.com/pquerna/otp github.com/go-webauthn/webauthn golang.org/x/crypto golang.org/x/net/idna golang.org/x/sync golang.org/x/text",
 		never: "database/sql net/rpc os/exec", tests: "store"},
 
 	// Databases.
