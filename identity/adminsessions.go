@@ -184,7 +184,11 @@ func (s *Service) adminExtend(w http.ResponseWriter, r *http.Request) error {
 	if early := s.options.ExtendWithin; early > 0 && found.ExpiresAt.Sub(now) > early {
 		return reply(w, http.StatusOK, s.sessionBody(found, nil))
 	}
-	s.prolong(found, now)
+	i, err := s.store.Identity(r.Context(), found.Identity, false)
+	if err != nil {
+		return err
+	}
+	s.prolong(found, i, now)
 	found.SeenAt = now // its last use may not be noted
 	if err := s.store.Write(r.Context(), SaveSession{found}, s.adminEvent(r, "admin.session.extended", found.Identity)); err != nil {
 		return err

@@ -78,7 +78,7 @@ func (s *Service) login(st *Step) (*Session, string) {
 	session.TokenHash, session.SeenAt = hash, st.Now
 	session.prove(st.Proof)
 	session.usedFrom(s.options.Client(st.Request), cut(st.Request.UserAgent(), 512))
-	s.prolong(session, st.Now)
+	s.prolong(session, st.Identity, st.Now)
 	st.Also(SaveSession{session})
 	if session.Version == 0 && s.options.MaxSessions > 0 {
 		st.Also(LimitSessions{Identity: session.Identity, New: session.ID, Others: s.options.MaxSessions - 1, Now: st.Now, Idle: s.options.SessionIdle})

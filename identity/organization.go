@@ -2,10 +2,12 @@ package identity
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An Organization has providers of its own (Provider.Organization), and domains of e-mail
@@ -14,6 +16,34 @@ type Organization struct {
 	ID      string   `json:"id"`
 	Label   string   `json:"label"`
 	Domains []string `json:"domains"`
+
+	// SessionLifespan is how long sessions of its people last; 0: as those of others.
+	SessionLifespan Lifespan `json:"session_lifespan"`
+}
+
+// A Lifespan is how long something lasts. In JSON it is a text such as 12h.
+type Lifespan time.Duration
+
+// UnmarshalJSON reads the text.
+func (l *Lifespan) UnmarshalJSON(text []byte) error {
+	var written string
+	err := json.Unmarshal(text, &written)
+	if err == nil {
+		var d time.Duration
+		if d, err = time.ParseDuration(written); err == nil && d > 0 {
+			*l = Lifespan(d)
+			return nil
+		}
+	}
+	return fmt.Errorf("expected a duration above 0, such as 1m, got %.40s", text)
+}
+
+// lifespan is how long a session of an identity lasts.
+func (s *Service) lifespan(i *Identity) time.Duration {
+	if org := s.organization(i.OrganizationID); org != nil && org.SessionLifespan > 0 {
+		return time.Duration(org.SessionLifespan)
+	}
+	return s.options.SessionLifespan
 }
 
 // validateOrganizations reports all that is wrong with them and their providers.

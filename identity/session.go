@@ -106,9 +106,9 @@ func (s *Service) touch(ctx context.Context, x *Session, now time.Time) {
 	}
 }
 
-// prolong lets a session last as long as a new one.
-func (s *Service) prolong(x *Session, now time.Time) {
-	if until := now.Add(s.options.SessionLifespan); until.After(x.ExpiresAt) {
+// prolong lets a session of an identity last as long as a new one.
+func (s *Service) prolong(x *Session, i *Identity, now time.Time) {
+	if until := now.Add(s.lifespan(i)); until.After(x.ExpiresAt) {
 		x.ExpiresAt = until
 	}
 }

@@ -494,10 +494,12 @@ func TestIdentitySettings(t *testing.T) {
 		{"identity.session.cookie.domain", "", true},
 		{"identity.session.cookie.domain", "exa mple;x", false},
 		{"identity.session.whoami.tokenizer.templates", `{"a":5}`, false},
+		{"identity.selfservice.methods.b2b.config.organizations", `[{"id":"6d5a3c1e-0b6f-4c51-9f4e-0f3f5f3a7b11","session_lifespan":"12h"}]`, true},
+		{"identity.selfservice.methods.b2b.config.organizations", `[{"id":"6d5a3c1e-0b6f-4c51-9f4e-0f3f5f3a7b11","session_lifespan":"-1h"}]`, false},
 		{"identity.clients.web_hook.header_allowlist", "Accept,X-Trace", true},
 		{"identity.clients.web_hook.header_allowlist", "accept,cookie", false},
 	} {
-		for _, s := range slices.Concat(courierSettings, sessionSettings, identitySettings) {
+		for _, s := range slices.Concat(courierSettings, sessionSettings, identitySettings, oidcSettings) {
 			if s.key != tt.key {
 				continue
 			}

@@ -26,7 +26,7 @@ var oidcSettings = []setting{
 		func(c *Config) any { return &c.Identity.OIDC.Enabled }, nil},
 	{"identity.selfservice.methods.oidc.config.providers", "", "", "the providers, a list of id, provider (generic, google, github, gitlab, microsoft, apple, discord, slack, linkedin, facebook), client_id, client_secret, issuer_url, scope, mapper and more: see docs/identity.md",
 		func(c *Config) any { return &c.Identity.OIDC.Providers }, nil},
-	{"identity.selfservice.methods.b2b.config.organizations", "", "", "organizations, a list of id (a UUID), label and domains: people with addresses of those log in at the providers that have the id as organization_id, and in no other way",
+	{"identity.selfservice.methods.b2b.config.organizations", "", "", "organizations, a list of id (a UUID), label, domains and session_lifespan: people with addresses of those log in at the providers that have the id as organization_id, and in no other way",
 		func(c *Config) any { return &c.Identity.OIDC.Organizations }, nil},
 	{"identity.selfservice.methods.oidc.config.base_redirect_uri", "", "", "the URL to which providers send browsers back, without the path; empty: the public URL",
 		func(c *Config) any { return &c.Identity.OIDC.RedirectBase }, isURLOrEmpty},

@@ -4,16 +4,28 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/server"
 )
 
+// lasts is how long a session lasts.
+func lasts(t *testing.T, session *said) time.Duration {
+	t.Helper()
+	from, bad := time.Parse(time.RFC3339, session.str("issued_at"))
+	to, worse := time.Parse(time.RFC3339, session.str("expires_at"))
+	if bad != nil || worse != nil {
+		t.Fatal(bad, worse)
+	}
+	return to.Sub(from)
+}
+
 // TestOrganization: people of a domain log in at the provider of their organization.
 func TestOrganization(t *testing.T) {
 	const org = "6d5a3c1e-0b6f-4c51-9f4e-0f3f5f3a7b11"
 	s := startSocial(t, "ann@acme.test", true, func(c *server.Config) {
-		c.Identity.OIDC.Organizations = []identity.Organization{{ID: org, Label: "Acme", Domains: []string{"acme.test"}}}
+		c.Identity.OIDC.Organizations = []identity.Organization{{ID: org, Label: "Acme", Domains: []string{"acme.test"}, SessionLifespan: identity.Lifespan(90 * time.Minute)}}
 		c.Identity.OIDC.Providers[0].Organization = org
 	})
 	s.rp.apply(groupModel)
@@ -35,6 +47,12 @@ func TestOrganization(t *testing.T) {
 	}
 	v.get(s.through(s.at, to)).is(303)
 	who := v.get("/sessions/whoami").is(200).has("identity.organization_id", org).has("authentication_methods.0.organization", org)
+	if got := lasts(t, who); got != 90*time.Minute {
+		t.Errorf("a session lasts %v", got)
+	}
+	if got := lasts(t, s.rp.admin(t).do("PATCH", "/admin/sessions/"+who.str("id")+"/extend", nil).is(200)); got < 90*time.Minute || got > 2*time.Hour {
+		t.Errorf("a session that was extended lasts %v", got)
+	}
 	if got := s.rp.admin(t).get("/admin/identities/" + who.str("identity.id") + "/organizations").is(200); got.fields("label") != "Acme" {
 		t.Errorf("who came from the organization is a member of %s", got.text)
 	}

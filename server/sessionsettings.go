@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -96,10 +95,10 @@ func (c SessionConfig) put(o *identity.Options) error {
 
 // A tokenTemplate says how sessions become JWTs, as Kratos has it.
 type tokenTemplate struct {
-	TTL     lifespan `json:"ttl"`
-	Keys    string   `json:"jwks_url"`
-	Mapper  string   `json:"claims_mapper_url"`
-	Subject string   `json:"subject_source"`
+	TTL     identity.Lifespan `json:"ttl"`
+	Keys    string            `json:"jwks_url"`
+	Mapper  string            `json:"claims_mapper_url"`
+	Subject string            `json:"subject_source"`
 }
 
 type tokenTemplates map[string]tokenTemplate
@@ -141,21 +140,4 @@ func located(setting, url string) ([]byte, error) {
 		return nil, errs.New(errs.Invalid, "%s: expected file:// or base64://", setting) // the text may be a key
 	}
 	return textOf(setting, url)
-}
-
-// A lifespan is a duration such as 5m in JSON.
-type lifespan time.Duration
-
-// UnmarshalJSON reads the text.
-func (l *lifespan) UnmarshalJSON(text []byte) error {
-	var written string
-	err := json.Unmarshal(text, &written)
-	if err == nil {
-		var d time.Duration
-		if d, err = time.ParseDuration(written); err == nil && d > 0 {
-			*l = lifespan(d)
-			return nil
-		}
-	}
-	return fmt.Errorf("expected a duration above 0, such as 1m, got %.40s", text)
 }
