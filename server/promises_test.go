@@ -68,8 +68,9 @@ func TestLinkRace(t *testing.T) {
 // TestGuessesAtTwoNodes makes many guesses at once, at two nodes that share a PostgreSQL: as
 // few are looked at as of those that come one after another.
 func TestGuessesAtTwoNodes(t *testing.T) {
-	dsn := testdb.Postgres(t)
+	dsn, mailbox := testdb.Postgres(t), withMail(t) // either node may send a message
 	shared := func(c *server.Config) {
+		mailbox(c)
 		passwordless(c)
 		c.DSN, c.Dev, c.Secrets.System = dsn, true, []string{"a secret that two servers have"}
 	}
