@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -239,7 +240,7 @@ func (p *Provider) AcceptLogin(challenge string, a AcceptLogin) (string, error) 
 // Somebody who logs in again, where that is remembered, keeps the name of the login, so
 // that a logout ends what began before, too.
 func (p *Provider) loggedIn(f *flow, a AcceptLogin) session {
-	s := session{ID: f.Session, Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession, Ends: a.ProviderSessionEnds}
+	s := session{ID: cmp.Or(f.Session, newID()), Subject: a.Subject, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Provider: a.ProviderSession, Ends: a.ProviderSessionEnds}
 	if a.AuthTime.IsZero() {
 		s.AuthTime = p.o.Now()
 	}

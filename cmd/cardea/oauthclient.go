@@ -342,6 +342,7 @@ func (a *app) deleteClientCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete ID...",
 		Short:   "Delete clients, with all of their tokens",
+		Long:    "Deletes clients one by one, and says of each what became of it: one that cannot be\ndeleted keeps no other.",
 		Example: "  cardea client delete shop",
 		Args:    named(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
