@@ -182,7 +182,7 @@ func (s *Service) adminExtend(w http.ResponseWriter, r *http.Request) error {
 		return errs.New(errs.Invalid, "the session %s is not active", found.ID)
 	}
 	if early := s.options.ExtendWithin; early > 0 && found.ExpiresAt.Sub(now) > early {
-		return reply(w, http.StatusOK, s.sessionBody(found, nil))
+		return s.extended(w, found)
 	}
 	i, err := s.store.Identity(r.Context(), found.Identity, false)
 	if err != nil {
@@ -193,5 +193,14 @@ func (s *Service) adminExtend(w http.ResponseWriter, r *http.Request) error {
 	if err := s.store.Write(r.Context(), SaveSession{found}, s.adminEvent(r, "admin.session.extended", found.Identity)); err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, s.sessionBody(found, nil))
+	return s.extended(w, found)
+}
+
+// extended answers with a session, or with nothing if that is wanted.
+func (s *Service) extended(w http.ResponseWriter, x *Session) error {
+	if s.options.BriefExtend {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return reply(w, http.StatusOK, s.sessionBody(x, nil))
 }

@@ -36,6 +36,7 @@ type Options struct {
 	SessionLifespan time.Duration // 0: 24 h
 	SessionIdle     time.Duration // how long a session lasts that is not used; 0: half of SessionLifespan
 	ExtendWithin    time.Duration // how long before its end a session can be extended; 0: at any time
+	BriefExtend     bool          // an extension is answered without the session
 	MaxSessions     int           // of an identity, the oldest of which go; 0: there is no limit
 	CookieName      string        // "": ory_kratos_session
 	CookieDomain    string        // "": the host alone

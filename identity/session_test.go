@@ -106,6 +106,10 @@ func TestExtendedSessions(t *testing.T) {
 	g.whoami(200, 2) // to extend it was to use it
 	until(24*time.Hour, g.enter("ann@example.com", "?refresh=true"), "session.expires_at")
 	admin.ask("PATCH", "/admin/sessions/00000000-0000-4000-8000-000000000000/extend", nil).is(404)
+
+	h = newHouse(t, func(o *identity.Options) { o.BriefExtend, o.ExtendWithin = true, time.Hour })
+	g, admin = h.guest(false), h.guest(false)
+	admin.ask("PATCH", "/admin/sessions/"+g.register("ann@example.com").str("session.id")+"/extend", nil).is(204)
 }
 
 // TestMaxSessions: the oldest goes, that of somebody else stays.

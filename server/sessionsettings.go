@@ -24,6 +24,7 @@ type SessionConfig struct {
 	WhoamiAAL    string
 	Cacheable    bool
 	CacheMaxAge  time.Duration
+	BriefExtend  bool
 	Templates    tokenTemplates
 }
 
@@ -50,6 +51,8 @@ var sessionSettings = []setting{
 		func(c *Config) any { return &c.Identity.Session.Cacheable }, nil},
 	{"identity.feature_flags.cacheable_sessions_max_age", "", "0s", "how long that is at most; 0s: until the session ends",
 		func(c *Config) any { return &c.Identity.Session.CacheMaxAge }, isNotNegative},
+	{"identity.feature_flags.faster_session_extend", "", "false", "answer administrators who extend a session with 204, and not with the session",
+		func(c *Config) any { return &c.Identity.Session.BriefExtend }, nil},
 	{"identity.session.whoami.required_aal", "", "highest_available", "aal1: a session counts before the second factor is given, by those who have one",
 		func(c *Config) any { return &c.Identity.Session.WhoamiAAL }, oneOf("highest_available", "aal1")},
 	{"identity.session.whoami.tokenizer.templates", "", "", "JWTs that whoami makes of sessions, a section of name and jwks_url, ttl, claims_mapper_url, subject_source (id or external_id): see docs/identity.md",
@@ -79,7 +82,7 @@ func (c SessionConfig) put(o *identity.Options) error {
 	o.SessionLifespan, o.CookieName, o.CookieDomain, o.WhoamiAAL1 = c.Lifespan, c.CookieName, c.CookieDomain, c.WhoamiAAL == "aal1"
 	o.BriefCookies, o.HostCookies, o.Cacheable, o.CacheMaxAge = !c.Persistent, c.HostPrefix, c.Cacheable, c.CacheMaxAge
 	o.SameSite = map[string]http.SameSite{"Strict": http.SameSiteStrictMode, "None": http.SameSiteNoneMode}[c.SameSite] // else the usual one
-	o.SessionIdle, o.ExtendWithin, o.MaxSessions = c.Idle, c.Extend, c.Max
+	o.SessionIdle, o.ExtendWithin, o.BriefExtend, o.MaxSessions = c.Idle, c.Extend, c.BriefExtend, c.Max
 	for name, t := range c.Templates {
 		made, err := t.read("identity.session.whoami.tokenizer.templates." + name)
 		if err != nil {
