@@ -95,7 +95,6 @@ func (s *Service) submit(w http.ResponseWriter, r *http.Request, k Kind) error {
 
 // step makes one attempt to submit. It writes to the store, and cookies of flows only.
 func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form, counted counts) (*answer, error) {
-	ctx := r.Context()
 	st := &Step{Request: r, Form: form, Now: s.now(), counted: counted}
 	if err := s.find(w, st, k, r.URL.Query().Get("flow")); err != nil {
 		return nil, err
@@ -105,14 +104,7 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 		return nil, err
 	}
 	if f.finished() {
-		if k == Recovery || k == Verification {
-			return nil, s.restart(w, st, doneTexts[k])
-		}
-		a, err := s.again(ctx, st, Wrong(doneTexts[k]), false)
-		if err == nil && !f.API { // a second click leads to where the first one did
-			a.location = cmp.Or(f.next(), s.after(f, f.Active))
-		}
-		return a, err
+		return s.repeated(w, st)
 	}
 	if n := len(form.JSON("transient_payload")); n > maxTransient {
 		return nil, errs.New(errs.Invalid, "transient_payload has %d bytes: expected at most %d", n, maxTransient)
@@ -125,6 +117,23 @@ func (s *Service) step(w http.ResponseWriter, r *http.Request, k Kind, form Form
 	}
 	f.Values = s.remembered(st)
 	return s.advance(w, st, s.decide)
+}
+
+// repeated answers who submits a flow that came to its end. In a browser a second click leads to
+// where the first one did.
+func (s *Service) repeated(w http.ResponseWriter, st *Step) (*answer, error) {
+	ctx, f := st.Request.Context(), st.Flow
+	switch page := !f.API && !wantsJSON(st.Request); {
+	case f.Kind == Verification && page:
+		return s.again(ctx, st, nil, false)
+	case f.Kind == Verification, f.Kind == Recovery:
+		return nil, s.restart(w, st, doneTexts[f.Kind])
+	}
+	a, err := s.again(ctx, st, Wrong(doneTexts[f.Kind]), false)
+	if err == nil && !f.API {
+		a.location = cmp.Or(f.next(), s.after(f, f.Active))
+	}
+	return a, err
 }
 
 // advance takes a flow as far as decide says, and writes it. decide may have put another

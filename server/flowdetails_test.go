@@ -196,7 +196,7 @@ func TestLongInput(t *testing.T) {
 
 // TestSecondClick leads on to where the first one did, and so does going back.
 func TestSecondClick(t *testing.T) {
-	n, _ := startWithMail(t)
+	n, box := startWithMail(t)
 	v := n.visitor(t, true)
 	form := v.get("/self-service/registration/browser", asProgram...).is(200)
 	fields := url.Values{"csrf_token": {form.csrf()}, "method": {"password"}, "password": {goodPassword}, "traits.email": {"ann@example.com"}}
@@ -208,6 +208,16 @@ func TestSecondClick(t *testing.T) {
 		t.Errorf("going back leads to %q", back)
 	}
 	v.do("POST", form.str("ui.action"), fields, asProgram...).is(400).says(4040002).has("continue_with.0.action", "show_verification_ui")
+	to, _ := url.Parse(first)
+	w := n.visitor(t, true) // who does not log in by it, and keeps the token of the form
+	form = w.get("/self-service/verification/flows?id=" + to.Query().Get("flow")).is(200)
+	code := url.Values{"csrf_token": {form.csrf()}, "method": {"code"}, "code": {box.take("ann@example.com").code}}
+	for range 2 {
+		if at := w.do("POST", form.str("ui.action"), code).is(303).header.Get("Location"); at != first {
+			t.Errorf("sent to %q", at)
+		}
+	}
+	w.do("POST", form.str("ui.action"), code, asProgram...).is(410).has("error.id", "self_service_flow_replaced")
 
 	n.known(t, "bob@example.com")
 	form = v.get("/self-service/login/browser?return_to=/sessions/whoami", asProgram...).is(200)
