@@ -114,3 +114,22 @@ func FuzzImportedHash(f *testing.F) {
 		}
 	})
 }
+
+// TestEndlessPasswords: some kinds of hashes cost the square of a password's length, or
+// thousands of times the length, and everybody may send one.
+func TestEndlessPasswords(t *testing.T) {
+	h := newHasher(HashOptions{Memory: 64, Iterations: 1})
+	own, err := h.hash(t.Context(), strings.Repeat("x", maxPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hash := range []string{own, `$1$saltsalt$82D31YaoF0HAqUoyq1lvJ0`, `$5$rounds=1234$anothersalt$EjUsOcut8Aakh6QIB12/x8Kudl13cQkrsC8l4OO/4d5`,
+		`$6$saltstring$NAN5tld4dAWHvJosC3VF7.i3Sk6KmLQlpIkNQVtT/JHKq0Yuy4aRFSCK1hCGU3m2raxfEIXeCGKhMbGcDQmxw/`} {
+		if ok, old, err := h.verify(t.Context(), hash, strings.Repeat("x", 4<<20)); ok || old || err != nil {
+			t.Errorf("%s: %t, old %t, %v", hash, ok, old, err)
+		}
+	}
+	if ok, _, err := h.verify(t.Context(), own, strings.Repeat("x", maxPassword)); !ok || err != nil {
+		t.Errorf("the longest password: %t, %v", ok, err)
+	}
+}
