@@ -99,6 +99,7 @@ func TestNormalize(t *testing.T) {
 		"ann@example\u3002com": "ann@example.com", "\uff41nn@ex\u0430mple.com": "ann@xn--exmple-4nf.com", "ann@b\u00fccher.example": "ann@xn--bcher-kva.example",
 		"ann@bu\u0308cher.example": "ann@xn--bcher-kva.example", "ann@XN--BCHER-KVA.example": "ann@xn--bcher-kva.example", "ann@stra\u00dfe.example": "ann@xn--strae-oqa.example",
 		"b\u00fccher": "b\u00fccher", "b\u00fc@b_\u00fc@x": "b\u00fc@b_\u00fc@x", "ann@": "ann@", "a_b@x_y.example": "a_b@x_y.example",
+		strings.Repeat("\U0001d400", maxIdentifier): strings.Repeat("a", maxIdentifier), strings.Repeat(" ", 4000) + "a": "",
 	} {
 		got, ok := normalize(in)
 		if got != want || ok != (want != "") {

@@ -21,6 +21,9 @@ func normalize(text string) (string, bool) {
 	if !utf8.ValidString(text) {
 		return "", false
 	}
+	if len(text) > 10*maxIdentifier { // no writing of one takes as much
+		return "", false
+	}
 	text = norm.NFKC.String(strings.TrimSpace(text))
 	for _, r := range text {
 		if !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) {
