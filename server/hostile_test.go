@@ -22,12 +22,13 @@ func TestHostileForms(t *testing.T) {
 		return json.RawMessage(`{"method":"password","traits":` + strings.Repeat(open, n) + "1" + strings.Repeat(end, n) + "}")
 	}
 	for name, body := range map[string]any{
-		"deep names":            url.Values{"method": {"password"}, "traits." + strings.Repeat("a.", 100_000) + "a": {"1"}},
-		"deep objects":          deep(9_000, `{"a":`, "}"),
-		"deep lists":            deep(9_000, "[", "]"),
-		"objects that are many": deep(32, `{"a":`, "}"),
-		"a number of no type":   json.RawMessage(`{"method":"password","traits":{"email":1e400}}`),
-		"a number in a list":    json.RawMessage(`{"method":"password","traits":{"email":[-1e400]}}`),
+		"deep names":             url.Values{"method": {"password"}, "traits." + strings.Repeat("a.", 100_000) + "a": {"1"}},
+		"deep objects":           deep(9_000, `{"a":`, "}"),
+		"deep lists":             deep(9_000, "[", "]"),
+		"objects that are many":  deep(32, `{"a":`, "}"),
+		"a number of no type":    json.RawMessage(`{"method":"password","traits":{"email":1e400}}`),
+		"a payload of megabytes": map[string]any{"method": "password", "transient_payload": map[string]any{"x": strings.Repeat("x", 1<<20)}},
+		"a number in a list":     json.RawMessage(`{"method":"password","traits":{"email":[-1e400]}}`),
 	} {
 		if got := v.do("POST", at, body).is(400); got.at("error.code") != 400.0 || len(got.text) > 200 {
 			t.Errorf("%s: %.300s", name, got.text)
