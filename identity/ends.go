@@ -151,6 +151,9 @@ func endSettings(s *Service, ctx context.Context, st *Step) (*answer, error) {
 			return nil, err
 		}
 	}
+	if err := s.tellNewFactor(st); err != nil {
+		return nil, err
+	}
 	if st.sensitive {
 		s.rotate(st, a)
 	}

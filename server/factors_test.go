@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,12 +60,7 @@ func TestFactorSettings(t *testing.T) {
 
 	v.registerNative("ann@example.com")
 	settings := v.get("/self-service/settings/api").is(200)
-	secret := ""
-	for _, one := range settings.at("ui.nodes").([]any) {
-		if a := one.(map[string]any)["attributes"].(map[string]any); a["id"] == "totp_secret_key" {
-			secret = a["text"].(map[string]any)["text"].(string)
-		}
-	}
+	secret := settings.appKey()
 	step := uint64(time.Now().Unix() / 30)
 	code := func(step uint64) string {
 		text, err := hotp.GenerateCode(secret, step)
@@ -84,6 +80,55 @@ func TestFactorSettings(t *testing.T) {
 	up = other.do("POST", up.str("ui.action"), map[string]any{"method": "totp", "totp_code": code(step + 1)}).is(200)
 	other.token = up.str("session_token")
 	other.get("/sessions/whoami").is(200)
+}
+
+// appKey is the key of an authenticator app that settings offer.
+func (s *said) appKey() string {
+	s.Helper()
+	for _, one := range s.at("ui.nodes").([]any) {
+		if a := one.(map[string]any)["attributes"].(map[string]any); a["id"] == "totp_secret_key" {
+			return a["text"].(map[string]any)["text"].(string)
+		}
+	}
+	s.Fatalf("the settings offer no app: %s", s.text)
+	return ""
+}
+
+// TestNewFactorIsTold: the owner of an account hears of a new way into it, at addresses that
+// were verified before.
+func TestNewFactorIsTold(t *testing.T) {
+	n, box := startWithMail(t, func(c *server.Config) { c.Identity.Factors.TOTP, c.Identity.Factors.Lookup = true, true })
+	v := n.visitor(t, false)
+	begun := v.begin("ann@example.com")
+	v.token = v.enter(begun, box.take("ann@example.com").code).is(200).str("continue_with.0.ory_session_token")
+	settings := v.get("/self-service/settings/api").is(200)
+	code, err := hotp.GenerateCode(settings.appKey(), uint64(time.Now().Unix()/30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := v.do("POST", settings.str("ui.action"), map[string]any{"method": "totp", "totp_code": code}).is(200)
+	v.token = linked.str("continue_with.0.ory_session_token")
+	if l := box.take("ann@example.com"); !strings.Contains(l.text, "authenticator app was added") {
+		t.Errorf("the message is %+v", l)
+	}
+	settings = v.get("/self-service/settings/api").is(200)
+	v.do("POST", settings.str("ui.action"), map[string]any{"method": "totp", "totp_unlink": true}).is(200)
+	var messages []map[string]any
+	if messages = n.admin(t).get("/admin/courier/messages").is(200).list(); len(messages) != 2 {
+		t.Errorf("there are %d messages: expected none of what was removed", len(messages))
+	}
+
+	stranger := n.known(t, "bob@example.com") // whose address nobody has verified
+	b := n.visitor(t, false)
+	b.token = b.loginNative("bob@example.com", "").str("session_token")
+	settings = b.get("/self-service/settings/api").is(200)
+	if code, err = hotp.GenerateCode(settings.appKey(), uint64(time.Now().Unix()/30)); err != nil {
+		t.Fatal(err)
+	}
+	b.do("POST", settings.str("ui.action"), map[string]any{"method": "totp", "totp_code": code}).is(200).has("identity.id", stranger)
+	if again := n.admin(t).get("/admin/courier/messages").is(200).list(); len(again) != len(messages) {
+		t.Errorf("an address that is not verified is told: %v", again)
+	}
 }
 
 // TestFactorSettingsMistakes are found before anything is served.

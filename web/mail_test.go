@@ -17,7 +17,7 @@ func TestMailIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"recovery_code_valid", "recovery_code_invalid", "recovery_valid", "recovery_invalid", "verification_code_valid",
-		"verification_code_invalid", "verification_valid", "verification_invalid", "login_code_valid", "registration_code_valid", "account_exists", "verifiable_address_changed", "invitation"} {
+		"verification_code_invalid", "verification_valid", "verification_invalid", "login_code_valid", "registration_code_valid", "account_exists", "verifiable_address_changed", "authenticator_key_added", "invitation"} {
 		seen := map[string]bool{}
 		for _, locale := range m.locales {
 			subject, text, html, err := m.Letter(name, locale, false, sample)
