@@ -46,6 +46,27 @@ func (s *Service) adminEvents(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, bodies)
 }
 
+func (s *Service) adminEvent(r *http.Request, kind, identity string) Op {
+	return s.AdminEvent(r, kind, identity, "")
+}
+
+// An adminDetail says who it was, and what it is about besides an identity.
+type adminDetail struct {
+	By    string `json:"by,omitempty"` // the name of an API key or certificate
+	Group string `json:"group,omitempty"`
+}
+
+// AdminEvent is an entry of the audit log about a request of an administrator's: about an
+// identity, or a group, or both.
+func (s *Service) AdminEvent(r *http.Request, kind, identity, group string) Op {
+	now := s.now()
+	e := Event{ID: eventID(now), At: now, Type: kind, Identity: identity, Client: s.options.Client(r)}
+	if d := (adminDetail{s.options.Administrator(r), group}); d != (adminDetail{}) {
+		e.Detail, _ = json.Marshal(d)
+	}
+	return Record{e}
+}
+
 // failure adds to the audit log that a proof was wrong. What is only missing in a form is
 // none.
 func (s *Service) failure(st *Step, wrong *FormError) {
