@@ -286,7 +286,7 @@ func pointer(path []string) string {
 func (a *app) deleteIdentityCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete ID...",
-		Short:   "Delete identities, with their credentials and sessions",
+		Short:   "Delete identities, with their credentials, sessions and tuples",
 		Example: "  cardea identity delete 6fe1b8a4-0e5c-4b1f-9d39-4f1f2f1a0b11",
 		Args:    named(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, ids []string) error {
