@@ -59,8 +59,8 @@ func (a *app) printIdentity(raw json.RawMessage) error {
 	}
 	lines := [][2]string{{"identity", i.ID}, {"schema", i.Schema}, {"state", i.State}, {"traits", string(i.Traits)},
 		{"external id", i.ExternalID}, {"organization", i.Org}, {"created", i.Created}}
-	for t, c := range i.Credentials {
-		lines = append(lines, [2]string{"credential", t + " " + strings.Join(c.Identifiers, " ")})
+	for _, t := range sortedKeys(i.Credentials) {
+		lines = append(lines, [2]string{"credential", t + " " + strings.Join(i.Credentials[t].Identifiers, " ")})
 	}
 	for _, address := range i.Addresses {
 		state := " not verified"
