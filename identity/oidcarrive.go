@@ -39,14 +39,8 @@ func (o *oidcStrategy) arrive(ctx context.Context, st *Step, u *upstream, who *a
 			return Done, err
 		}
 	}
-	o.prove(st, i, u)
-	return Done, nil
-}
-
-// prove says that somebody was seen by a provider.
-func (o *oidcStrategy) prove(st *Step, i *Identity, u *upstream) {
-	st.Prove(i, o.Method(), AAL1)
-	st.Proof.Provider, st.Proof.Organization = u.ID, u.Organization
+	o.prove(st, i, u, who)
+	return Done, o.refresh(st, i, u, who)
 }
 
 // newcomer is somebody whose account at the provider is not linked to any identity.
@@ -132,7 +126,7 @@ func (o *oidcStrategy) register(ctx context.Context, st *Step, u *upstream, who 
 	}
 	delete(f.Kept, o.Method())
 	st.Identity = i
-	o.prove(st, i, u)
+	o.prove(st, i, u, who)
 	return Done, nil
 }
 
@@ -249,7 +243,7 @@ func (o *oidcStrategy) autoLink(ctx context.Context, st *Step, u *upstream, who 
 	if err := o.connect(st, i, u, who); err != nil {
 		return false, err
 	}
-	o.prove(st, i, u)
+	o.prove(st, i, u, who)
 	o.save(st, who)
 	return true, nil
 }

@@ -147,7 +147,7 @@ func (s *Service) onlySSO(_ context.Context, st *Step) error {
 	if st.Flow.Kind == Recovery && st.Flow.Granted == st.Identity.ID {
 		return nil
 	}
-	if org == nil || st.Proof.Organization == org.ID || st.Proof.AAL == AAL2 {
+	if org == nil || st.Proof.Organization == org.ID || st.Proof.AAL == AAL2 && st.Proof.Method != string(OIDC) {
 		return nil
 	}
 	return Wrong(textOnlySSO)

@@ -54,6 +54,14 @@ type Provider struct {
 	// with an address that both sides have verified is linked without a login.
 	Linking string `json:"account_linking_mode"`
 
+	// ACR2 and AMR2 are the values of acr and amr in ID tokens that stand for two factors.
+	ACR2 []string `json:"aal2_acr_values"`
+	AMR2 []string `json:"aal2_amr_values"`
+
+	// Update is never, the default, or automatic: a login brings traits and metadata up to
+	// date with the claims, but for identifiers and addresses.
+	Update string `json:"update_identity_on_login"`
+
 	Organization string `json:"organization_id"` // whose members it is for; "": everybody
 
 	usual bool   // Mapping is usualMapping
@@ -165,8 +173,9 @@ func (p *Provider) validate(private bool) error {
 	}
 	for name, of := range map[string][2]string{
 		"pkce": {p.PKCE, "auto never force"}, "claims_source": {or(p.ClaimsSource, "id_token"), "id_token userinfo"},
-		"account_linking_mode": {or(p.Linking, "automatic"), "confirm_with_existing_credential automatic"},
-		"subject_source":       {or(p.SubjectSource, "userinfo"), "userinfo oid"},
+		"account_linking_mode":     {or(p.Linking, "automatic"), "confirm_with_existing_credential automatic"},
+		"update_identity_on_login": {or(p.Update, "never"), "never automatic"},
+		"subject_source":           {or(p.SubjectSource, "userinfo"), "userinfo oid"},
 	} {
 		if !slices.Contains(strings.Fields(of[1]), of[0]) {
 			wrong("%s is %q: expected one of %s", name, of[0], of[1])

@@ -31,6 +31,8 @@ type Method struct {
 	CompletedAt  time.Time `json:"completed_at"`
 	Provider     string    `json:"provider,omitempty"`
 	Organization string    `json:"organization,omitempty"`
+	UpstreamACR  string    `json:"upstream_acr,omitempty"` // of the provider's ID token
+	UpstreamAMR  []string  `json:"upstream_amr,omitempty"`
 
 	// Mailbox is where a code or link went that was the proof, as of reach. It is stored, and
 	// not shown: a code to the same place is no second factor beside it.
@@ -136,11 +138,11 @@ func (s *Session) usedFrom(address, agent string) {
 }
 
 // level returns what the proofs amount to: a second factor counts only beside a
-// first one.
+// first one. Another provider may have seen both.
 func level(methods []Method) AAL {
 	has := func(a AAL) bool { return slices.ContainsFunc(methods, func(m Method) bool { return m.AAL == a }) }
 	switch {
-	case has(AAL1) && has(AAL2):
+	case has(AAL1) && has(AAL2), slices.ContainsFunc(methods, func(m Method) bool { return m.Method == string(OIDC) && m.AAL == AAL2 }):
 		return AAL2
 	case has(AAL1):
 		return AAL1

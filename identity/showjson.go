@@ -69,6 +69,13 @@ func appendMethod(out []byte, m *Method) []byte {
 	if m.Organization != "" {
 		out = appendText(append(out, `,"organization":`...), m.Organization)
 	}
+	if m.UpstreamACR != "" {
+		out = appendText(append(out, `,"upstream_acr":`...), m.UpstreamACR)
+	}
+	if len(m.UpstreamAMR) > 0 {
+		one := func(out []byte, text *string) []byte { return appendText(out, *text) }
+		out = appendList(append(out, `,"upstream_amr":`...), m.UpstreamAMR, one)
+	}
 	return append(out, '}')
 }
 

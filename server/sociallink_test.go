@@ -179,3 +179,26 @@ func TestSocialIDToken(t *testing.T) {
 		t.Error("there is no token")
 	}
 }
+
+// TestSocialUpdate: a login brings traits up to date, but for addresses; and says what
+// the provider has seen, which may be two factors.
+func TestSocialUpdate(t *testing.T) {
+	s := startSocial(t, "ann@example.com", true, func(c *server.Config) {
+		p := &c.Identity.OIDC.Providers[0]
+		p.Update, p.AMR2 = "automatic", []string{"mfa", "pwd"}
+	})
+	in := func() *said {
+		t.Helper()
+		v := s.rp.visitor(t, true)
+		v.get(s.through(s.at, v.leave(v.get("/self-service/login/browser", asProgram...).is(200), "provider", "house"))).is(303)
+		return v.get("/sessions/whoami").is(200)
+	}
+	first := in().has("identity.traits.name.first", "Ann").has("authenticator_assurance_level", "aal2").
+		has("authentication_methods.0.aal", "aal2").has("authentication_methods.0.upstream_amr.0", "pwd")
+	there := s.idp.admin(t).get("/admin/identities").is(200).list()[0]["id"].(string)
+	s.idp.admin(t).do("PATCH", "/admin/identities/"+there, []any{
+		map[string]any{"op": "replace", "path": "/traits/name/first", "value": "Anna"}, map[string]any{"op": "replace", "path": "/traits/email", "value": "anna@example.com"},
+	}).is(200)
+	in().has("identity.id", first.str("identity.id")).has("identity.traits.name.first", "Anna").has("identity.traits.name.last", "Lee").
+		has("identity.traits.email", "ann@example.com").has("identity.verifiable_addresses.0.verified", true)
+}

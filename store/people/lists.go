@@ -26,6 +26,7 @@ var (
 		{"completed_at", func(m *identity.Method) any { return &m.CompletedAt }},
 		{"provider", func(m *identity.Method) any { return &m.Provider }},
 		{"organization", func(m *identity.Method) any { return &m.Organization }},
+		{"upstream_acr", func(m *identity.Method) any { return &m.UpstreamACR }},
 		{"mailbox", func(m *identity.Method) any { return &m.Mailbox }},
 	}.list
 

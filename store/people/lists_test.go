@@ -53,7 +53,7 @@ func TestLists(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	same(t, r, methods, func() identity.Method {
-		return identity.Method{Method: text(r), AAL: identity.AAL(text(r)), CompletedAt: at(r), Provider: text(r), Organization: text(r), Mailbox: text(r)}
+		return identity.Method{Method: text(r), AAL: identity.AAL(text(r)), CompletedAt: at(r), Provider: text(r), Organization: text(r), UpstreamACR: text(r), Mailbox: text(r)}
 	})
 	same(t, r, identifiers, func() string { return text(r) })
 	same(t, r, devices, func() identity.Device {
