@@ -111,3 +111,21 @@ func TestHostCookies(t *testing.T) {
 		}
 	}
 }
+
+// TestStateOfSessions: a session is worth nothing while its identity is disabled, even if it
+// was not ended with that.
+func TestStateOfSessions(t *testing.T) {
+	h := newHouse(t)
+	g := h.guest(false)
+	g.register("ann@example.com")
+	g.ask("GET", "/sessions/whoami", nil).is(200)
+	i, err := h.store.Find(t.Context(), identity.Password, "ann@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.State = identity.Inactive
+	if err := h.store.Write(t.Context(), identity.SaveIdentity{Identity: i}); err != nil {
+		t.Fatal(err)
+	}
+	g.ask("GET", "/sessions/whoami", nil).is(401)
+}

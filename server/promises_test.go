@@ -243,3 +243,37 @@ func TestHostPrefix(t *testing.T) {
 		t.Errorf("without https: %v", err)
 	}
 }
+
+// TestFormsOfOthers: a token of another browser's form is none here, and a flow that was
+// submitted stays its browser's.
+func TestFormsOfOthers(t *testing.T) {
+	n := start(t, withIdentity)
+	mine, theirs := n.visitor(t, true), n.visitor(t, true)
+	flow := mine.get("/self-service/login/browser", asProgram...).is(200)
+	other := theirs.get("/self-service/login/browser", asProgram...).is(200)
+	form := func(token string) map[string]any {
+		return map[string]any{"csrf_token": token, "method": "password", "identifier": "ann@example.com", "password": "wrong"}
+	}
+	mine.do("POST", flow.str("ui.action"), form(other.csrf())).is(403).has("error.id", "security_csrf_violation")
+	mine.do("POST", flow.str("ui.action"), form(flow.csrf())).is(400).says(4000006)
+	theirs.get("/self-service/login/flows?id="+flow.str("id")).is(403).has("error.id", "security_csrf_violation")
+	theirs.do("POST", flow.str("ui.action"), form(other.csrf())).is(403).has("error.id", "security_csrf_violation")
+}
+
+// TestDisabledStaysOut: who was disabled comes in by no message that was sent before.
+func TestDisabledStaysOut(t *testing.T) {
+	n, box := startWithMail(t)
+	n.known(t, "ann@example.com")
+	v := n.visitor(t, false)
+	flow := v.get("/self-service/recovery/api").is(200)
+	v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "email": "ann@example.com"}).is(200)
+	code := box.take("ann@example.com").code
+	a := n.admin(t)
+	id := a.get("/admin/identities?credentials_identifier=ann@example.com").is(200).text
+	_, id, _ = strings.Cut(id, `"id":"`)
+	id, _, _ = strings.Cut(id, `"`)
+	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "replace", "path": "/state", "value": "inactive"}}).is(200)
+	if got := v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "code": code}); got.at("state") == "passed_challenge" || strings.Contains(got.text, "ory_st_") {
+		t.Errorf("a disabled identity is let in: %s", got.text)
+	}
+}
