@@ -123,13 +123,18 @@ func (s *Service) apply(ctx context.Context, d draft, i *Identity, now time.Time
 	return nil
 }
 
+// unseen reports whether a text has what cannot be seen, as no id and no address has.
+func unseen(text string) bool {
+	return !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl)
+}
+
 // checkKey reports an id of somebody else's that cannot be one here: databases take no
 // text with a zero in it, or that is not UTF-8.
 func checkKey(name, text string) error {
 	switch {
 	case len(text) > maxExternalID:
 		return errs.New(errs.Invalid, "%s has %d bytes: expected at most %d", name, len(text), maxExternalID)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+	case unseen(text):
 		return errs.New(errs.Invalid, "%s has characters that cannot be seen", name)
 	}
 	return nil
@@ -579,7 +584,7 @@ func sizeAndToken(q url.Values) (size int, after string, err error) {
 		}
 	}
 	token, err := base64.RawURLEncoding.DecodeString(q.Get("page_token"))
-	if err != nil {
+	if err != nil || unseen(string(token)) {
 		return 0, "", errs.New(errs.Invalid, "page_token is not one that was given out")
 	}
 	return min(size, maxPage), string(token), nil

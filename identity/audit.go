@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -29,7 +30,11 @@ func (s *Service) adminEvents(w http.ResponseWriter, r *http.Request) error {
 	if before != "" && len(before) != len(eventID(s.now())) {
 		return errs.New(errs.Invalid, "page_token is not one that was given out")
 	}
-	found, err := s.store.ListEvents(r.Context(), r.URL.Query().Get("identity_id"), before, size+1)
+	of := strings.ToLower(r.URL.Query().Get("identity_id"))
+	if _, ok := parseUUID(of); of != "" && !ok {
+		return errs.New(errs.Invalid, "identity_id is %.80q: expected a UUID", of)
+	}
+	found, err := s.store.ListEvents(r.Context(), of, before, size+1)
 	if err != nil {
 		return err
 	}

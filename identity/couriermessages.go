@@ -61,6 +61,9 @@ func (s *Service) adminMessages(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains([]string{"", queued, processing, sent, abandoned}, q.Status) {
 		return errs.New(errs.Invalid, "status is %.20q: expected queued, processing, sent or abandoned", q.Status)
 	}
+	if unseen(q.Recipient) {
+		return errs.New(errs.Invalid, "recipient %.80q: no message can be to that", q.Recipient)
+	}
 	if to, ok := normalize(q.Recipient); ok {
 		q.Recipient = to
 	}

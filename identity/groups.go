@@ -182,6 +182,9 @@ func (s *Service) hold(ctx context.Context, k GroupKind, ids []string) (ops []Op
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	if at := slices.IndexFunc(ids, unseen); at >= 0 {
+		return nil, errs.New(errs.Invalid, "there is no %s %.80q", k, ids[at])
+	}
 	found, err := s.store.ListGroups(ctx, GroupQuery{Kind: k, IDs: ids}, "", len(ids))
 	if err != nil {
 		return nil, err

@@ -256,7 +256,10 @@ func (q *groupRequest) of() error {
 	if err != nil {
 		return err
 	}
-	id := q.r.PathValue("id")
+	id := strings.ToLower(q.r.PathValue("id"))
+	if !groupID.MatchString(id) { // nor can it be one of an identity
+		return errs.New(errs.NotFound, "there is no identity %.80q", id)
+	}
 	if _, err := q.n.joint.Identity(q.ctx, id, false); err != nil {
 		return err
 	}

@@ -283,9 +283,12 @@ func (q *groupRequest) create() error {
 		if d.Parent == g.ID {
 			return errItself(q.kind)
 		}
-		parents, err := q.find([]string{d.Parent})
-		if err != nil {
-			return err
+		var parents []groupBody
+		if groupID.MatchString(d.Parent) {
+			var err error
+			if parents, err = q.find([]string{d.Parent}); err != nil {
+				return err
+			}
 		}
 		if len(parents) == 0 {
 			return errs.New(errs.Invalid, "parent: there is no %s %.80q", q.kind, d.Parent)
