@@ -196,6 +196,9 @@ const keepFlows = time.Hour
 
 // stored reads a flow that was submitted. NotFound: it was not.
 func (s *Service) stored(ctx context.Context, id string) (*Flow, error) {
+	if _, ok := parseUUID(id); !ok { // which a database may not even take
+		return nil, errs.New(errs.NotFound, "there is no flow %.80q", id)
+	}
 	row, err := s.store.Flow(ctx, id)
 	if err != nil {
 		return nil, err

@@ -61,3 +61,54 @@ func TestTextsThatDatabasesRefuse(t *testing.T) {
 		}
 	}
 }
+
+// TestTextsAtPublicDoors is the same where everybody may come.
+func TestTextsAtPublicDoors(t *testing.T) {
+	n := start(t, withMail(t), func(c *server.Config) {
+		c.DSN, c.Dev, c.Identity.Passwordless = testdb.Postgres(t), true, true
+		c.Identity.Limits.Open, c.Identity.Limits.Fail = 0, 0
+	})
+	v := n.visitor(t, false)
+	for _, bad := range []string{"%00", "%ff", "a%00b"} {
+		for _, p := range []string{
+			"/self-service/KIND/flows?id=BAD", "/self-service/KIND/api?return_to=BAD", "/self-service/KIND/api?via=BAD",
+			"/self-service/KIND/api?organization=BAD", "/self-service/KIND/api?identity_schema=BAD",
+			"/self-service/KIND/api?login_challenge=BAD", "/self-service/KIND?flow=BAD&token=BAD", "/self-service/KIND?flow=BAD",
+		} {
+			for _, k := range []string{"login", "registration", "settings", "recovery", "verification"} {
+				path := strings.NewReplacer("KIND", k, "BAD", bad).Replace(p)
+				if got := v.get(path); got.status >= 500 {
+					t.Errorf("%s answers %d", path, got.status)
+				}
+			}
+		}
+		for _, path := range []string{
+			"/self-service/errors?id=BAD", "/self-service/logout?token=BAD",
+			"/sessions/token-exchange?init_code=BAD&return_to_code=BAD",
+			"/self-service/methods/oidc/callback/BAD?state=BAD&code=BAD", "/schemas/BAD", "/sessions?page_token=BAD",
+			"/login?flow=BAD", "/error?id=BAD",
+		} {
+			if got := v.get(strings.ReplaceAll(path, "BAD", bad)); got.status >= 500 {
+				t.Errorf("%s with %s answers %d", path, bad, got.status)
+			}
+		}
+	}
+	const bad = "a\x00b"
+	for _, k := range []string{"login", "registration", "recovery", "verification"} {
+		for _, body := range []map[string]any{
+			{"method": "password", "identifier": bad, "password": bad}, {"method": "password", "identifier": "ann@example.com", "password": bad, "traits": map[string]any{"email": "ann@example.com"}},
+			{"method": "code", "identifier": bad, "code": bad}, {"method": "code", "identifier": "ann@example.com", "code": bad}, {"method": "code", "email": bad}, {"method": "code", "email": "ann@example.com"}, {"method": "code", "code": bad},
+			{"method": "link", "email": bad}, {"method": bad}, {"method": "code", "traits": map[string]any{"email": bad}}, {"method": "password", "password": goodPassword, "traits": map[string]any{"email": "x@example.com", "name": map[string]any{"first": bad}}},
+			{"method": "password", "password": goodPassword, "traits": map[string]any{"email": "y@example.com"}, "transient_payload": map[string]any{"a": bad}},
+			{"method": "identifier_first", "identifier": bad}, {"method": "totp", "totp_code": bad}, {"method": "oidc", "provider": bad}, {"method": "passkey", "passkey_login": bad},
+		} {
+			f := v.get("/self-service/" + k + "/api").is(200)
+			if got := v.do("POST", f.str("ui.action"), body); got.status >= 500 {
+				t.Errorf("%s %q answers %d %s", k, body, got.status, got.text)
+			}
+		}
+	}
+	f := v.get("/self-service/registration/api").is(200)
+	v.do("POST", f.str("ui.action"), map[string]any{"method": "password", "password": goodPassword, "traits": map[string]any{"email": "z@example.com"}},
+		"User-Agent", "\xff", "Accept-Language", "\xff", "X-Forwarded-For", "\xff").is(200)
+}
