@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cardea-iam/cardea/identity"
 	"github.com/cardea-iam/cardea/server"
 )
 
@@ -201,4 +202,37 @@ func TestSocialUpdate(t *testing.T) {
 	}).is(200)
 	in().has("identity.id", first.str("identity.id")).has("identity.traits.name.first", "Anna").has("identity.traits.name.last", "Lee").
 		has("identity.traits.email", "ann@example.com").has("identity.verifiable_addresses.0.verified", true)
+}
+
+// Claims that the schema refuses do not keep anybody out, and change nothing, not even
+// in part: who has a name that is too long at the provider keeps the names they had here.
+func TestSocialUpdateThatDoesNotFit(t *testing.T) {
+	s := startSocial(t, "ann@example.com", true, func(c *server.Config) {
+		p := &c.Identity.OIDC.Providers[0]
+		p.Update = "automatic"
+		p.Mapping = identity.Mapping{"traits.email": {"email"}, "traits.name.first": {"given_name"}, "traits.name.last": {"family_name"}, "metadata_public.name": {"given_name"}}
+		narrow := strings.ReplaceAll(identity.DefaultSchema, `"maxLength": 200`, `"maxLength": 5`)
+		if err := c.Identity.Schemas.Add("default", narrow); err != nil {
+			t.Fatal(err)
+		}
+	})
+	in := func() *said {
+		t.Helper()
+		v := s.rp.visitor(t, true)
+		v.get(s.through(s.at, v.leave(v.get("/self-service/login/browser", asProgram...).is(200), "provider", "house"))).is(303)
+		return v.get("/sessions/whoami").is(200)
+	}
+	there := s.idp.admin(t).get("/admin/identities").is(200).list()[0]["id"].(string)
+	called := func(first, last string) {
+		s.idp.admin(t).do("PATCH", "/admin/identities/"+there, []any{
+			map[string]any{"op": "replace", "path": "/traits/name", "value": map[string]any{"first": first, "last": last}},
+		}).is(200)
+	}
+	who := in().has("identity.traits.name.first", "Ann").str("identity.id")
+	before := s.rp.admin(t).get("/admin/identities/" + who).is(200).str("updated_at")
+	called("Anna", "Leeeeee")
+	in().has("identity.id", who).has("identity.traits.name.first", "Ann").has("identity.traits.name.last", "Lee").has("identity.metadata_public.name", "Ann")
+	s.rp.admin(t).get("/admin/identities/"+who).is(200).has("updated_at", before)
+	called("Anna", "Lee")
+	in().has("identity.id", who).has("identity.traits.name.first", "Anna").has("identity.metadata_public.name", "Anna")
 }
