@@ -402,6 +402,22 @@ func TestTOTP(t *testing.T) {
 	h.guest(false).open("login", "?aal=aal2").is(401).has("error.id", "session_aal1_required")
 }
 
+// An account whose name no picture holds can have an app all the same.
+func TestLongNameOfAnAccount(t *testing.T) {
+	schema, err := identity.NewSchema("default", []byte(`{"properties": {"traits": {"type": "object", "properties": {
+		"email": {"type": "string", "ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}},
+		"nick": {"type": "string", "ory.sh/kratos": {"credentials": {"totp": {"account_name": true}}}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, func(o *identity.Options) { o.Schemas = []*identity.Schema{schema} })
+	for email, nick := range map[string]string{"ann@example.com": strings.Repeat("\U0001F600", 500), "bob@example.com": strings.Repeat("<b>", 1000)} {
+		g := h.guest(false)
+		g.send(g.open("registration", "").is(200), object{"method": "password", "password": password, "traits": object{"email": email, "nick": nick}}).is(200)
+		g.link()
+	}
+}
+
 // TestSettingsNeedTheFactor: a flow that was opened before the factor was added does not
 // go around it.
 func TestSettingsNeedTheFactor(t *testing.T) {

@@ -36,11 +36,12 @@ var (
 	textNoKeyUser   = mistake(4000015, "This account does not exist or has no security key set up.")
 	textWrongKey    = mistake(4000043, "The provided web authn login is invalid, please try again.")
 	textBreached    = mistake(4000034, "The password has been found in data breaches and must no longer be used.")
+	textManyKeys    = textGeneric("You have too many keys: remove one first.")
 	textLastFactor  = textGeneric("It cannot be removed: it is the only way into your account.")
 )
 
 // textRemoveKey is on the button that removes a key.
 func textRemoveKey(id int, what string, k key) Text {
-	return info(id, fmt.Sprintf("Remove %s %q", what, k.name())).with("display_name", k.name()).
+	return info(id, fmt.Sprintf("Remove %s \"%s\"", what, k.name())).with("display_name", k.name()).
 		with("added_at", k.AddedAt).with("added_at_unix", k.AddedAt.Unix())
 }

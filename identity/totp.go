@@ -39,6 +39,8 @@ const (
 	totpPeriod = 30 // seconds
 	totpBytes  = 20 // of a secret, as RFC 4226 recommends
 	qrSize     = 256
+
+	maxTOTPName = 100 // characters of an account, of which a QR code does not hold many
 )
 
 func (*totpStrategy) Method() string { return string(TOTP) }
@@ -93,9 +95,9 @@ func (t *totpStrategy) offers(st *Step) (keys []*otp.Key, err error) {
 	if err != nil {
 		return nil, err
 	}
-	account := st.Schema.read(st.Identity.Traits).totpName
-	if account == "" {
-		account = st.Identity.ID
+	account := st.Identity.ID
+	if name := []rune(st.Schema.read(st.Identity.Traits).totpName); len(name) > 0 {
+		account = string(name[:min(len(name), maxTOTPName)])
 	}
 	for _, secret := range secrets {
 		text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret[:totpBytes])

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -36,6 +37,9 @@ type KeyOptions struct {
 	// Clones lets a key in whose counter went back, as those of copies do.
 	Clones bool
 }
+
+// maxKeys bounds the keys of one type that an identity has.
+const maxKeys = 100
 
 // A keyring is the config of a credential. Its JSON is Kratos's.
 type keyring struct {
@@ -189,6 +193,9 @@ func (c *ceremony) created(st *Step, text string, who func(n int) holder) (key, 
 		return key{}, 0, err
 	}
 	owner := who(n)
+	if len(owner.keys) >= maxKeys {
+		return key{}, 0, Wrong(textManyKeys)
+	}
 	_, session, err := c.creation(challenge, owner)
 	if err != nil {
 		return key{}, 0, err
@@ -312,8 +319,8 @@ func (c *ceremony) remove(st *Step, id string) error {
 // importKeys gives the identity keys from another server.
 func (c *ceremony) importKeys(i *Identity, text json.RawMessage, now time.Time) (keyring, error) {
 	var ring keyring
-	if err := json.Unmarshal(text, &ring); err != nil || len(ring.Keys) == 0 || len(ring.Handle) == 0 || len(ring.Handle) > 64 {
-		return ring, errs.New(errs.Invalid, "credentials.%s.config: expected credentials, and user_handle of 1 to 64 bytes in base64", c.t)
+	if err := json.Unmarshal(text, &ring); err != nil || len(ring.Keys) == 0 || len(ring.Keys) > maxKeys || len(ring.Handle) == 0 || len(ring.Handle) > 64 {
+		return ring, errs.New(errs.Invalid, "credentials.%s.config: expected credentials, 1 to %d, and user_handle of 1 to 64 bytes in base64", c.t, maxKeys)
 	}
 	for n := range ring.Keys {
 		k := &ring.Keys[n]
@@ -490,7 +497,7 @@ func (k *keyStrategy) Submit(_ context.Context, st *Step) (Outcome, error) {
 	}
 }
 
-const maxKeyName = 100 // bytes
+const maxKeyName = 100 // characters
 
 func (k *keyStrategy) register(st *Step) error {
 	ring, _, err := config[keyring](st.Identity, WebAuthn)
@@ -503,8 +510,8 @@ func (k *keyStrategy) register(st *Step) error {
 		return err
 	}
 	made.DisplayName = st.Form.Text("webauthn_register_displayname")
-	if len(made.DisplayName) > maxKeyName {
-		return WrongAt("webauthn_register_displayname", textMaxLength(maxKeyName, len(made.DisplayName)))
+	if n := utf8.RuneCountInString(made.DisplayName); n > maxKeyName {
+		return WrongAt("webauthn_register_displayname", textMaxLength(maxKeyName, n))
 	}
 	ring.Handle, ring.Keys = owner.handle, append(ring.Keys, made)
 	if err := st.setConfig(st.Identity, WebAuthn, ring, st.Identity.ID); err != nil {

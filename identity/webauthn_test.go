@@ -10,8 +10,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -363,6 +365,68 @@ func TestSecurityKeys(t *testing.T) {
 	g.send(flow, object{"webauthn_remove": flow.value("webauthn_remove")}).is(200).hides("webauthn_remove")
 	g.logout()
 	g.send(g.open("login", "").is(200), object{"method": "password", "identifier": "ann@example.com", "password": password}).is(200)
+}
+
+// Names of keys are told in characters, and are shown as they are.
+func TestNamesOfKeys(t *testing.T) {
+	h := newHouse(t)
+	g := h.guest(true)
+	g.register("ann@example.com")
+	add := func(name string) *heard {
+		t.Helper()
+		flow := g.open("settings", "").is(200)
+		return g.send(flow, object{"webauthn_register": h.authenticator().create(flow.value("webauthn_register_trigger")), "webauthn_register_displayname": name})
+	}
+	if said := add(strings.Repeat("\u9375", 500)).is(400).says(4000017); !strings.Contains(said.text, "length must be <= 100, but got 500") {
+		t.Errorf("a long name is answered by %s", said.text)
+	}
+	for _, name := range []string{`"blue" <b onclick=x>\`, strings.Repeat("\u9375", 100)} {
+		said := add(name).is(200).says(1050018)
+		texts := []string{}
+		for _, n := range said.at("ui.nodes").([]any) {
+			if n := n.(object); n["attributes"].(object)["name"] == "webauthn_remove" {
+				texts = append(texts, n["meta"].(object)["label"].(object)["text"].(string))
+			}
+		}
+		if !slices.Contains(texts, `Remove security key "`+name+`"`) {
+			t.Errorf("the buttons are called %q", texts)
+		}
+	}
+}
+
+// However many keys somebody adds, their identity stays one that can be read.
+func TestTooManyKeys(t *testing.T) {
+	h := newHouse(t)
+	g := h.guest(true)
+	who := g.registerPasskey(h.authenticator(), "ann@example.com").is(200).str("identity.id")
+	admin := h.guest(false)
+	ring := admin.ask("GET", "/admin/identities/"+who+"?include_credential=passkey", nil).is(200).at("credentials.passkey.config").(object)
+	keys := ring["credentials"].([]any)
+	for len(keys) < 100 {
+		one := maps.Clone(keys[0].(object))
+		one["id"] = base64.StdEncoding.EncodeToString(h.authenticator().id)
+		keys = append(keys, one)
+	}
+	create := func(email string) *heard {
+		return admin.ask("POST", "/admin/identities", object{"schema_id": "default", "traits": object{"email": email}, "credentials": object{"passkey": object{"config": ring}}})
+	}
+	ring["credentials"] = append(slices.Clone(keys), keys[1])
+	create("bob@example.com").is(400)
+	ring["credentials"] = keys
+	admin.ask("DELETE", "/admin/identities/"+who, nil).is(204)
+	a := create("ann@example.com").is(201)
+	admin.ask("PUT", "/admin/identities/"+a.str("id"), object{"schema_id": "default", "traits": object{"email": "ann@example.com"}, "state": "active",
+		"credentials": object{"password": object{"config": object{"password": password}}}}).is(200)
+	fresh := h.guest(true)
+	fresh.login("ann@example.com").is(200)
+	flow := fresh.open("settings", "").is(200)
+	said := fresh.send(flow, object{"passkey_settings_register": h.authenticator().create(flow.value("passkey_create_data"))}).is(400)
+	if !strings.Contains(said.text, "too many keys") {
+		t.Errorf("one key too many is answered by %s", said.text)
+	}
+	flow = fresh.open("settings", "").is(200)
+	flow = fresh.send(flow, object{"passkey_remove": flow.value("passkey_remove")}).is(200)
+	fresh.send(flow, object{"passkey_settings_register": h.authenticator().create(flow.value("passkey_create_data"))}).is(200)
 }
 
 func TestClonesCanBeLetIn(t *testing.T) {
