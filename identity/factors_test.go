@@ -402,7 +402,8 @@ func TestTOTP(t *testing.T) {
 	h.guest(false).open("login", "?aal=aal2").is(401).has("error.id", "session_aal1_required")
 }
 
-// An account whose name no picture holds can have an app all the same.
+// An account whose name no picture holds can have an app all the same, and what cannot be
+// drawn is not told.
 func TestLongNameOfAnAccount(t *testing.T) {
 	schema, err := identity.NewSchema("default", []byte(`{"properties": {"traits": {"type": "object", "properties": {
 		"email": {"type": "string", "ory.sh/kratos": {"credentials": {"password": {"identifier": true}}}},
@@ -411,10 +412,16 @@ func TestLongNameOfAnAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHouse(t, func(o *identity.Options) { o.Schemas = []*identity.Schema{schema} })
-	for email, nick := range map[string]string{"ann@example.com": strings.Repeat("\U0001F600", 500), "bob@example.com": strings.Repeat("<b>", 1000)} {
+	for email, nick := range map[string]string{"ann@example.com": strings.Repeat(" ", 1500) + "Ann", "bob@example.com": strings.Repeat("\uFB03", 100), "cy@example.com": strings.Repeat("<b>", 500)} {
 		g := h.guest(false)
 		g.send(g.open("registration", "").is(200), object{"method": "password", "password": password, "traits": object{"email": email, "nick": nick}}).is(200)
 		g.link()
+	}
+	h = newHouse(t, func(o *identity.Options) { o.TOTPIssuer = strings.Repeat("x", 3000) })
+	g := h.guest(false)
+	g.register("ann@example.com")
+	if said := g.ask("GET", "/self-service/settings/api", nil).is(500); strings.Contains(said.text, "secret=") {
+		t.Errorf("the mistake has the secret: %s", said.text)
 	}
 }
 

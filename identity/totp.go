@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"image/png"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
@@ -96,7 +97,7 @@ func (t *totpStrategy) offers(st *Step) (keys []*otp.Key, err error) {
 		return nil, err
 	}
 	account := st.Identity.ID
-	if name := []rune(st.Schema.read(st.Identity.Traits).totpName); len(name) > 0 {
+	if name := []rune(strings.TrimSpace(st.Schema.read(st.Identity.Traits).totpName)); len(name) > 0 {
 		account = string(name[:min(len(name), maxTOTPName)])
 	}
 	for _, secret := range secrets {
@@ -121,8 +122,8 @@ func totpURL(issuer, account, secret string) string {
 // that a picture of many colours does.
 func qrCode(key *otp.Key) (string, error) {
 	drawn, err := key.Image(qrSize, qrSize)
-	if err != nil {
-		return "", errs.Wrap(errs.Internal, err, "the key of an authenticator app cannot be drawn")
+	if err != nil { // the text of which has the secret
+		return "", errs.New(errs.Internal, "the key of an authenticator app cannot be drawn: its URL has %d bytes", len(key.URL()))
 	}
 	picture := image.NewPaletted(drawn.Bounds(), color.Palette{color.White, color.Black})
 	for y := range qrSize {
