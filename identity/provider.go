@@ -77,6 +77,7 @@ type preset struct {
 	scope   []string
 	noNonce bool // its ID tokens do not have it
 	post    bool // the secret is in the form
+	private bool // it has no public clients
 	claims  claimsReader
 	trusts  func(claims map[string]any) bool // whether the address is verified; nil: email_verified says so
 }
@@ -87,12 +88,12 @@ var presets = map[string]preset{
 	"gitlab":      {issuer: "https://gitlab.com", scope: []string{"email", "profile"}},
 	"microsoft":   {issuer: "https://login.microsoftonline.com/{tenant}/v2.0", scope: []string{"email", "profile"}, trusts: microsoftTrusts},
 	"apple":       {issuer: "https://appleid.apple.com", scope: []string{"email", "name"}, post: true},
-	"slack":       {issuer: "https://slack.com", scope: []string{"email", "profile"}},
-	"linkedin":    {issuer: "https://www.linkedin.com/oauth", scope: []string{"email", "profile"}, noNonce: true, post: true},
-	"linkedin_v2": {issuer: "https://www.linkedin.com/oauth", scope: []string{"email", "profile"}, noNonce: true, post: true},
+	"slack":       {issuer: "https://slack.com", scope: []string{"email", "profile"}, private: true},
+	"linkedin":    {issuer: "https://www.linkedin.com/oauth", scope: []string{"email", "profile"}, noNonce: true, post: true, private: true},
+	"linkedin_v2": {issuer: "https://www.linkedin.com/oauth", scope: []string{"email", "profile"}, noNonce: true, post: true, private: true},
 	"github": {
 		auth: "https://github.com/login/oauth/authorize", token: "https://github.com/login/oauth/access_token",
-		api: "https://api.github.com", scope: []string{"read:user", "user:email"}, post: true, claims: githubClaims,
+		api: "https://api.github.com", scope: []string{"read:user", "user:email"}, post: true, private: true, claims: githubClaims,
 	},
 	"discord": {
 		auth: "https://discord.com/oauth2/authorize", token: "https://discord.com/api/oauth2/token",
@@ -100,7 +101,7 @@ var presets = map[string]preset{
 	},
 	"facebook": {
 		auth: "https://www.facebook.com/dialog/oauth", token: "https://graph.facebook.com/oauth/access_token",
-		api: "https://graph.facebook.com", scope: []string{"email", "public_profile"}, post: true, claims: facebookClaims,
+		api: "https://graph.facebook.com", scope: []string{"email", "public_profile"}, post: true, private: true, claims: facebookClaims,
 		trusts: func(map[string]any) bool { return false },
 	},
 }
@@ -157,6 +158,9 @@ func (p *Provider) validate(private bool) error {
 	if p.ClientID == "" {
 		wrong("client_id is missing")
 	}
+	if presets[p.Kind].private && p.ClientSecret == "" {
+		wrong("client_secret is missing: %s has no clients without", p.Kind)
+	}
 	if p.Kind == "apple" && p.ClientSecret == "" {
 		if _, err := p.appleKey(); err != nil || p.AppleTeam == "" || p.AppleKeyID == "" {
 			wrong("expected client_secret, or apple_team_id, apple_private_key_id, and apple_private_key, a P-256 key in PEM")
@@ -169,6 +173,11 @@ func (p *Provider) validate(private bool) error {
 		u, err := url.Parse(text)
 		if text != "" && (err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (!private || u.Scheme != "http")) {
 			wrong("%q: expected an https URL", text)
+		}
+	}
+	for of, claims := range p.RequestedClaims {
+		if _, object := claims.(map[string]any); of != "id_token" && of != "userinfo" || !object {
+			wrong("requested_claims.%s: expected claims below id_token and userinfo", of)
 		}
 	}
 	for name, of := range map[string][2]string{

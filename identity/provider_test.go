@@ -46,6 +46,10 @@ func TestProviderValidate(t *testing.T) {
 		"lies within":            func(p *Provider) { p.Mapping = Mapping{"traits.name": {"name"}, "traits.name.first": {"given_name"}} },
 		"traits..x":              func(p *Provider) { p.Mapping = Mapping{"traits..x": {"y"}} },
 		"expected client_secret": func(p *Provider) { p.Kind = "apple" },
+		"client_secret is miss":  func(p *Provider) { p.Kind, p.ClientSecret = "github", "" },
+		"requested_claims.email": func(p *Provider) { p.RequestedClaims = map[string]any{"email": nil} },
+		"requested_claims.id_t":  func(p *Provider) { p.RequestedClaims = map[string]any{"id_token": "email"} },
+		"subject_source is":      func(p *Provider) { p.SubjectSource = "me" },
 		"there is no organiz":    func(p *Provider) { p.Organization = "x" },
 	} {
 		p := good
