@@ -2,8 +2,10 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -107,7 +109,11 @@ func parseList[T any](raw any, into *[]T, what string) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(encoded))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	err := d.Decode(into)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("expected a list of %s: %s may not be of the type %s", what, cmp.Or(wrong.Field, "that"), wrong.Value)
+	}
+	if err != nil {
 		return fmt.Errorf("expected a list of %s: %w", what, err)
 	}
 	return nil

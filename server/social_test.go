@@ -288,3 +288,24 @@ func TestSocialLastFactor(t *testing.T) {
 	v.do("POST", f.str("ui.action"), map[string]any{"csrf_token": f.csrf(), "unlink": "house"}).is(400).says(4000001)
 	v.get("/sessions/whoami").is(200)
 }
+
+// A mistake in the list of providers is told in the words of the file, without values.
+func TestProviderSettingsMistakes(t *testing.T) {
+	for list, want := range map[string]string{
+		`[{"id": "a", "scope": "email hidden"}]`: "expected a list of providers: scope may not be of the type string",
+		`[{"id": "a", "client_id": 77777}]`:      "client_id may not be of the type number",
+		`[{"id": "a", "tenant": "hidden"}]`:      `unknown field "tenant"`,
+		`{"id": "hidden"}`:                       "expected a list of providers",
+	} {
+		_, err := load(t, "identity: {selfservice: {methods: {oidc: {config: {providers: "+list+"}}}}}", nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", list, err)
+			continue
+		}
+		for _, no := range []string{"Go ", "struct", "hidden", "77777"} {
+			if strings.Contains(err.Error(), no) {
+				t.Errorf("%s: the mistake has %q: %v", list, no, err)
+			}
+		}
+	}
+}
