@@ -16,7 +16,6 @@ import (
 type bundle struct {
 	pairs   []graph.Pair
 	items   []bundled
-	objects []uint32
 	near    []uint32
 	fetched uint32 // of no meaning, see graph.Fetch
 }
@@ -81,22 +80,17 @@ func (b *bundle) resolve(s *state, ts []Tuple, results []Result) {
 	}
 }
 
-// fetch brings what is stored of the questions' objects into the processor's cache, and
-// of the objects that a step leads to from there.
+// fetch brings into the processor's cache what is stored of the objects that a step
+// leads to from those of the questions, of which Pairs has done so.
 func (b *bundle) fetch(s *state) {
-	b.objects = b.objects[:0]
-	for i := range b.pairs {
-		b.objects = append(b.objects, b.pairs[i].A)
-	}
-	b.fetched += s.snap.Fetch(b.objects)
 	next := b.near[:0]
 	for i := range b.items {
 		switch r := b.items[i].rule; {
 		case r == nil:
 		case r.flat != nil:
-			next = r.flat.near(next, nearest, s.snap.Star(b.objects[i]), s.snap.HasBare())
+			next = r.flat.near(next, nearest, s.snap.Star(b.pairs[i].A), s.snap.HasBare())
 		case len(r.arms) > 0:
-			next = r.arms[0].flat.near(next, nearest, s.snap.Star(b.objects[i]), s.snap.HasBare())
+			next = r.arms[0].flat.near(next, nearest, s.snap.Star(b.pairs[i].A), s.snap.HasBare())
 		}
 	}
 	b.fetched += s.snap.Fetch(next)

@@ -322,10 +322,10 @@ func (r *decoder) numbers(n int, below uint32) []uint32 {
 
 func (r *decoder) list(below uint32) []uint32 { return r.numbers(int(r.number()), below) }
 
-// A named is a name's hash and number.
+// A named is a name's hash, its number and the place of its text.
 type named struct {
-	hash uint64
-	id   uint32
+	hash   uint64
+	id, at uint32
 }
 
 // manyNames is how many names are handed on together.
@@ -345,7 +345,7 @@ func (r *decoder) names(shards int, first uint32) *names {
 		}()
 		for list := range found {
 			for _, n := range list {
-				t.put(t.shard(n.hash), uint32(n.hash), n.id)
+				t.put(t.shard(n.hash), uint32(n.hash), n.id, n.at)
 			}
 		}
 	})
@@ -357,11 +357,11 @@ func (r *decoder) names(shards int, first uint32) *names {
 		if r.err != nil {
 			break
 		}
-		id := t.append(space, text)
+		id, at := t.append(space, text)
 		if id < first {
 			continue
 		}
-		if list = append(list, named{hashName(space, text), id}); len(list) == cap(list) {
+		if list = append(list, named{hashName(space, text), id, at}); len(list) == cap(list) {
 			found <- list
 			list = make([]named, 0, manyNames)
 		}

@@ -14,8 +14,8 @@ type Pair struct {
 	IDA, IDB               string
 
 	hashA, hashB   uint64
-	entryA, entryB uint64 // of the hash table
-	fetched        uint32 // of no meaning, see Fetch
+	entryA, entryB *nameEntry // of the hash tables, nil: none has the hash
+	fetched        uint32     // of no meaning, see Fetch
 }
 
 // Pairs looks up the objects of pairs, and brings what is stored of each A into the
@@ -28,6 +28,9 @@ func (s *Snapshot) Pairs(list []Pair) {
 		s.objects.reach(&list[i])
 	}
 	for i := range list {
+		s.near(&list[i])
+	}
+	for i := range list {
 		s.touch(&list[i])
 	}
 	for i := range list {
@@ -35,31 +38,43 @@ func (s *Snapshot) Pairs(list []Pair) {
 	}
 }
 
-// begin reads what stands in the hash table in the names' own places.
+// begin asks for what stands in the hash tables in the names' own places.
 func (t *names) begin(p *Pair) {
 	p.hashA, p.hashB = hashName(p.NamespaceA, p.IDA), hashName(p.NamespaceB, p.IDB)
 	tableA, tableB := *t.shard(p.hashA).table.Load(), *t.shard(p.hashB).table.Load()
-	p.entryA = tableA[uint32(p.hashA)&uint32(len(tableA)-1)].Load()
-	p.entryB = tableB[uint32(p.hashB)&uint32(len(tableB)-1)].Load()
+	p.fetched += uint32(tableA[uint32(p.hashA)&uint32(len(tableA)-1)].name.Load())
+	p.fetched += uint32(tableB[uint32(p.hashB)&uint32(len(tableB)-1)].name.Load())
 }
 
 // reach finds the first entries that may be those of the names, with their numbers.
 func (t *names) reach(p *Pair) {
-	p.entryA = tagged(*t.shard(p.hashA).table.Load(), uint32(p.hashA), p.entryA)
-	p.entryB = tagged(*t.shard(p.hashB).table.Load(), uint32(p.hashB), p.entryB)
 	p.A, p.B = 0, 0
-	if p.entryA != 0 {
-		p.A = uint32(p.entryA) - 1
+	p.entryA = tagged(*t.shard(p.hashA).table.Load(), uint32(p.hashA))
+	p.entryB = tagged(*t.shard(p.hashB).table.Load(), uint32(p.hashB))
+	if p.entryA != nil {
+		p.A = uint32(p.entryA.name.Load()) - 1
 	}
-	if p.entryB != 0 {
-		p.B = uint32(p.entryB) - 1
+	if p.entryB != nil {
+		p.B = uint32(p.entryB.name.Load()) - 1
 	}
 }
 
-// touch asks for the texts that the names are compared with, and for what is stored of
-// the first.
+// near asks for the texts that the names are compared with, and for the place of what is
+// stored of the first.
+func (s *Snapshot) near(p *Pair) {
+	if p.entryA != nil {
+		p.fetched += uint32(s.objects.record(p.entryA.at)[0])
+	}
+	if p.entryB != nil {
+		p.fetched += uint32(s.objects.record(p.entryB.at)[0])
+	}
+	if c := s.forward.get(p.A >> chunkBits); c != nil {
+		p.fetched += c.first[p.A&chunkMask]
+	}
+}
+
+// touch asks for what is stored of the first.
 func (s *Snapshot) touch(p *Pair) {
-	p.fetched = uint32(s.objects.of(p.A)[0]) + uint32(s.objects.of(p.B)[0])
 	if c := s.forward.get(p.A >> chunkBits); c != nil {
 		if e := c.entry(p.A); len(e) > 0 {
 			p.fetched += e[0]
@@ -69,10 +84,10 @@ func (s *Snapshot) touch(p *Pair) {
 
 // finish compares the texts; if one differs, two names have one tag.
 func (t *names) finish(p *Pair) {
-	if p.entryA != 0 && !t.of(p.A).is(p.NamespaceA, p.IDA) {
+	if p.entryA != nil && !t.record(p.entryA.at).is(p.NamespaceA, p.IDA) {
 		p.A, _ = t.lookup(p.NamespaceA, p.IDA)
 	}
-	if p.entryB != 0 && !t.of(p.B).is(p.NamespaceB, p.IDB) {
+	if p.entryB != nil && !t.record(p.entryB.at).is(p.NamespaceB, p.IDB) {
 		p.B, _ = t.lookup(p.NamespaceB, p.IDB)
 	}
 }

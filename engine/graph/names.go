@@ -25,16 +25,16 @@ func mix(x uint64) uint64 {
 // is newer than a snapshot has no subjects there.
 //
 // A name takes its text, rounded up to 4 bytes after a header of two or four (a
-// UUID takes 16 bytes instead of 36), 5 bytes for its place and space, and 8 in a
+// UUID takes 16 bytes instead of 36), 5 bytes for its place and space, and 16 in a
 // hash table that is half to three quarters full. Nothing of it has pointers, so
 // the garbage collector does not look inside. A walk asks for the space of every
 // object that it comes to, so that stands in a byte, 64 of them in a line of a cache.
 //
 // A server's caches hold what it does with requests, and little of the graph. So
 // what a name costs to find is the memory that it waits for, one after the other. The
-// hash table has the number of the name, with 32 bits of its hash, so that one wait
-// tells what the name most likely is, and what is stored for it is asked for before
-// its text is compared (Pair). And names are looked up together, those of one question
+// hash table has the number of the name and the place of its text, with 32 bits of its
+// hash. So one wait tells what the name most likely is, and what is stored for it is
+// asked for while its text is compared (Pair). And names are looked up together, those of one question
 // or of a hundred, which makes them wait side by side.
 //
 // Readers take no lock: what a number leads to is written before the number can
@@ -65,12 +65,17 @@ type (
 	nameBlock [blockBytes]byte
 )
 
-// A nameShard is a hash table with open addressing. An entry has 32 bits of the
-// hash above, which also give its place, and the number of the name plus one below; 0
-// is free.
+// A nameShard is a hash table with open addressing.
 type nameShard struct {
-	table atomic.Pointer[[]atomic.Uint64]
+	table atomic.Pointer[[]nameEntry]
 	used  int // guarded by names.mu
+}
+
+// A nameEntry has 32 bits of the hash above, which also give its place in the table, and
+// the number of the name plus one below; 0 is free.
+type nameEntry struct {
+	name atomic.Uint64
+	at   uint32 // where the text is; written before name, and never again
 }
 
 func newNames(shards int) *names {
@@ -78,7 +83,7 @@ func newNames(shards int) *names {
 	t.pages.Store(&[]*namePage{})
 	t.blocks.Store(&[]*nameBlock{})
 	for i := range t.shards {
-		table := make([]atomic.Uint64, 8)
+		table := make([]nameEntry, 8)
 		t.shards[i].table.Store(&table)
 	}
 	return t
@@ -98,34 +103,30 @@ func (t *names) lookup(space uint32, text string) (uint32, bool) {
 
 func (t *names) find(s *nameShard, hash uint64, space uint32, text string) (uint32, bool) {
 	table := *s.table.Load()
-	mask := uint32(len(table) - 1)
 	tag := uint32(hash)
-	return t.findFrom(table, tag, table[tag&mask].Load(), space, text)
-}
-
-// findFrom finds a name; entry is the one at the tag's own place.
-func (t *names) findFrom(table []atomic.Uint64, tag uint32, entry uint64, space uint32, text string) (uint32, bool) {
-	mask := uint32(len(table) - 1)
-	for i := tag; entry != 0; {
-		if uint32(entry>>32) == tag {
-			if id := uint32(entry) - 1; t.of(id).is(space, text) {
-				return id, true
-			}
+	for i := tag; ; i++ {
+		entry := &table[i&uint32(len(table)-1)]
+		name := entry.name.Load()
+		if name == 0 {
+			return 0, false
 		}
-		i++
-		entry = table[i&mask].Load()
+		if uint32(name>>32) == tag && t.record(entry.at).is(space, text) {
+			return uint32(name) - 1, true
+		}
 	}
-	return 0, false
 }
 
-// tagged returns the first entry with a tag, 0 if there is none. entry is the one at
-// the tag's own place.
-func tagged(table []atomic.Uint64, tag uint32, entry uint64) uint64 {
-	for i := tag; entry != 0 && uint32(entry>>32) != tag; {
-		i++
-		entry = table[i&uint32(len(table)-1)].Load()
+// tagged returns the first entry with a tag, nil if there is none.
+func tagged(table []nameEntry, tag uint32) *nameEntry {
+	for i := tag; ; i++ {
+		entry := &table[i&uint32(len(table)-1)]
+		switch name := entry.name.Load(); {
+		case name == 0:
+			return nil
+		case uint32(name>>32) == tag:
+			return entry
+		}
 	}
-	return entry
 }
 
 // intern returns the number of a name, a new one if it has none.
@@ -140,14 +141,15 @@ func (t *names) intern(space uint32, text string) uint32 {
 	if id, ok := t.find(s, hash, space, text); ok {
 		return id
 	}
-	id := t.append(space, text)
-	t.put(s, uint32(hash), id)
+	id, at := t.append(space, text)
+	t.put(s, uint32(hash), id, at)
 	return id
 }
 
-// append gives a name the next number. mu is held.
-func (t *names) append(space uint32, text string) uint32 {
-	id := t.count
+// append gives a name the next number, and returns that and the place of its text. mu is
+// held.
+func (t *names) append(space uint32, text string) (id, at uint32) {
+	id = t.count
 	t.count++
 	pages := *t.pages.Load()
 	if int(id>>pageBits) == len(pages) {
@@ -156,9 +158,10 @@ func (t *names) append(space uint32, text string) uint32 {
 		t.bytes.Add(5 << pageBits)
 	}
 	page := pages[id>>pageBits]
-	page.at[id&(1<<pageBits-1)] = t.store(space, text)
+	at = t.store(space, text)
+	page.at[id&(1<<pageBits-1)] = at
 	page.space[id&(1<<pageBits-1)] = uint8(min(space, manySpaces))
-	return id
+	return id, at
 }
 
 // A record is the space of a name and its text with a header, and what comes after it
@@ -243,23 +246,25 @@ func (t *names) store(space uint32, text string) uint32 {
 	return uint32(((len(blocks)-1)*blockBytes + start) / blockUnit)
 }
 
-// put enters the number of a name in a shard, which it enlarges in time. mu is held.
-func (t *names) put(s *nameShard, tag, id uint32) {
+// put enters a name in a shard, which it enlarges in time. mu is held.
+func (t *names) put(s *nameShard, tag, id, at uint32) {
 	table := *s.table.Load()
 	if 4*(s.used+1) > 3*len(table) {
-		larger := make([]atomic.Uint64, 2*len(table))
+		larger := make([]nameEntry, 2*len(table))
 		for i := range table {
-			if entry := table[i].Load(); entry != 0 {
-				place(larger, uint32(entry>>32), entry)
+			if name := table[i].name.Load(); name != 0 {
+				place(larger, name, table[i].at)
 			}
 		}
-		t.bytes.Add(int64(8 * len(table)))
+		t.bytes.Add(int64(nameBytes * len(table)))
 		table = larger
 		s.table.Store(&table)
 	}
 	s.used++
-	place(table, tag, uint64(tag)<<32|uint64(id+1))
+	place(table, uint64(tag)<<32|uint64(id+1), at)
 }
+
+const nameBytes = 16 // of a nameEntry
 
 // maxReserve bounds what reserve takes on somebody's word: 256 MiB.
 const maxReserve = 1 << 24
@@ -271,19 +276,20 @@ func (t *names) reserve(n uint32) {
 		length *= 2
 	}
 	for i := range t.shards {
-		table := make([]atomic.Uint64, length)
+		table := make([]nameEntry, length)
 		t.shards[i].table.Store(&table)
 	}
-	t.bytes.Add(int64(8 * (length - 8) * len(t.shards)))
+	t.bytes.Add(int64(nameBytes * (length - 8) * len(t.shards)))
 }
 
-func place(table []atomic.Uint64, tag uint32, entry uint64) {
+func place(table []nameEntry, name uint64, at uint32) {
 	mask := uint32(len(table) - 1)
-	i := tag & mask
-	for table[i].Load() != 0 {
+	i := uint32(name>>32) & mask
+	for table[i].name.Load() != 0 {
 		i = (i + 1) & mask
 	}
-	table[i].Store(entry)
+	table[i].at = at
+	table[i].name.Store(name)
 }
 
 // record returns what stands at a place.
