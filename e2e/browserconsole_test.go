@@ -1,6 +1,10 @@
 package e2e
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 // console does with people what administrators do.
 func (j journeys) console(t *testing.T) {
@@ -25,4 +29,38 @@ func (j journeys) console(t *testing.T) {
 	v.fill("name", "Kiosk").fill("redirects", "http://127.0.0.1/callback").press("Add").sees("It is not shown again").look("console-application-new")
 	v.press("Applications").sees("Kiosk").look("console-applications")
 	v.press("Kiosk").sees("http://127.0.0.1/callback").look("console-application")
+}
+
+// permissions makes groups, adds members, and looks at what follows from that.
+func (j journeys) permissions(t *testing.T) {
+	const email = "mia@example.com"
+	j.registered(t, email)
+	model := filepath.Join(t.TempDir(), "model.ts")
+	err := os.WriteFile(model, []byte(`
+class User implements Namespace {}
+class Group implements Namespace { related: { members: (User | SubjectSet<Group, "members">)[] } }
+class Organization implements Namespace { related: { members: (User | SubjectSet<Group, "members">)[] } }
+`), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.cardea(t, "model", "apply", model).must(t)
+	v := j.tab(t, "http://"+j.Write)
+	v.open("/console/groups").sees("There are none yet.").press("Add a group").look("console-new-group")
+	v.fill("name", "Everybody").fill("id", "everybody").press("Add").sees("It was created.", "There are none.")
+	v.press("Groups").press("Add a group").fill("name", "eng").fill("label", "Engineers").fill("id", "eng").fill("parent", "everybody").press("Add").
+		sees("Is in", "Everybody")
+	v.fill("someone", "nobody@example.com").press("Add a member: Add").sees("Error: Engineers", "Nobody has the identifier or address nobody@example.com").look("console-group-error")
+	v.fill("someone", email).press("Add a member: Add").sees("The member was added.", email)
+	v.fill("email", "noa@example.com").press("Invitations: Invite").sees("It is on its way to noa@example.com", "is not shown again").look("console-invitation")
+	v.press("Groups").look("console-groups")
+	v.press("Everybody").sees("Engineers", "group").press("Show all people in it").sees("All people in it", email).look("console-group")
+
+	v.press("Permissions").fill("object", "Group:everybody").fill("relation", "members").press("Ask").
+		sees("Who has it, and through what", "Group:everybody#members", "Group:eng#members", email).look("console-permissions")
+	v.fill("subject", "somebody").press("Ask").sees("No: somebody does not have members of Group:everybody")
+	v.press("Tuples").sees("Group:eng#members", email).look("console-tuples")
+	v.fill("object", "everybody").press("Search").sees("Group:everybody#members").press("Group:everybody#members").
+		sees("Yes: Group:eng#members has members of Group:everybody").look("console-permissions-yes")
+	v.press("Organizations").sees("There are none yet.")
 }

@@ -23,6 +23,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("consent", j.consent)
 	t.Run("device", j.device)
 	t.Run("console", j.console)
+	t.Run("permissions", j.permissions)
 }
 
 type journeys struct {

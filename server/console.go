@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,6 +33,7 @@ const (
 type console struct {
 	*core
 	api   http.Handler // the routes of the listener
+	read  http.Handler // those of the read listener
 	web   *pages
 	cross http.CrossOriginProtection
 }
@@ -45,6 +47,7 @@ type visit struct {
 	by      string // the name of the key that was shown, "" if none is needed
 	token   string // that forms of this browser carry
 	signed  bool   // there is a key that can be forgotten
+	reads   bool   // permissions may be seen
 }
 
 // consoleRoutes registers the console, if there is something to show.
@@ -52,16 +55,25 @@ func (c *core) consoleRoutes(rs *routes) {
 	if c.console == nil { // identities and OAuth2 are off
 		return
 	}
-	k := &console{core: c, api: rs.mux, web: c.console}
+	reader := *rs
+	reader.mux, reader.role = http.NewServeMux(), readRole
+	(&ketoREST{c}).readRoutes(&reader)
+	(&cardeaREST{c}).readRoutes(&reader)
+	k := &console{core: c, api: rs.mux, read: reader.mux, web: c.console}
 	rs.mux.Handle("GET "+consoleBase+"/assets/", http.StripPrefix(consoleBase+"/assets/", c.console.assets()))
-	for pattern, h := range map[string]func(*visit) error{
+	pages := map[string]func(*visit) error{
 		"GET /login": (*visit).loginPage, "POST /login": (*visit).login, "POST /logout": (*visit).logout, "GET /{$}": (*visit).home,
 		"GET /people": (*visit).people, "GET /people/new": (*visit).newPerson, "POST /people": (*visit).createPerson,
 		"GET /people/{id}": (*visit).person, "POST /people/{id}": (*visit).changePerson,
 		"GET /messages": (*visit).messages, "GET /messages/{id}": (*visit).message,
 		"GET /applications": (*visit).applications, "GET /applications/new": (*visit).newApplication, "POST /applications": (*visit).createApplication,
 		"GET /applications/{id}": (*visit).application, "POST /applications/{id}": (*visit).changeApplication,
-	} {
+		"GET /permissions": reading((*visit).permissions), "GET /tuples": reading((*visit).tuples),
+	}
+	for _, g := range groupKinds {
+		maps.Copy(pages, g.pages())
+	}
+	for pattern, h := range pages {
 		method, path, _ := strings.Cut(pattern, " ")
 		public := path == "/login"
 		rs.open(method+" "+consoleBase+path, k.fail, func(w http.ResponseWriter, r *http.Request) error { return k.serve(w, r, public, h) })
@@ -141,9 +153,9 @@ type consoleKey struct {
 func (v *visit) admit() error {
 	n, by, err := v.guard.admit(v.r.Context(), writeRole, v.r.Header.Values(authHeader), nil)
 	if err == nil {
-		v.network = n.name
+		v.network, v.reads = n.name, true
 		if by != nil {
-			v.by = by.Name
+			v.by, v.reads = by.Name, slices.Contains(by.Roles, readRole)
 		}
 		return nil
 	}
@@ -161,6 +173,7 @@ func (v *visit) admit() error {
 		bound := k.Network != anyNetwork && k.Network != kept.Network && (k.Network != "" || kept.Network != v.guard.usual.name)
 		if k.Hash == kept.Hash && k.Certificate == "" && slices.Contains(k.Roles, writeRole) && !bound {
 			v.network, v.by, v.signed = kept.Network, k.Name, true
+			v.reads = slices.Contains(k.Roles, readRole)
 			return nil
 		}
 	}
@@ -210,10 +223,25 @@ func (v *visit) logout() error {
 
 // home is the first page that there is something on.
 func (v *visit) home() error {
-	if v.guard.usual.people == nil {
-		return v.to("/applications")
+	if parts := v.parts(); len(parts) > 0 {
+		return v.to(parts[0].URL)
 	}
-	return v.to("/people")
+	return errs.New(errs.NotFound, "there is nothing that this key may see")
+}
+
+// parts are those of the console that the visitor can see something in.
+func (v *visit) parts() (links []identity.PageLink) {
+	if v.guard.usual.people != nil {
+		links = append(links, identity.PageLink{URL: "/people", Text: "People"}, identity.PageLink{URL: "/groups", Text: "Groups"},
+			identity.PageLink{URL: "/organizations", Text: "Organizations"}, identity.PageLink{URL: "/messages", Text: "Messages"})
+	}
+	if v.guard.usual.oauth != nil {
+		links = append(links, identity.PageLink{URL: "/applications", Text: "Applications"})
+	}
+	if v.reads {
+		links = append(links, identity.PageLink{URL: "/permissions", Text: "Permissions"}, identity.PageLink{URL: "/tuples", Text: "Tuples"})
+	}
+	return links
 }
 
 // A consolePage is what all pages of the console show.
@@ -229,14 +257,12 @@ var saidTexts = map[string]string{
 	"created": "It was created.", "saved": "Your changes have been saved.", "activated": "The account can be used again.",
 	"deactivated": "The account is locked, and all of its sessions have ended.", "sessions": "The sessions have ended.",
 	"deleted": "It was deleted.", "credential": "The credential was removed.",
+	"member": "The member was added.", "removed": "The member was removed.", "withdrawn": "The invitation was withdrawn: its link is worth nothing any more.",
 }
 
 func (v *visit) page(title string) consolePage {
 	page := consolePage{Title: title, Token: v.token, Signed: v.signed, Said: saidTexts[v.r.URL.Query().Get("said")]}
-	for _, link := range []identity.PageLink{{URL: "/people", Text: "People"}, {URL: "/messages", Text: "Messages"}, {URL: "/applications", Text: "Applications"}} {
-		if link.URL != "/applications" && v.guard.usual.people == nil || link.URL == "/applications" && v.guard.usual.oauth == nil {
-			continue
-		}
+	for _, link := range v.parts() {
 		link.URL = consoleBase + link.URL
 		link.Here = strings.HasPrefix(v.r.URL.Path, link.URL)
 		page.Account = append(page.Account, link)

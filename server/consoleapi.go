@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cardea-iam/cardea/internal/errs"
@@ -18,6 +19,15 @@ import (
 //
 // An *apiError: the API refuses.
 func (v *visit) ask(method, path string, query url.Values, body, into any) (next string, err error) {
+	return v.askOf(v.api, method, path, query, body, into)
+}
+
+// askReader asks what the read listener answers.
+func (v *visit) askReader(method, path string, query url.Values, body, into any) (next string, err error) {
+	return v.askOf(v.read, method, path, query, body, into)
+}
+
+func (v *visit) askOf(api http.Handler, method, path string, query url.Values, body, into any) (next string, err error) {
 	var sent []byte
 	if body != nil {
 		if sent, err = encodeJSON(body); err != nil {
@@ -40,7 +50,7 @@ func (v *visit) ask(method, path string, query url.Values, body, into any) (next
 	r.Header.Set(authHeader, "Bearer "+v.ownKey)
 	r.Header.Set(networkHeader, v.network)
 	a := &apiAnswer{header: http.Header{}, status: http.StatusOK}
-	v.api.ServeHTTP(a, r)
+	api.ServeHTTP(a, r)
 	if a.status >= 400 {
 		return "", a.refusal()
 	}
@@ -120,7 +130,8 @@ func (a *apiAnswer) refusal() error {
 // err is something else.
 func mistake(err error) string {
 	var answer *apiError
-	if errors.As(err, &answer) && (answer.status == http.StatusBadRequest || answer.status == http.StatusConflict) {
+	mendable := []int{http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity}
+	if errors.As(err, &answer) && slices.Contains(mendable, answer.status) {
 		return sentence(answer.message)
 	}
 	return ""

@@ -30,18 +30,23 @@ type consolePerson struct {
 
 // Label is what a person is recognised by.
 func (p consolePerson) Label() string {
-	if len(p.Verifiable) > 0 {
-		return p.Verifiable[0].Value
+	if names := p.names(); len(names) > 0 {
+		return names[0]
 	}
-	var names []string
+	return p.ID
+}
+
+// names are the addresses and identifiers of a person.
+func (p consolePerson) names() (names []string) {
 	for _, c := range p.Credentials {
 		names = append(names, c.Identifiers...)
 	}
-	if len(names) == 0 {
-		return p.ID
-	}
 	slices.Sort(names)
-	return names[0]
+	var addresses []string
+	for _, a := range p.Verifiable {
+		addresses = append(addresses, a.Value)
+	}
+	return append(addresses, names...)
 }
 
 // people lists people, or those whose identifier begins with what is searched for.
@@ -50,7 +55,7 @@ func (v *visit) people() error {
 	page := consoleList[consolePerson]{consolePage: v.page("People"), Search: strings.TrimSpace(q.Get("search"))}
 	query := url.Values{"page_size": {consolePageSize}, "page_token": {q.Get("page_token")}}
 	switch {
-	case len(page.Search) == 36 && strings.Count(page.Search, "-") == 4:
+	case isID(page.Search):
 		return v.to("/people/" + url.PathEscape(page.Search))
 	case page.Search != "":
 		query.Set("preview_credentials_identifier_similar", page.Search)
