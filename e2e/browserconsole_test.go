@@ -56,11 +56,14 @@ class Organization implements Namespace { related: { members: (User | SubjectSet
 	v.press("Groups").look("console-groups")
 	v.press("Everybody").sees("Engineers", "group").press("Show all people in it").sees("All people in it", email).look("console-group")
 
-	v.press("Permissions").fill("object", "Group:everybody").fill("relation", "members").press("Ask").
-		sees("Who has it, and through what", "Group:everybody#members", "Group:eng#members", email).look("console-permissions")
-	v.fill("subject", "somebody").press("Ask").sees("No: somebody does not have members of Group:everybody")
+	v.press("Permissions").fill("object", "Group:everybody").fill("relation", "members").press("Check").
+		sees("Who has members on Group:everybody", "Group:everybody#members", "Group:eng#members", email).look("console-permissions")
+	v.fill("subject", "somebody").press("Check").sees("No. somebody does not have members on Group:everybody")
 	v.press("Tuples").sees("Group:eng#members", email).look("console-tuples")
 	v.fill("object", "everybody").press("Search").sees("Group:everybody#members").press("Group:everybody#members").
-		sees("Yes: Group:eng#members has members of Group:everybody").look("console-permissions-yes")
+		sees("Yes. Group:eng#members has members on Group:everybody").look("console-permissions-yes")
+	v.press("Tuples").fill("tuple", "Group:everybody").press("Add a tuple: Add").sees("Error: Tuples", "expected ns:object#relation@subject").look("console-tuples-error")
+	v.fill("tuple", "Group:everybody#members@somebody").press("Add a tuple: Add").sees("It was created.").press("List: Remove: Group:everybody#members@somebody").sees("The tuple was removed.")
+	v.press("People").press(email).sees("Groups", "Engineers").look("console-person-groups")
 	v.press("Organizations").sees("There are none yet.")
 }

@@ -37,6 +37,16 @@ const maxExpandDepth = 1000
 // NotFound: the model lacks the namespace. Exhausted: the tree has more than
 // Options.MaxExpand nodes or more than 1000 levels.
 func (e *Engine) Expand(ctx context.Context, set Subject, depth int, at Consistency) (*Tree, Token, error) {
+	return e.expandAt(ctx, set, depth, at, e.options.ExpandRewrites)
+}
+
+// ExpandPermissions is Expand that follows permissions, whatever Options.ExpandRewrites
+// says.
+func (e *Engine) ExpandPermissions(ctx context.Context, set Subject, depth int, at Consistency) (*Tree, Token, error) {
+	return e.expandAt(ctx, set, depth, at, true)
+}
+
+func (e *Engine) expandAt(ctx context.Context, set Subject, depth int, at Consistency, rewrites bool) (*Tree, Token, error) {
 	s, err := e.at(ctx, at)
 	if err != nil {
 		return nil, "", err
@@ -47,13 +57,13 @@ func (e *Engine) Expand(ctx context.Context, set Subject, depth int, at Consiste
 	if !set.IsID() && !s.declares(set.Namespace) {
 		return nil, "", unknownNamespace(set.Namespace)
 	}
-	tree, s, err := e.expand(ctx, s, set, depth)
+	tree, s, err := e.expand(ctx, s, set, depth, rewrites)
 	return tree, s.token, err
 }
 
 // expand makes the tree; in bounded mode again and again, until all it needs is
 // in memory.
-func (e *Engine) expand(ctx context.Context, s *state, set Subject, depth int) (*Tree, *state, error) {
+func (e *Engine) expand(ctx context.Context, s *state, set Subject, depth int, rewrites bool) (*Tree, *state, error) {
 	q := inquiry{shelf: s.shelf}
 	defer q.unpin()
 	whole := depth <= 0
@@ -61,7 +71,7 @@ func (e *Engine) expand(ctx context.Context, s *state, set Subject, depth int) (
 		depth = maxExpandDepth
 	}
 	for {
-		x := &expansion{ctx: ctx, state: s, whole: whole, rewrites: e.options.ExpandRewrites, left: e.options.MaxExpand, path: map[Subject]bool{}}
+		x := &expansion{ctx: ctx, state: s, whole: whole, rewrites: rewrites, left: e.options.MaxExpand, path: map[Subject]bool{}}
 		if s.shelf != nil {
 			x.lacks = map[SetRead]bool{}
 		}

@@ -68,7 +68,7 @@ func (c *core) consoleRoutes(rs *routes) {
 		"GET /messages": (*visit).messages, "GET /messages/{id}": (*visit).message,
 		"GET /applications": (*visit).applications, "GET /applications/new": (*visit).newApplication, "POST /applications": (*visit).createApplication,
 		"GET /applications/{id}": (*visit).application, "POST /applications/{id}": (*visit).changeApplication,
-		"GET /permissions": reading((*visit).permissions), "GET /tuples": reading((*visit).tuples),
+		"GET /permissions": reading((*visit).permissions), "GET /tuples": reading((*visit).tuples), "POST /tuples": reading((*visit).changeTuples),
 	}
 	for _, g := range groupKinds {
 		maps.Copy(pages, g.pages())
@@ -257,7 +257,7 @@ var saidTexts = map[string]string{
 	"created": "It was created.", "saved": "Your changes have been saved.", "activated": "The account can be used again.",
 	"deactivated": "The account is locked, and all of its sessions have ended.", "sessions": "The sessions have ended.",
 	"deleted": "It was deleted.", "credential": "The credential was removed.",
-	"member": "The member was added.", "removed": "The member was removed.", "withdrawn": "The invitation was withdrawn: its link is worth nothing any more.",
+	"untupled": "The tuple was removed.", "member": "The member was added.", "removed": "The member was removed.", "withdrawn": "The invitation was withdrawn: its link is worth nothing any more.",
 }
 
 func (v *visit) page(title string) consolePage {

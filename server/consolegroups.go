@@ -231,6 +231,21 @@ func (v *visit) names(ids []string) (map[string]string, error) {
 	return names, nil
 }
 
+// memberships are the groups of an identity. A model without groups has none.
+func (v *visit) memberships(id string) (out []consoleMember, err error) {
+	for _, g := range groupKinds {
+		var found []groupBody
+		_, err := v.ask("GET", "/admin/identities/"+url.PathEscape(id)+g.at(), url.Values{"page_size": {consolePageSize}}, nil, &found)
+		if err != nil && mistake(err) == "" {
+			return nil, err
+		}
+		for _, one := range found {
+			out = append(out, consoleMember{Label: one.Title(), Kind: string(g.kind), At: g.at() + "/" + url.PathEscape(one.ID)})
+		}
+	}
+	return out, nil
+}
+
 // changeByForm does what the button says.
 func (g groupsAPI) changeByForm(v *visit) error {
 	form, page := v.r.PostForm, &groupPage{}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"html"
 	"net/url"
 	"regexp"
 	"strings"
@@ -41,6 +42,7 @@ func TestConsoleGroups(t *testing.T) {
 	}
 	o.sends(at, at, "do", "add", "is", "person", "someone", "ann@example.com").is(303)
 	o.reads(at+"?said=member", "The member was added.", "ann@example.com", ann)
+	o.reads("/console/people/"+ann, at, "<strong>ops</strong>")
 	if page := o.reads("/console/groups/eng"); strings.Contains(page.text, "ann@example.com</strong>") {
 		t.Errorf("a member of a member is a member of its own: %s", page.text)
 	}
@@ -101,16 +103,17 @@ func TestConsolePermissions(t *testing.T) {
 	ask := func(object, relation, subject string) string {
 		return "/console/permissions?" + url.Values{"object": {object}, "relation": {relation}, "subject": {subject}}.Encode()
 	}
-	o.reads("/console/permissions", "Namespaces of the model", "<code>Doc</code>")
-	page := o.reads(ask("Doc:readme", "view", ann), "<strong>Yes:</strong>", "<svg", "Group:eng#members", "Group:ops#members", ">ann@example.com</text>", "/console/people/"+ann, `class="someone asked"`, "&lt;script&gt;")
-	if strings.Contains(page.text, "<script") {
-		t.Errorf("the picture has a script: %s", page.text)
+	o.reads("/console/permissions", `value="Doc:"`)
+	page := o.reads(ask("Doc:readme", "view", ann), "<strong>Yes.</strong>", "<svg", "Group:eng#members", "Group:ops#members", "ann@example.com</text>", "/console/people/"+ann,
+		`<g class="node holds"><title>`+ann, `<g class="node "><title>&lt;script&gt;`)
+	if strings.Contains(page.text, "<script") || strings.Contains(page.text, "style=") {
+		t.Errorf("the picture has what the policy forbids: %s", page.text)
 	}
-	o.reads(ask("Doc:readme", "view", "nobody"), "<strong>No:</strong>", "<svg")
-	if page := o.reads(ask("Doc:readme", "view", ""), "<svg"); strings.Contains(page.text, "Answer") {
+	o.reads(ask("Doc:readme", "view", "nobody"), "<strong>No.</strong>", "<svg", "Group:ops#members")
+	if page := o.reads(ask("Doc:readme", "view", ""), "<svg"); strings.Contains(page.text, "<strong>") || strings.Contains(page.text, "node holds") {
 		t.Errorf("an answer to no question: %s", page.text)
 	}
-	o.reads(ask("Doc:other", "viewers", ann), "<strong>No:</strong>", "No tuple says")
+	o.reads(ask("Doc:other", "viewers", ann), "<strong>No.</strong>", "nobody</tspan>")
 	for _, wrong := range [][3]string{{"readme", "view", "x"}, {"Nothing:readme", "view", "x"}, {"Doc:readme", "nothing", "x"}, {"Doc:readme", "view", "Nothing:x#y"}, {"", "", "x"}, {"Doc:" + strings.Repeat("x", 2000), "view", ""}, {"Doc:a\x00", "view", "\xff"}} {
 		if page := o.get(ask(wrong[0], wrong[1], wrong[2])).is(200); !strings.Contains(page.text, `role="alert"`) {
 			t.Errorf("%q: %s", wrong, page.text)
@@ -123,7 +126,47 @@ func TestConsolePermissions(t *testing.T) {
 			t.Errorf("%s: %d tuples, want %d", query, got, has)
 		}
 	}
-	o.reads("/console/tuples?namespace=Nothing", `role="alert"`)
+	for _, wrong := range []string{"namespace=Nothing", "subject=:", "page_token=x", "object=%00"} {
+		o.reads("/console/tuples?"+wrong, `role="alert"`)
+	}
+	const tuples = "/console/tuples"
+	for _, wrong := range []string{"", "Doc:plan", "No:plan#viewers@User:ann", "Doc:plan#view@User:ann", "Doc:plan#viewers@Doc:plan"} {
+		if page := o.sends(tuples, tuples, "do", "add", "tuple", wrong).is(200); !strings.Contains(page.text, "Error: ") || !strings.Contains(page.text, `value="`+wrong+`"`) {
+			t.Errorf("%q is added: %s", wrong, page.text)
+		}
+	}
+	o.sends(tuples, tuples, "do", "add", "tuple", "Doc:readme#viewers@User:eve").is(303)
+	found := regexp.MustCompile(`name="remove" value="([^"]+)"`).FindStringSubmatch(o.reads(tuples + "?subject=User:eve").text)
+	o.reads(ask("Doc:readme", "view", "User:eve"), "<strong>Yes.</strong>")
+	o.sends(tuples, tuples, "remove", html.UnescapeString(found[1])).is(303)
+	o.reads(ask("Doc:readme", "view", "User:eve"), "<strong>No.</strong>")
+	for _, wrong := range []string{"", "{}", "7", "{", "null"} {
+		if page := o.sends(tuples, tuples, "remove", wrong).is(200); !strings.Contains(page.text, "Error: ") {
+			t.Errorf("%q is removed: %s", wrong, page.text)
+		}
+	}
+}
+
+// TestConsolePicture: a tree says who keeps somebody out, and leaves out what is too much.
+func TestConsolePicture(t *testing.T) {
+	n := start(t, withIdentity)
+	o := n.operator(t)
+	n.apply(`class User implements Namespace {}
+class Doc implements Namespace { related: { viewers: User[], banned: User[], parents: Doc[] }
+  permits = { view: (ctx: Context): boolean => this.related.viewers.includes(ctx.subject) && !this.related.banned.includes(ctx.subject),
+    peek: (ctx: Context): boolean => this.permits.view(ctx) || this.related.parents.traverse((p) => p.permits.view(ctx)) } }`)
+	n.insert("Doc:a#viewers@User:ann", "Doc:a#viewers@User:bob", "Doc:a#banned@User:ann", "Doc:b#parents@Doc:a", "Doc:c#parents@Doc:c")
+	const ask = "/console/permissions?relation=view&object=Doc:a&subject="
+	o.reads(ask+"User:ann", "<strong>No.</strong>", `<g class="node holds"><title>User:ann`, `<g class="node bars"><title>User:ann`, "keeps out", `<g class="node "><title>Doc:a#view`)
+	if page := o.reads(ask+"User:bob", "<strong>Yes.</strong>", `<g class="node holds"><title>Doc:a#view<`); strings.Contains(page.text, "node bars") {
+		t.Errorf("something keeps bob out: %s", page.text)
+	}
+	o.reads("/console/permissions?relation=peek&object=Doc:b&subject=User:bob", "<strong>Yes.</strong>", `<g class="node holds"><title>Doc:b#parents`, "Doc:b#view")
+	o.reads("/console/permissions?relation=peek&object=Doc:c&subject=User:bob", "<strong>No.</strong>", "nobody</tspan>")
+	for i := range 40 {
+		n.insert("Doc:a#viewers@User:" + strings.Repeat("a", i+1))
+	}
+	o.reads(ask+"User:"+strings.Repeat("a", 39), "<strong>Yes.</strong>", "and 30 more", "Not all is drawn", `<g class="node holds"><title>User:aaa`)
 }
 
 // TestConsolePermissionsPages: many tuples are on several pages, and all of them are shown once.

@@ -205,6 +205,7 @@ type personPage struct {
 	Ways                 []identity.CredentialBody
 	Sessions             []consoleSession
 	Events               []consoleEvent
+	Memberships          []consoleMember
 	Link                 string // of a recovery that was just made
 	Until                time.Time
 }
@@ -258,6 +259,10 @@ func (v *visit) showPerson(page *personPage) error {
 		return err
 	}
 	if _, err := v.ask("GET", "/admin/audit/events", url.Values{"identity_id": {id}, "page_size": {"20"}}, nil, &page.Events); err != nil {
+		return err
+	}
+	var err error
+	if page.Memberships, err = v.memberships(id); err != nil {
 		return err
 	}
 	wrong := page.Wrong

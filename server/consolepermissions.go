@@ -1,9 +1,12 @@
 package server
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/cardea-iam/cardea/engine"
@@ -40,12 +43,9 @@ type permissionPage struct {
 	Namespaces                []string
 	Object, Relation, Subject string
 	Checked, Allowed          bool
-	Tree                      *treePicture
+	Tree                      *picture
 	NoTree                    string // why there is none
 }
-
-// Set is the subject set that the tree is of.
-func (p permissionPage) Set() string { return p.Object + "#" + p.Relation }
 
 // permissions answers a check, if one was asked, and draws who has the relation.
 func (v *visit) permissions() error {
@@ -93,33 +93,52 @@ func (v *visit) check(page *permissionPage) error {
 	return err
 }
 
-// draw makes the picture of who has the relation.
+// maxTreeLevels is how deep a tree is looked into.
+const maxTreeLevels = 16
+
+// draw makes the picture of who has the relation. The API shows what permissions follow
+// from with a setting only; the engine is asked itself.
 func (v *visit) draw(page *permissionPage) error {
 	o, err := engine.ParseObject(page.Object)
 	if err != nil {
 		return err
 	}
-	var tree *ketoTree
-	_, err = v.askReader("GET", "/relation-tuples/expand", url.Values{"namespace": {o.Namespace}, "object": {o.ID}, "relation": {page.Relation}, "latest": {"true"}}, nil, &tree)
-	if err != nil {
-		if page.NoTree = refusedOr(err); page.NoTree != "" && page.Checked {
-			return nil
-		}
-		return err
+	e := v.engine()
+	if relations := e.Relations(o.Namespace); relations != nil && !slices.Contains(relations, page.Relation) {
+		return errs.New(errs.Invalid, "%s has no relation or permission %.80q: it has %s", o.Namespace, page.Relation, strings.Join(relations, ", "))
 	}
-	if tree == nil || len(tree.Children) == 0 {
-		page.NoTree = "No tuple says that anybody has it."
-		if !v.rewrites {
-			page.NoTree += " What permissions follow from is drawn with expand.rewrites in the settings."
-		}
+	tree, _, err := e.ExpandPermissions(v.r.Context(), engine.Subject{Object: o, Relation: page.Relation}, maxTreeLevels, latest)
+	if kind := errs.KindOf(err); page.Checked && kind == errs.Exhausted {
+		page.NoTree = sentence(text(err))
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	names, err := v.names(plainIDs(tree, nil))
 	if err != nil {
 		return err
 	}
-	page.Tree = drawTree(tree, names, page.Subject)
+	var who *engine.Subject
+	if page.Checked {
+		s, err := engine.ParseSubject(page.Subject)
+		if err != nil {
+			return err
+		}
+		who = &s
+	}
+	page.Tree = draw(tree, who, names, func(s engine.Subject) string {
+		return "/permissions?" + url.Values{"object": {s.Object.String()}, "relation": {s.Relation}, "subject": {page.Subject}}.Encode()
+	})
 	return nil
+}
+
+// engine is that of the network that is visited.
+func (v *visit) engine() *engine.Engine {
+	if n, ok := v.guard.networks[v.network]; ok {
+		return n.engine
+	}
+	return v.guard.usual.engine
 }
 
 // refusedOr is the message of what was wrong with a question, and "" if err is something
@@ -129,7 +148,7 @@ func refusedOr(err error) string {
 	switch {
 	case errors.As(err, &answer) && answer.status < http.StatusInternalServerError:
 		return sentence(answer.message)
-	case err != nil && answer == nil && errs.KindOf(err) == errs.Invalid:
+	case err != nil && answer == nil && slices.Contains([]errs.Kind{errs.Invalid, errs.NotFound, errs.Exhausted}, errs.KindOf(err)):
 		return sentence(text(err))
 	}
 	return ""
@@ -140,6 +159,7 @@ type tuplesPage struct {
 	consolePage
 	Namespaces                           []string
 	Namespace, Object, Relation, Subject string
+	Tuple                                string // that a form wanted to add
 	Items                                []consoleTuple
 	Next                                 string
 }
@@ -150,12 +170,15 @@ type consoleTuple struct {
 	Name                      string // of the person that the subject is
 	Set                       string // query of the picture, if the subject is a set
 	Ask                       string // query of the picture of this tuple
+	JSON                      string
 }
 
 // tuples lists those that fulfil all that is asked for.
-func (v *visit) tuples() error {
-	q := v.r.URL.Query()
-	page := tuplesPage{consolePage: v.page("Tuples"), Namespace: q.Get("namespace")}
+func (v *visit) tuples() error { return v.showTuples(&tuplesPage{}) }
+
+func (v *visit) showTuples(page *tuplesPage) error {
+	q, wrong := v.r.URL.Query(), page.Wrong
+	page.consolePage, page.Namespace = v.page("Tuples"), q.Get("namespace")
 	page.Object, page.Relation, page.Subject = strings.TrimSpace(q.Get("object")), strings.TrimSpace(q.Get("relation")), strings.TrimSpace(q.Get("subject"))
 	var err error
 	if page.Namespaces, err = v.namespaces(); err != nil {
@@ -171,7 +194,7 @@ func (v *visit) tuples() error {
 	if err = subjectQuery(query, page.Subject); err == nil {
 		_, err = v.askReader("GET", "/relation-tuples", query, nil, &list)
 	}
-	if page.Wrong = refusedOr(err); err != nil && page.Wrong == "" {
+	if page.Wrong = cmp.Or(wrong, refusedOr(err)); err != nil && page.Wrong == "" {
 		return err
 	}
 	if page.Items, err = v.listed(list.Tuples); err != nil {
@@ -179,6 +202,34 @@ func (v *visit) tuples() error {
 	}
 	page.Next = nextQuery(list.Next, "namespace", page.Namespace, "object", page.Object, "relation", page.Relation, "subject", page.Subject)
 	return v.show("tuples", page)
+}
+
+// changeTuples adds the tuple that the form has, or removes the one that the button names.
+func (v *visit) changeTuples() error {
+	page := &tuplesPage{Tuple: strings.TrimSpace(v.r.PostFormValue("tuple"))}
+	delta, said := ketoDelta{Action: "insert"}, "created"
+	var err error
+	if do := v.r.PostFormValue("do"); do == "add" {
+		var t engine.Tuple
+		t, err = engine.ParseTuple(page.Tuple)
+		named := tupleToJSON(t)
+		delta.Tuple = &named
+	} else {
+		delta.Action, said = "delete", "untupled"
+		if json.Unmarshal([]byte(v.r.PostFormValue("remove")), &delta.Tuple) != nil {
+			err = errs.New(errs.Invalid, "the form names no tuple")
+		}
+	}
+	if err == nil {
+		_, err = v.ask("PATCH", "/admin/relation-tuples", nil, []ketoDelta{delta}, nil)
+	}
+	if page.Wrong = refusedOr(err); page.Wrong != "" {
+		return v.showTuples(page)
+	}
+	if err != nil {
+		return err
+	}
+	return v.back("/tuples", said)
 }
 
 // subjectQuery selects tuples of a subject, unless it is "".
@@ -218,6 +269,11 @@ func (v *visit) listed(list []ketoTuple) (out []consoleTuple, err error) {
 		if s.IsID() {
 			one.Name = names[s.ID]
 		}
+		text, err := json.Marshal(t)
+		if err != nil {
+			return nil, errs.Wrap(errs.Internal, err, "a tuple cannot be encoded")
+		}
+		one.JSON = string(text)
 		one.Ask = "?" + url.Values{"object": {one.Object}, "relation": {one.Relation}, "subject": {one.Subject}}.Encode()
 		out = append(out, one)
 	}

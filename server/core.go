@@ -24,7 +24,6 @@ type core struct {
 	ownKey      string // for what the process asks itself
 	consoleURL  string // "": there is none
 	dev         bool   // pages tell developers more
-	rewrites    bool   // expand follows permissions
 	mailbox     string // where messages are written; "": they are sent
 	origin      *origin
 	flows       *flowGate // nil: identity is off

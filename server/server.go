@@ -60,7 +60,7 @@ func (s *Server) open(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.core = &core{secrets: keys, dev: c.Dev, rewrites: c.Expand.Rewrites, origin: newOrigin(c.Serve.TrustedProxies), opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
+	s.core = &core{secrets: keys, dev: c.Dev, origin: newOrigin(c.Serve.TrustedProxies), opl: c.oplOptions(), limits: c.Limits, metrics: newMetrics(), log: s.log}
 	if s.core.certificate, err = openCertificate(c.Serve.TLS, s.log); err != nil {
 		return err
 	}
