@@ -28,7 +28,7 @@ var identityCosts = map[string]struct{ trips, writes int64 }{
 	bench.IdentitySessions:     {2, 0},
 	bench.IdentityAdminGet:     {1, 0},
 	bench.IdentityAdminList:    {1, 0},
-	bench.IdentityExtend:       {3, 1},
+	bench.IdentityExtend:       {4, 1}, // one is the entry of the audit log
 	bench.IdentityLogin:        {5, 2},
 	bench.IdentityRegistration: {3, 1},
 	bench.IdentityLogout:       {2, 1},
