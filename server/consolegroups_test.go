@@ -100,6 +100,7 @@ func TestConsolePermissions(t *testing.T) {
 		subject["namespace"], subject["object"], subject["relation"] = "Doc", "readme", "viewers"
 		a.do("PUT", "/admin/relation-tuples", subject).is(201)
 	}
+	o.reads("/console/people/"+ann, "/console/tuples?subject="+ann)
 	ask := func(object, relation, subject string) string {
 		return "/console/permissions?" + url.Values{"object": {object}, "relation": {relation}, "subject": {subject}}.Encode()
 	}

@@ -208,6 +208,7 @@ type personPage struct {
 	Memberships          []consoleMember
 	Link                 string // of a recovery that was just made
 	Until                time.Time
+	Tuples               string // query of the tuples that name the person; "": they may not be seen
 }
 
 // Linked are the accounts of a credential at other providers, each of which can be removed
@@ -264,6 +265,9 @@ func (v *visit) showPerson(page *personPage) error {
 	var err error
 	if page.Memberships, err = v.memberships(id); err != nil {
 		return err
+	}
+	if v.reads {
+		page.Tuples = "?" + url.Values{"subject": {page.ID}}.Encode()
 	}
 	wrong := page.Wrong
 	page.consolePage = v.page(page.Label())
