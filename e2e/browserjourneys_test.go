@@ -24,6 +24,9 @@ func TestBrowser(t *testing.T) {
 	t.Run("device", j.device)
 	t.Run("console", j.console)
 	t.Run("permissions", j.permissions)
+	t.Run("names", j.names)
+	t.Run("without scripts", j.withoutScripts)
+	t.Run("locked out", j.lockedOut)
 }
 
 type journeys struct {

@@ -26,6 +26,12 @@ type demo struct {
 
 func (j journeys) demo(t *testing.T) *demo {
 	t.Helper()
+	return j.named(t, "Tea Party")
+}
+
+// named is a demo that calls itself so.
+func (j journeys) named(t *testing.T, name string) *demo {
+	t.Helper()
 	d := &demo{j: j, t: t, proof: oauth2.GenerateVerifier()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", d.home)
@@ -46,7 +52,7 @@ func (j journeys) demo(t *testing.T) *demo {
 	if err := op.Claims(&more); err != nil {
 		t.Fatal(err)
 	}
-	out := j.cardea(t, "client", "create", "--name", "Tea Party", "--redirect-uri", d.URL+"/callback", "--post-logout-uri", d.URL+"/", "--grant-type", "authorization_code", "--grant-type", "refresh_token", "--scope", "openid email profile offline_access", "-o", "json").must(t)
+	out := j.cardea(t, "client", "create", "--name", name, "--redirect-uri", d.URL+"/callback", "--post-logout-uri", d.URL+"/", "--grant-type", "authorization_code", "--grant-type", "refresh_token", "--scope", "openid email profile offline_access", "-o", "json").must(t)
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
 		t.Fatal(err)
 	}

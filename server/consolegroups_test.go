@@ -105,7 +105,7 @@ func TestConsolePermissions(t *testing.T) {
 		return "/console/permissions?" + url.Values{"object": {object}, "relation": {relation}, "subject": {subject}}.Encode()
 	}
 	o.reads("/console/permissions", `value="Doc:"`)
-	page := o.reads(ask("Doc:readme", "view", ann), "<strong>Yes.</strong>", "<svg", "Group:eng#members", "Group:ops#members", "ann@example.com</text>", "/console/people/"+ann,
+	page := o.reads(ask("Doc:readme", "view", ann), "<strong>Yes.</strong>", "<svg", "Group:eng#members", "Group:ops#members", "ann@example.com</tspan>", "/console/people/"+ann,
 		`<g class="node holds"><title>`+ann, `<g class="node "><title>&lt;script&gt;`)
 	if strings.Contains(page.text, "<script") || strings.Contains(page.text, "style=") {
 		t.Errorf("the picture has what the policy forbids: %s", page.text)
