@@ -107,7 +107,10 @@ func (p *planner) plan(t *engine.Tree, level int, under bool) (b *branch, holds 
 	}
 	b.marked = holds && len(t.Children) == 0 || slices.ContainsFunc(b.Branches, func(one *branch) bool { return one.marked })
 	if isEmpty(t, level) {
-		b.Branches, b.Join = nil, "nobody"
+		b.Join = "nobody"
+		if len(b.Branches) > 0 { // there are others, or objects that it leads to
+			b.Branches, b.Join = nil, "leads to nobody"
+		}
 	}
 	return b, holds
 }

@@ -159,6 +159,7 @@ func TestOwnTemplates(t *testing.T) {
 	for name, text := range map[string]string{
 		"templates/start.html": `{{define "content"}}<p>Hello from {{site}}</p>{{end}}`,
 		"static/page.css":      "body { color: teal }",
+		"static/own.css":       ":root { --accent: purple }",
 		"static/logo.svg":      "<svg/>",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
@@ -176,6 +177,7 @@ func TestOwnTemplates(t *testing.T) {
 	page := v.get("/", asBrowser...).is(200).shows("Hello from Teal &amp; Sons", `href="/auth/assets/page.css?v=`)
 	v.get(strings.TrimPrefix(page.part(`rel="stylesheet" href="`, `"`), "/auth")).is(200).shows("teal")
 	v.get("/assets/logo.svg").is(200)
+	v.get("/assets/own.css" + page.part(`rel="stylesheet" href="/auth/assets/own.css`, `"`)).is(200).shows("--accent")
 	v.get("/assets/icon.svg").is(200)
 
 	c := testConfig(t)

@@ -3,7 +3,8 @@
 //
 // A page is a template of its own name (templates/form.html is "form"), which puts its
 // parts into layout.html. All of it can be replaced, file by file; what is not replaced
-// stays as it is here. Colours and sizes are variables at the top of static/page.css.
+// stays as it is here. Colours and sizes are variables at the top of static/page.css, for
+// which static/own.css, if there is one, may have other values.
 package web
 
 import (
@@ -71,6 +72,7 @@ func New(o Options) (*Pages, error) {
 	helpers := template.FuncMap{
 		"site":  func() string { return o.Name },
 		"path":  func(to string) string { return o.Base + to },
+		"has":   func(name string) bool { return versions[name] != "" }, // an asset
 		"asset": func(name string) string { return o.Base + "/assets/" + name + "?v=" + versions[name] },
 	}
 	p := &Pages{options: o, pages: map[string]*template.Template{}, static: static}
