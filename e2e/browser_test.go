@@ -259,15 +259,23 @@ func (v *tab) sees(texts ...string) *tab {
 	}
 }
 
-// focused asserts which field a person types into.
+// focused asserts which field a person types into. A browser goes there some time after
+// the page is shown.
 func (v *tab) focused(name string) *tab {
 	v.Helper()
-	got, err := chromedp.Run(v.ctx, chromedp.Evaluate[string](`document.activeElement ? document.activeElement.name || document.activeElement.tagName : ""`))
-	v.must(err)
-	if got != name {
-		v.Errorf("the field to type into is %q, want %q", got, name)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		got, err := chromedp.Run(v.ctx, chromedp.Evaluate[string](`document.activeElement ? document.activeElement.name || document.activeElement.tagName : ""`))
+		v.must(err)
+		if got == name {
+			return v
+		}
+		if time.Now().After(deadline) {
+			v.Errorf("the field to type into is %q, want %q", got, name)
+			return v
+		}
 	}
-	return v
 }
 
 // look checks a page as it is on a small phone and on a desk, in light and in dark, and
