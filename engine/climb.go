@@ -90,7 +90,7 @@ func (w *walk) climbs(relation uint32, n int) bool {
 }
 
 // climbOn looks at what the subject is in, and what that is in, until that is all, or
-// would be more than most.
+// would be more than most, or the walk has to stop.
 func (w *walk) climbOn(most int) {
 	c := &w.climb
 	if len(c.list) == 0 {
@@ -98,7 +98,9 @@ func (w *walk) climbOn(most int) {
 		c.list = append(c.list, w.subject)
 	}
 	for ; c.next < len(c.list); c.next++ {
-		w.budget--
+		if w.spent() != nil {
+			return
+		}
 		set := w.snap.Memberships(c.list[c.next])
 		if len(c.list)+w.ways.count(set) > most {
 			return

@@ -349,7 +349,7 @@ func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
 	r, of := next.rule, graph.Plain // r is the rule in namespace of
 	for p := range objects.Pieces() {
 		for i, object := range objects.Piece(p) {
-			if i > 0 && i%nearest == 0 && w.lacks == nil { // the first ones were fetched before
+			if i > 0 && i%nearest == 0 && w.lacks == nil { // most of the first were fetched before
 				w.fetched += w.snap.Fetch(objects.Piece(p)[i:min(i+nearest, len(objects.Piece(p)))])
 			}
 			ref, ns := graph.MakeRef(object, next.relation), w.snap.NamespaceOf(object)
