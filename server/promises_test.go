@@ -263,16 +263,9 @@ func TestFormsOfOthers(t *testing.T) {
 // TestDisabledStaysOut: who was disabled comes in by no message that was sent before.
 func TestDisabledStaysOut(t *testing.T) {
 	n, box := startWithMail(t)
-	n.known(t, "ann@example.com")
-	v := n.visitor(t, false)
-	flow := v.get("/self-service/recovery/api").is(200)
-	v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "email": "ann@example.com"}).is(200)
-	code := box.take("ann@example.com").code
-	a := n.admin(t)
-	id := a.get("/admin/identities?credentials_identifier=ann@example.com").is(200).text
-	_, id, _ = strings.Cut(id, `"id":"`)
-	id, _, _ = strings.Cut(id, `"`)
-	a.do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "replace", "path": "/state", "value": "inactive"}}).is(200)
+	id := n.known(t, "ann@example.com")
+	v, flow, code := n.recovering(t, box)
+	n.admin(t).do("PATCH", "/admin/identities/"+id, []any{map[string]any{"op": "replace", "path": "/state", "value": "inactive"}}).is(200)
 	if got := v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "code": code}); got.at("state") == "passed_challenge" || strings.Contains(got.text, "ory_st_") {
 		t.Errorf("a disabled identity is let in: %s", got.text)
 	}

@@ -203,14 +203,20 @@ func TestAdminRecovery(t *testing.T) {
 	b.get("/sessions/whoami").is(200).has("authentication_methods.0.method", "link_recovery")
 }
 
+// recovering begins a recovery of ann's by an app, and returns the code that she was sent.
+func (n *node) recovering(t *testing.T, box *postbox) (v *visitor, flow *said, code string) {
+	t.Helper()
+	v = n.visitor(t, false)
+	flow = v.get("/self-service/recovery/api").is(200)
+	v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "email": "ann@example.com"}).is(200)
+	return v, flow, box.take("ann@example.com").code
+}
+
 // TestCodeTries gives a code no more tries than it has, however many come at once.
 func TestCodeTries(t *testing.T) {
 	n, box := startWithMail(t)
 	n.known(t, "ann@example.com")
-	v := n.visitor(t, false)
-	flow := v.get("/self-service/recovery/api").is(200)
-	v.do("POST", flow.str("ui.action"), map[string]any{"method": "code", "email": "ann@example.com"}).is(200)
-	code := box.take("ann@example.com").code
+	v, flow, code := n.recovering(t, box)
 	var answered atomic.Int64
 	var wait sync.WaitGroup
 	for range 50 {
