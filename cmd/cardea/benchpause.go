@@ -40,7 +40,7 @@ func (a *app) benchPause(ctx context.Context, f engineFlags) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
-	defer server.PaceCollector()() // as a server does
+	defer server.TendHeap()() // as a server does
 	r := a.newResult("pause", "What holds a check up")
 	pauses, err := bench.Pauses(ctx, bench.NewDrive(f.tuples, f.seed), f.each)
 	if err != nil {

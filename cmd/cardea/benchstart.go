@@ -62,7 +62,7 @@ func (a *app) benchStart(ctx context.Context, f startFlags) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
-	defer server.PaceCollector()() // as a server does
+	defer server.TendHeap()() // as a server does
 	r := bench.NewResult("start", "How soon a node can answer", os.Args[1:])
 	s, err := bench.StartFromCheckpoint(ctx, bench.NewDrive(f.tuples, f.seed), f.rounds)
 	if err != nil {

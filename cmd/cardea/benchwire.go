@@ -65,7 +65,7 @@ func (a *app) benchFloorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer server.PaceCollector()()
+			defer server.TendHeap()()
 			s, err := server.NewFloor(config)
 			if err != nil {
 				return err

@@ -57,7 +57,7 @@ func (a *app) serve(ctx context.Context, cfg server.Config, example string) erro
 	if example != "" && !known {
 		return fmt.Errorf("--example is %q: expected one of %s", example, strings.Join(examples.Names(), ", "))
 	}
-	defer server.PaceCollector()()
+	defer server.TendHeap()()
 	s, err := server.New(ctx, cfg)
 	if err != nil {
 		return err

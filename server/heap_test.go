@@ -16,12 +16,12 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// TestPaceCollector: the percentage follows the heap, cycle by cycle, and is put back.
-func TestPaceCollector(t *testing.T) {
-	t.Setenv("GOGC", "") // restores it; unset as far as PaceCollector is concerned
+// TestTendHeap: the percentage follows the heap, cycle by cycle, and is put back.
+func TestTendHeap(t *testing.T) {
+	t.Setenv("GOGC", "") // restores it; unset as far as TendHeap is concerned
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	stop := PaceCollector()
+	stop := TendHeap()
 	percent := func() int { // without a change to it, which the pacer would not know of
 		sample := []runtimemetrics.Sample{{Name: "/gc/gogc:percent"}}
 		runtimemetrics.Read(sample)
@@ -48,7 +48,7 @@ func TestPaceCollector(t *testing.T) {
 	}
 	t.Setenv("GOGC", "50")
 	debug.SetGCPercent(50)
-	defer PaceCollector()()
+	defer TendHeap()()
 	if got := percent(); got != 50 {
 		t.Errorf("GOGC=50 became %d", got)
 	}

@@ -9,9 +9,10 @@ import (
 	"sync"
 )
 
-// PaceCollector makes the garbage collector of this process run when the heap has
-// grown by 64 MiB, or by a quarter if that is more, until stop is called. Where the
-// environment sets GOGC it does nothing. GOMEMLIMIT counts in any case.
+// TendHeap sees to the heap of this process until stop is called. It has the garbage
+// collector run when the heap has grown by 64 MiB, or by a quarter if that is more,
+// unless the environment sets GOGC. GOMEMLIMIT counts in any case. And it asks for
+// large pages (hugePages).
 //
 // By default the heap may double. A server with few tuples then collects after every
 // 4 MiB, a thousand requests, some fifty times a second, which takes a fifth of its
@@ -23,47 +24,55 @@ import (
 //
 // A limit is not set here: with the growth bounded, a process that comes near one
 // holds what it needs, and would collect all the time to no avail.
-func PaceCollector() (stop func()) {
-	if os.Getenv("GOGC") != "" {
-		return func() {}
+func TendHeap() (stop func()) {
+	h := &heap{percent: 100, paced: os.Getenv("GOGC") == "", pages: hugePages{tries: map[uintptr]int{}}}
+	before := h.percent
+	if h.paced {
+		before = debug.SetGCPercent(h.percent)
 	}
-	p := &pacer{percent: 100}
-	before := debug.SetGCPercent(p.percent)
-	p.afterCycle()
+	room := make([]byte, leastGrowth) // a heap of a small server, before anything is there
+	h.pages.ask()
+	runtime.KeepAlive(room)
+	h.afterCycle()
 	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.stopped = true
-		debug.SetGCPercent(before)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stopped = true
+		if h.paced {
+			debug.SetGCPercent(before)
+		}
 	}
 }
 
 const leastGrowth = 64 << 20
 
-// A pacer sets the percentage anew after each cycle, since what it is of changes.
-type pacer struct {
+// A heap sets the percentage anew after each cycle, since what it is of changes.
+type heap struct {
 	mu      sync.Mutex
+	paced   bool
 	percent int
 	stopped bool
+	pages   hugePages
 }
 
 // afterCycle adjusts the percentage now, and again after each cycle: that is when the
 // garbage that it leaves behind is found.
-func (p *pacer) afterCycle() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stopped {
+func (h *heap) afterCycle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
 		return
 	}
 	sample := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	runtimemetrics.Read(sample)
 	// To set it stops the world for a moment, so small differences are let be.
-	if percent := growth(sample[0].Value.Uint64()); math.Abs(float64(percent-p.percent)) > float64(p.percent)/10 {
-		p.percent = percent
+	if percent := growth(sample[0].Value.Uint64()); h.paced && math.Abs(float64(percent-h.percent)) > float64(h.percent)/10 {
+		h.percent = percent
 		debug.SetGCPercent(percent)
 	}
-	garbage := &struct{ p *pacer }{}
-	runtime.AddCleanup(garbage, (*pacer).afterCycle, p)
+	go h.pages.ask() // copies what is there: others' garbage does not wait for that
+	garbage := &struct{ h *heap }{}
+	runtime.AddCleanup(garbage, (*heap).afterCycle, h)
 }
 
 // growth returns by how many percent a heap with so many live bytes may grow.
