@@ -14,10 +14,9 @@ import (
 // that is not in the processor's cache. Questions of a batch have most names but those
 // of objects in common, so what a name means is found once for those in a row.
 type bundle struct {
-	pairs   []graph.Pair
-	items   []bundled
-	near    []uint32
-	fetched uint32 // of no meaning, see graph.Fetch
+	pairs []graph.Pair
+	items []bundled
+	near  []uint32
 }
 
 type bundled struct {
@@ -69,13 +68,13 @@ func (b *bundle) resolve(s *state, ts []Tuple, results []Result) {
 			if results[i].Err = t.validIDs(); results[i].Err == nil {
 				pair, item = b.pairs[i-1], b.items[i-1]
 			}
+			pair.IDA, pair.IDB = t.Object.ID, t.Subject.ID
+			s.snap.Begin(&pair)
 		} else {
 			var about about
-			about, results[i].Err = s.about(t)
-			pair.NamespaceA, pair.NamespaceB = about.namespace, about.from
+			about, results[i].Err = s.about(t, &pair)
 			item = bundled{about.rule, about.relation, about.as}
 		}
-		pair.IDA, pair.IDB = t.Object.ID, t.Subject.ID
 		b.pairs, b.items = append(b.pairs, pair), append(b.items, item)
 	}
 }
@@ -93,6 +92,6 @@ func (b *bundle) fetch(s *state) {
 			next = r.arms[0].flat.near(next, nearest, s.snap.Star(b.pairs[i].A), s.snap.HasBare())
 		}
 	}
-	b.fetched += s.snap.Fetch(next)
+	s.snap.Fetch(next)
 	b.near = next
 }

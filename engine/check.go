@@ -87,11 +87,11 @@ func (e *Engine) check(ctx context.Context, s *state, t Tuple) (bool, error) {
 
 // check answers one question. lacks is for bounded mode, see decide.
 func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	a, err := s.about(&t)
+	var pair [1]graph.Pair
+	a, err := s.about(&t, &pair[0])
 	if err != nil {
 		return false, 0, err
 	}
-	pair := [1]graph.Pair{{NamespaceA: a.namespace, IDA: t.Object.ID, NamespaceB: a.from, IDB: t.Subject.ID}}
 	s.snap.Pairs(pair[:])
 	q := question{ref: graph.MakeRef(pair[0].A, a.relation), rule: a.rule}
 	return decide(ctx, s, q, graph.MakeRef(pair[0].B, a.as), t.Subject, budget, lacks)
@@ -104,19 +104,18 @@ type about struct {
 	rule                *rule
 }
 
-func (s *state) about(t *Tuple) (about, error) {
+// about begins p, the objects of t, while it looks for the rest.
+func (s *state) about(t *Tuple, p *graph.Pair) (about, error) {
+	ns, from, unknown := s.namespacesOf(t)
+	if unknown == nil {
+		*p = graph.Pair{NamespaceA: ns, IDA: t.Object.ID, NamespaceB: from, IDB: t.Subject.ID}
+		s.snap.Begin(p)
+	}
 	if err := t.Validate(); err != nil {
 		return about{}, err
 	}
-	ns, err := s.must(t.Object.Namespace)
-	if err != nil {
-		return about{}, err
-	}
-	from := graph.Plain
-	if !t.Subject.IsID() {
-		if from, err = s.must(t.Subject.Namespace); err != nil {
-			return about{}, err
-		}
+	if unknown != nil {
+		return about{}, unknown
 	}
 	relation := s.relationIn(ns, t.Relation)
 	r, err := s.ruleFor(ns, relation, t.Relation)
@@ -124,6 +123,17 @@ func (s *state) about(t *Tuple) (about, error) {
 		return about{}, err
 	}
 	return about{ns, relation, from, s.relationIn(from, t.Subject.Relation), r}, nil
+}
+
+// namespacesOf returns the numbers of the namespaces of t's object and subject.
+//
+// NotFound: the model lacks one of them.
+func (s *state) namespacesOf(t *Tuple) (object, subject uint32, err error) {
+	if object, err = s.must(t.Object.Namespace); err != nil || t.Subject.IsID() {
+		return object, graph.Plain, err
+	}
+	subject, err = s.must(t.Subject.Namespace)
+	return object, subject, err
 }
 
 // relationIn returns the number of a relation, most likely one that a namespace of the

@@ -254,7 +254,7 @@ func (w *walk) ahead(first int) int {
 		near = w.todo[end].near(near, nearest-len(near), w.snap)
 	}
 	if len(near) > 1 {
-		w.fetched += w.snap.Fetch(near)
+		w.snap.Fetch(near)
 	}
 	return end
 }

@@ -65,8 +65,7 @@ type walk struct {
 	ways  *ways // nil: the walk cannot look from the subject
 	climb climb
 
-	near    [nearest]uint32
-	fetched uint32 // of no meaning; that it is kept makes the compiler fetch
+	near [nearest]uint32
 }
 
 // maxDepth bounds the nesting of intersections and negations, each level of
@@ -350,7 +349,7 @@ func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
 	for p := range objects.Pieces() {
 		for i, object := range objects.Piece(p) {
 			if i > 0 && i%nearest == 0 && w.lacks == nil { // most of the first were fetched before
-				w.fetched += w.snap.Fetch(objects.Piece(p)[i:min(i+nearest, len(objects.Piece(p)))])
+				w.snap.Fetch(objects.Piece(p)[i:min(i+nearest, len(objects.Piece(p)))])
 			}
 			ref, ns := graph.MakeRef(object, next.relation), w.snap.NamespaceOf(object)
 			if ns == graph.Plain {

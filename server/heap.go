@@ -30,9 +30,6 @@ func TendHeap() (stop func()) {
 	if h.paced {
 		before = debug.SetGCPercent(h.percent)
 	}
-	room := make([]byte, leastGrowth) // a heap of a small server, before anything is there
-	h.pages.ask()
-	runtime.KeepAlive(room)
 	h.afterCycle()
 	return func() {
 		h.mu.Lock()
@@ -70,7 +67,7 @@ func (h *heap) afterCycle() {
 		h.percent = percent
 		debug.SetGCPercent(percent)
 	}
-	go h.pages.ask() // copies what is there: others' garbage does not wait for that
+	go h.pages.ask() // others' garbage does not wait for the copies
 	garbage := &struct{ h *heap }{}
 	runtime.AddCleanup(garbage, (*heap).afterCycle, h)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"os"
 	"sync"
 	"unsafe"
 
@@ -77,19 +78,17 @@ func adjoin(a, b *procfs.ProcMap) bool {
 	return a.EndAddr == b.StartAddr && a.Inode == 0 && b.Inode == 0
 }
 
-// askRange asks for the whole pages of a range. The first advice is for what will be put
-// there; the second copies what is there already, a page at a time, since it gives up
-// where it fails, as it does where nothing is.
+// askRange asks for the whole pages of a range, of which all that is put there from now
+// on comes in large ones. What is there already is copied, if most of a page is: to copy
+// next to nothing would take memory that nobody uses.
 func (h *hugePages) askRange(start, end uintptr) {
 	start, end = (start+hugePage-1)/hugePage, end/hugePage
 	for page := start; page < end; page++ {
-		if h.tries[page] == 0 {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, page*hugePage, (end-page)*hugePage, unix.MADV_HUGEPAGE)
-			break
+		if _, met := h.tries[page]; !met {
+			h.tries[page] = 0
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, page*hugePage, hugePage, unix.MADV_HUGEPAGE)
 		}
-	}
-	for page := start; page < end; page++ {
-		if h.tries[page] == hugePageTries {
+		if h.tries[page] == hugePageTries || !mostlyThere(page*hugePage) {
 			continue
 		}
 		h.tries[page]++
@@ -97,4 +96,15 @@ func (h *hugePages) askRange(start, end uintptr) {
 			h.tries[page] = hugePageTries
 		}
 	}
+}
+
+// mostlyThere reports whether memory stands behind more than half of a large page.
+func mostlyThere(addr uintptr) bool {
+	there := make([]byte, hugePage/os.Getpagesize())
+	_, _, failed := unix.Syscall(unix.SYS_MINCORE, addr, hugePage, uintptr(unsafe.Pointer(&there[0])))
+	n := 0
+	for _, b := range there {
+		n += int(b & 1)
+	}
+	return failed == 0 && n > len(there)/2
 }

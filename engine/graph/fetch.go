@@ -1,10 +1,11 @@
 package graph
 
+import "unsafe"
+
 // A check waits for memory more than for anything else: each object that it comes to
 // is somewhere else, and a processor that has to know one place before it can ask for
 // the next waits for each in turn. What is known to be needed is therefore asked for
-// together, in loops so short that the processor runs through them before the first
-// answer is there.
+// together, and as long before it is needed as can be.
 
 // A Pair is two objects by name, those of one question, and their numbers once they
 // were looked up: 0 for one that the graph never met.
@@ -15,15 +16,14 @@ type Pair struct {
 
 	hashA, hashB   uint64
 	entryA, entryB *nameEntry // of the hash tables, nil: none has the hash
-	fetched        uint32     // of no meaning, see Fetch
 }
 
-// Pairs looks up the objects of pairs, and brings what is stored of each A into the
+// Begin asks for what Pairs looks at first.
+func (s *Snapshot) Begin(p *Pair) { s.objects.begin(p) }
+
+// Pairs looks up the objects of pairs that were begun, and brings what is stored of each A into the
 // processor's cache.
 func (s *Snapshot) Pairs(list []Pair) {
-	for i := range list {
-		s.objects.begin(&list[i])
-	}
 	for i := range list {
 		s.objects.reach(&list[i])
 	}
@@ -31,7 +31,7 @@ func (s *Snapshot) Pairs(list []Pair) {
 		s.near(&list[i])
 	}
 	for i := range list {
-		s.touch(&list[i])
+		s.touch(list[i].A)
 	}
 	for i := range list {
 		s.objects.finish(&list[i])
@@ -42,8 +42,8 @@ func (s *Snapshot) Pairs(list []Pair) {
 func (t *names) begin(p *Pair) {
 	p.hashA, p.hashB = hashName(p.NamespaceA, p.IDA), hashName(p.NamespaceB, p.IDB)
 	tableA, tableB := *t.shard(p.hashA).table.Load(), *t.shard(p.hashB).table.Load()
-	p.fetched += uint32(tableA[uint32(p.hashA)&uint32(len(tableA)-1)].name.Load())
-	p.fetched += uint32(tableB[uint32(p.hashB)&uint32(len(tableB)-1)].name.Load())
+	prefetch(unsafe.Pointer(&tableA[uint32(p.hashA)&uint32(len(tableA)-1)]))
+	prefetch(unsafe.Pointer(&tableB[uint32(p.hashB)&uint32(len(tableB)-1)]))
 }
 
 // reach finds the first entries that may be those of the names, with their numbers.
@@ -63,23 +63,12 @@ func (t *names) reach(p *Pair) {
 // stored of the first.
 func (s *Snapshot) near(p *Pair) {
 	if p.entryA != nil {
-		p.fetched += uint32(s.objects.record(p.entryA.at)[0])
+		prefetch(unsafe.Pointer(&s.objects.record(p.entryA.at)[0]))
 	}
 	if p.entryB != nil {
-		p.fetched += uint32(s.objects.record(p.entryB.at)[0])
+		prefetch(unsafe.Pointer(&s.objects.record(p.entryB.at)[0]))
 	}
-	if c := s.forward.get(p.A >> chunkBits); c != nil {
-		p.fetched += c.first[p.A&chunkMask]
-	}
-}
-
-// touch asks for what is stored of the first.
-func (s *Snapshot) touch(p *Pair) {
-	if c := s.forward.get(p.A >> chunkBits); c != nil {
-		if e := c.entry(p.A); len(e) > 0 {
-			p.fetched += e[0]
-		}
-	}
+	s.nearOf(p.A)
 }
 
 // finish compares the texts; if one differs, two names have one tag.
@@ -92,21 +81,31 @@ func (t *names) finish(p *Pair) {
 	}
 }
 
-// Fetch brings what is stored of objects into the processor's cache. The number that
-// it returns means nothing; who keeps it keeps the compiler from leaving out the rest.
-func (s *Snapshot) Fetch(objects []uint32) (n uint32) {
+// Fetch brings what is stored of objects into the processor's cache.
+func (s *Snapshot) Fetch(objects []uint32) {
+	pages := *s.objects.pages.Load()
 	for _, object := range objects {
-		n += s.objects.space(object)
-		if c := s.forward.get(object >> chunkBits); c != nil {
-			n += c.first[object&chunkMask]
-		}
+		prefetch(unsafe.Pointer(&pages[object>>pageBits].space[object&(1<<pageBits-1)]))
+		s.nearOf(object)
 	}
 	for _, object := range objects {
-		if c := s.forward.get(object >> chunkBits); c != nil {
-			if e := c.entry(object); len(e) > 0 {
-				n += e[0]
-			}
+		s.touch(object)
+	}
+}
+
+// nearOf asks for the place of what is stored of an object.
+func (s *Snapshot) nearOf(object uint32) {
+	if c := s.forward.get(object >> chunkBits); c != nil {
+		prefetch(unsafe.Pointer(c))
+		prefetch(unsafe.Pointer(&c.first[object&chunkMask]))
+	}
+}
+
+// touch asks for what is stored of an object.
+func (s *Snapshot) touch(object uint32) {
+	if c := s.forward.get(object >> chunkBits); c != nil {
+		if e := c.entry(object); len(e) > 0 {
+			prefetch(unsafe.Pointer(&e[0]))
 		}
 	}
-	return n
 }
