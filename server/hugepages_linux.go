@@ -13,7 +13,7 @@ import (
 // machine leaves that to each program (transparent_hugepage=madvise, as most
 // distributions set it), which Go by itself never asks for.
 //
-// What a check waits for is memory, and half of such a wait is not for the memory but
+// What a check waits for is memory, and a third to half of such a wait is not for it but
 // for its address: a translation that is not at hand is looked up in tables which are
 // as far away, twice as many of them in a virtual machine. On the machine that this
 // was measured on, a word somewhere in 64 MiB takes 264 ns with small pages and 178

@@ -21,8 +21,8 @@ type Pair struct {
 // Begin asks for what Pairs looks at first.
 func (s *Snapshot) Begin(p *Pair) { s.objects.begin(p) }
 
-// Pairs looks up the objects of pairs that were begun, and brings what is stored of each A into the
-// processor's cache.
+// Pairs looks up the objects of pairs that were begun, and brings what is stored of each
+// A into the processor's cache.
 func (s *Snapshot) Pairs(list []Pair) {
 	for i := range list {
 		s.objects.reach(&list[i])
