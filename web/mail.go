@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 	texttemplate "text/template"
 
 	"golang.org/x/text/language"
@@ -25,40 +26,37 @@ import (
 type Mail struct {
 	locales []string // the first is for those who want none of them
 	matcher language.Matcher
-	text    map[string]*texttemplate.Template // by locale
-	layout  *texttemplate.Template
-	html    *template.Template                // the layout of HTML
 	ownText map[string]*texttemplate.Template // by path
 	ownHTML map[string]*template.Template
 }
 
+// Cardea's own, parsed when the first message is written.
+var (
+	mailText = map[string]func() *texttemplate.Template{"en": mailTexts("en.tmpl"), "de": mailTexts("de.tmpl")} // by locale
+
+	mailLayout     = mailTexts("layout.txt")
+	mailLayoutHTML = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(files, "mail/layout.html")) })
+)
+
+func mailTexts(file string) func() *texttemplate.Template {
+	return sync.OnceValue(func() *texttemplate.Template { return texttemplate.Must(texttemplate.ParseFS(files, "mail/"+file)) })
+}
+
 const ownMail = ".gotmpl" // ends the names of the operator's files
 
-// NewMail parses the templates; own, which may be nil, has some that take the place of
+// NewMail parses the operator's templates: own, which may be nil, has some that take the place of
 // Cardea's, and more, by the names of files, some that take the place of those.
 //
 // Invalid: a template cannot be parsed.
 func NewMail(own fs.FS, more map[string]string) (*Mail, error) {
-	m := &Mail{
-		text: map[string]*texttemplate.Template{}, ownText: map[string]*texttemplate.Template{}, ownHTML: map[string]*template.Template{},
-	}
-	var bad [4]error
-	m.layout, bad[0] = texttemplate.ParseFS(files, "mail/layout.txt")
-	m.html, bad[1] = template.ParseFS(files, "mail/layout.html")
-	m.locales = []string{"en", "de"}
-	for i, locale := range m.locales {
-		m.text[locale], bad[2+i] = texttemplate.ParseFS(files, "mail/"+locale+".tmpl")
-	}
-	if err := errors.Join(bad[:]...); err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "the templates of messages cannot be parsed")
-	}
+	m := &Mail{locales: []string{"en", "de"}, ownText: map[string]*texttemplate.Template{}, ownHTML: map[string]*template.Template{}}
 	if own != nil {
 		if err := fs.WalkDir(own, ".", func(name string, d fs.DirEntry, err error) error { return m.add(own, name, d, err) }); err != nil {
 			return nil, err
 		}
 	}
 	for name, text := range more {
-		if message := strings.ReplaceAll(path.Dir(name), "/", "_"); m.text[m.locales[0]].Lookup(message+".subject") == nil {
+		if message := strings.ReplaceAll(path.Dir(name), "/", "_"); mailText[m.locales[0]]().Lookup(message+".subject") == nil {
 			return nil, errs.New(errs.Invalid, "there is no message %s, of which there could be a template", message)
 		}
 		if err := m.parse(name, text); err != nil {
@@ -79,7 +77,7 @@ func (m *Mail) add(own fs.FS, name string, d fs.DirEntry, err error) error {
 		return errs.New(errs.Invalid, "the templates of messages cannot be read: %v", err)
 	}
 	if d.IsDir() {
-		if _, err := language.Parse(name); err == nil && len(name) <= 11 && m.text[name] == nil && !strings.Contains(name, "/") {
+		if _, err := language.Parse(name); err == nil && len(name) <= 11 && mailText[name] == nil && !strings.Contains(name, "/") {
 			m.locales = append(m.locales, name)
 		}
 		return nil
@@ -165,7 +163,7 @@ func (w *writing) fail(err error) { w.err = errors.Join(w.err, err) }
 
 // builtin is the locale whose templates are Cardea's.
 func (w *writing) builtin() string {
-	if w.mail.text[w.locale] != nil {
+	if mailText[w.locale] != nil {
 		return w.locale
 	}
 	return w.mail.locales[0]
@@ -176,7 +174,7 @@ func (w *writing) part(part, file string) string {
 	if text, ok := w.own(file); ok {
 		return text
 	}
-	t := w.mail.text[w.builtin()].Lookup(w.name + "." + part)
+	t := mailText[w.builtin()]().Lookup(w.name + "." + part)
 	if t == nil {
 		w.fail(errs.New(errs.Unsupported, "there is no message %s with a %s", w.name, part))
 		return ""
@@ -199,7 +197,7 @@ func (w *writing) bodies(subject string) (text, html string) {
 	parts := map[string]any{"Subject": subject, "Locale": w.builtin(), "Code": w.data["Code"], "URL": w.data["URL"],
 		"Before": w.part("before", ""), "After": w.part("after", "")}
 	var t, h strings.Builder
-	err := errors.Join(w.mail.layout.Execute(&t, parts), w.mail.html.Execute(&h, parts))
+	err := errors.Join(mailLayout().Execute(&t, parts), mailLayoutHTML().Execute(&h, parts))
 	if err != nil {
 		w.fail(errs.New(errs.Invalid, "the message %s: %v", w.name, err))
 	}

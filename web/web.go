@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/cardea-iam/cardea/internal/errs"
 )
@@ -35,10 +36,14 @@ type Options struct {
 	Base string // the path at which browsers find this server, such as /auth. None
 }
 
-// Pages are the templates, parsed. Methods may be called from many goroutines at once.
+// Pages are the templates. Methods may be called from many goroutines at once.
+//
+// Cardea's own are parsed when they are first shown: parsed, those of pages and messages
+// are tens of thousands of little objects, most of what a server with few tuples has in
+// memory, and the garbage collector looks at each of them in every cycle.
 type Pages struct {
 	options Options
-	pages   map[string]*template.Template
+	pages   map[string]func() (*template.Template, error)
 	static  fs.FS
 }
 
@@ -50,7 +55,7 @@ const (
 	consolePrefix = "templates/console-"
 )
 
-// New parses the templates.
+// New reads the assets, and parses the templates if some are the operator's.
 //
 // Invalid: a template cannot be parsed, or an asset cannot be read.
 func New(o Options) (*Pages, error) {
@@ -75,7 +80,7 @@ func New(o Options) (*Pages, error) {
 		"has":   func(name string) bool { return versions[name] != "" }, // an asset
 		"asset": func(name string) string { return o.Base + "/assets/" + name + "?v=" + versions[name] },
 	}
-	p := &Pages{options: o, pages: map[string]*template.Template{}, static: static}
+	p := &Pages{options: o, pages: map[string]func() (*template.Template, error){}, static: static}
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
 		return nil, errs.Wrap(errs.Internal, err, "the templates are missing")
@@ -88,11 +93,15 @@ func New(o Options) (*Pages, error) {
 		case strings.HasPrefix(name, consolePrefix):
 			parts = []string{layout, consoleParts, name}
 		}
-		t, err := template.New("layout.html").Funcs(helpers).ParseFS(all, parts...)
-		if err != nil {
-			return nil, errs.Wrap(errs.Invalid, err, "the template %s cannot be parsed: %v", name, err)
+		parse := sync.OnceValues(func() (*template.Template, error) {
+			return template.New("layout.html").Funcs(helpers).ParseFS(all, parts...)
+		})
+		if o.Own != nil {
+			if _, err := parse(); err != nil {
+				return nil, errs.Wrap(errs.Invalid, err, "the template %s cannot be parsed: %v", name, err)
+			}
 		}
-		p.pages[strings.TrimSuffix(path.Base(name), ".html")] = t
+		p.pages[strings.TrimSuffix(path.Base(name), ".html")] = parse
 	}
 	return p, nil
 }
@@ -109,15 +118,19 @@ func (p *Pages) Under(base, part string) (*Pages, error) {
 
 // Render writes a page, or nothing if it cannot be made.
 func (p *Pages) Render(w io.Writer, page string, data any) error {
-	t, ok := p.pages[page]
+	parse, ok := p.pages[page]
 	if !ok {
 		return errs.New(errs.Internal, "there is no page %q", page)
+	}
+	t, err := parse()
+	if err != nil {
+		return errs.Wrap(errs.Internal, err, "the template of the page %s cannot be parsed", page)
 	}
 	var b bytes.Buffer
 	if err := t.Execute(&b, data); err != nil {
 		return errs.Wrap(errs.Internal, err, "the page %s cannot be rendered", page)
 	}
-	_, err := b.WriteTo(w)
+	_, err = b.WriteTo(w)
 	return err
 }
 
