@@ -99,7 +99,7 @@ func TestAllocationsOfACheck(t *testing.T) {
 		request proto.Message
 		most    float64
 	}{
-		{&cardeav1.CheckService_ServiceDesc, "Check", &cardeav1.CheckRequest{Tuple: question}, 13},
+		{&cardeav1.CheckService_ServiceDesc, "Check", &cardeav1.CheckRequest{Tuple: question}, 12},
 		{&cardeav1.CheckService_ServiceDesc, "BatchCheck", batch, 18},
 		{&keto.CheckService_ServiceDesc, "Check", ketoQuestion, 13},
 		{&keto.CheckService_ServiceDesc, "BatchCheck", ketoBatch, 18},

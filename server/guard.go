@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/metadata"
 
@@ -39,6 +40,8 @@ type network struct {
 	people *identity.Service // nil: no identities are kept
 	joint  *joint            // what people keeps, and the tuples; nil with it
 	pages  *pages            // nil: nothing is public
+
+	answers atomic.Pointer[checkAnswers]
 }
 
 // A guard knows who may call, and about which network.
