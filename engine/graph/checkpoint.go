@@ -345,7 +345,7 @@ func (r *decoder) names(shards int, first uint32) *names {
 		}()
 		for list := range found {
 			for _, n := range list {
-				t.put(t.shard(n.hash), uint32(n.hash), n.id, n.at)
+				t.put(n.hash, n.id, n.at)
 			}
 		}
 	})

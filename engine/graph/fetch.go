@@ -41,7 +41,7 @@ func (s *Snapshot) Pairs(list []Pair) {
 // begin asks for what stands in the hash tables in the names' own places.
 func (t *names) begin(p *Pair) {
 	p.hashA, p.hashB = hashName(p.NamespaceA, p.IDA), hashName(p.NamespaceB, p.IDB)
-	tableA, tableB := *t.shard(p.hashA).table.Load(), *t.shard(p.hashB).table.Load()
+	tableA, tableB := t.shard(p.hashA), t.shard(p.hashB)
 	prefetch(unsafe.Pointer(&tableA[uint32(p.hashA)&uint32(len(tableA)-1)]))
 	prefetch(unsafe.Pointer(&tableB[uint32(p.hashB)&uint32(len(tableB)-1)]))
 }
@@ -49,8 +49,8 @@ func (t *names) begin(p *Pair) {
 // reach finds the first entries that may be those of the names, with their numbers.
 func (t *names) reach(p *Pair) {
 	p.A, p.B = 0, 0
-	p.entryA = tagged(*t.shard(p.hashA).table.Load(), uint32(p.hashA))
-	p.entryB = tagged(*t.shard(p.hashB).table.Load(), uint32(p.hashB))
+	p.entryA = t.shard(p.hashA).tagged(uint32(p.hashA))
+	p.entryB = t.shard(p.hashB).tagged(uint32(p.hashB))
 	if p.entryA != nil {
 		p.A = uint32(p.entryA.name.Load()) - 1
 	}
@@ -106,6 +106,7 @@ func (s *Snapshot) touch(object uint32) {
 	if c := s.forward.get(object >> chunkBits); c != nil {
 		if e := c.entry(object); len(e) > 0 {
 			prefetch(unsafe.Pointer(&e[0]))
+			prefetch(unsafe.Pointer(&e[len(e)-1])) // often in the next line of the cache
 		}
 	}
 }

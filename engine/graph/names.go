@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -40,8 +41,9 @@ func mix(x uint64) uint64 {
 // Readers take no lock: what a number leads to is written before the number can
 // be found, and is never written again.
 type names struct {
-	mu     sync.Mutex // held by who adds
-	shards []nameShard
+	mu     sync.Mutex                   // held by who adds
+	shards atomic.Pointer[[]nameShard]  // each a hash table; a copy when one is enlarged
+	used   []int                        // of each shard; guarded by mu
 	pages  atomic.Pointer[[]*namePage]  // what is known by number
 	blocks atomic.Pointer[[]*nameBlock] // texts
 	count  uint32                       // guarded by mu
@@ -50,8 +52,8 @@ type names struct {
 }
 
 const (
-	pageBits   = 8
-	blockBits  = 14
+	pageBits   = 11
+	blockBits  = 16
 	blockBytes = 1 << blockBits
 	maxBlocks  = blockUnit<<(32-blockBits) - 1
 	blockUnit  = 4 // texts begin at multiples of it, so that a uint32 reaches 16 GiB
@@ -65,11 +67,10 @@ type (
 	nameBlock [blockBytes]byte
 )
 
-// A nameShard is a hash table with open addressing.
-type nameShard struct {
-	table atomic.Pointer[[]nameEntry]
-	used  int // guarded by names.mu
-}
+// A nameShard is a hash table with open addressing. All of them stand side by side, as
+// the pointers to pages and blocks do, of which there are few: every question looks at
+// them, and what is not looked at all the time leaves the processor's caches.
+type nameShard []nameEntry
 
 // A nameEntry has 32 bits of the hash above, which also give its place in the table, and
 // the number of the name plus one below; 0 is free.
@@ -79,30 +80,39 @@ type nameEntry struct {
 }
 
 func newNames(shards int) *names {
-	t := &names{shards: make([]nameShard, shards), free: blockBytes}
+	t := &names{used: make([]int, shards), free: blockBytes}
 	t.pages.Store(&[]*namePage{})
 	t.blocks.Store(&[]*nameBlock{})
-	for i := range t.shards {
-		table := make([]nameEntry, 8)
-		t.shards[i].table.Store(&table)
-	}
+	t.empty(8)
 	return t
+}
+
+// empty makes all hash tables anew, of a length.
+func (t *names) empty(length int) {
+	shards := make([]nameShard, len(t.used))
+	for i := range shards {
+		shards[i] = make(nameShard, length)
+	}
+	t.shards.Store(&shards)
 }
 
 func hashName(space uint32, text string) uint64 {
 	return maphash.String(seed, text) ^ mix(uint64(space))
 }
 
-func (t *names) shard(hash uint64) *nameShard { return &t.shards[hash>>32&uint64(len(t.shards)-1)] }
+// shard returns the hash table that a name is in.
+func (t *names) shard(hash uint64) nameShard {
+	shards := *t.shards.Load()
+	return shards[hash>>32&uint64(len(shards)-1)]
+}
 
 // lookup returns the number of a name, if it has one.
 func (t *names) lookup(space uint32, text string) (uint32, bool) {
-	hash := hashName(space, text)
-	return t.find(t.shard(hash), hash, space, text)
+	return t.find(hashName(space, text), space, text)
 }
 
-func (t *names) find(s *nameShard, hash uint64, space uint32, text string) (uint32, bool) {
-	table := *s.table.Load()
+func (t *names) find(hash uint64, space uint32, text string) (uint32, bool) {
+	table := t.shard(hash)
 	tag := uint32(hash)
 	for i := tag; ; i++ {
 		entry := &table[i&uint32(len(table)-1)]
@@ -117,7 +127,7 @@ func (t *names) find(s *nameShard, hash uint64, space uint32, text string) (uint
 }
 
 // tagged returns the first entry with a tag, nil if there is none.
-func tagged(table []nameEntry, tag uint32) *nameEntry {
+func (table nameShard) tagged(tag uint32) *nameEntry {
 	for i := tag; ; i++ {
 		entry := &table[i&uint32(len(table)-1)]
 		switch name := entry.name.Load(); {
@@ -132,17 +142,16 @@ func tagged(table []nameEntry, tag uint32) *nameEntry {
 // intern returns the number of a name, a new one if it has none.
 func (t *names) intern(space uint32, text string) uint32 {
 	hash := hashName(space, text)
-	s := t.shard(hash)
-	if id, ok := t.find(s, hash, space, text); ok {
+	if id, ok := t.find(hash, space, text); ok {
 		return id
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if id, ok := t.find(s, hash, space, text); ok {
+	if id, ok := t.find(hash, space, text); ok {
 		return id
 	}
 	id, at := t.append(space, text)
-	t.put(s, uint32(hash), id, at)
+	t.put(hash, id, at)
 	return id
 }
 
@@ -246,22 +255,29 @@ func (t *names) store(space uint32, text string) uint32 {
 	return uint32(((len(blocks)-1)*blockBytes + start) / blockUnit)
 }
 
-// put enters a name in a shard, which it enlarges in time. mu is held.
-func (t *names) put(s *nameShard, tag, id, at uint32) {
-	table := *s.table.Load()
-	if 4*(s.used+1) > 3*len(table) {
-		larger := make([]nameEntry, 2*len(table))
-		for i := range table {
-			if name := table[i].name.Load(); name != 0 {
-				place(larger, name, table[i].at)
-			}
-		}
+// put enters a name in its shard, which it enlarges in time. mu is held.
+func (t *names) put(hash uint64, id, at uint32) {
+	shards := *t.shards.Load()
+	n := hash >> 32 & uint64(len(shards)-1)
+	if table := shards[n]; 4*(t.used[n]+1) > 3*len(table) {
+		shards = slices.Clone(shards)
+		shards[n] = table.larger()
+		t.shards.Store(&shards)
 		t.bytes.Add(int64(nameBytes * len(table)))
-		table = larger
-		s.table.Store(&table)
 	}
-	s.used++
-	place(table, uint64(tag)<<32|uint64(id+1), at)
+	t.used[n]++
+	shards[n].place(hash<<32|uint64(id+1), at)
+}
+
+// larger returns a copy with twice the room.
+func (table nameShard) larger() nameShard {
+	larger := make(nameShard, 2*len(table))
+	for i := range table {
+		if name := table[i].name.Load(); name != 0 {
+			larger.place(name, table[i].at)
+		}
+	}
+	return larger
 }
 
 const nameBytes = 16 // of a nameEntry
@@ -272,17 +288,14 @@ const maxReserve = 1 << 24
 // reserve makes the hash tables of an empty t as large as they will be with n names.
 func (t *names) reserve(n uint32) {
 	length := 8
-	for 4*(int(n)/len(t.shards)+1) > 3*length {
+	for 4*(int(n)/len(t.used)+1) > 3*length {
 		length *= 2
 	}
-	for i := range t.shards {
-		table := make([]nameEntry, length)
-		t.shards[i].table.Store(&table)
-	}
-	t.bytes.Add(int64(nameBytes * (length - 8) * len(t.shards)))
+	t.empty(length)
+	t.bytes.Add(int64(nameBytes * (length - 8) * len(t.used)))
 }
 
-func place(table []nameEntry, name uint64, at uint32) {
+func (table nameShard) place(name uint64, at uint32) {
 	mask := uint32(len(table) - 1)
 	i := uint32(name>>32) & mask
 	for table[i].name.Load() != 0 {
