@@ -153,18 +153,6 @@ func (w *walk) isAbove(relation uint32, objects graph.List) answer {
 	return answer{no, certain, nil}
 }
 
-// fromAbove answers a question by what the subject is in, if that tells.
-func (w *walk) fromAbove(q *question) (answer, bool) {
-	if !w.climb.done || !q.rule.plain() || !w.ways.has(q.ref.Relation()) {
-		return answer{}, false
-	}
-	w.budget--
-	if _, is := w.climb.above.get(q.ref); is {
-		return answer{yes, certain, nil}, true
-	}
-	return answer{no, certain, nil}, true
-}
-
 // reset makes c ready for the next walk. Scratch that has grown very large is left to
 // the garbage collector.
 func (c *climb) reset() {

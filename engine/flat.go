@@ -154,11 +154,6 @@ func (f *flat) probe(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (
 	return false, leads
 }
 
-// probe is that for the subject of the walk.
-func (w *walk) probe(object uint32, f *flat) (found, leads bool) {
-	return f.probe(w.snap, w.snap.Star(object), w.subject)
-}
-
 // probeArms looks at all that is stored of an object under a rule with arms. An arm
 // that is known to be "no" decides, whatever the others are (rule E3). Without one,
 // open has those that must be walked, as a set of bits; if there are none, the answer
@@ -214,69 +209,6 @@ func (w *walk) meet(q question, open uint64) answer {
 		}
 	}
 	return result
-}
-
-// visitFlat puts what a question with a flat rule leads to on the lists of region id.
-func (w *walk) visitFlat(id int32, q question) answer {
-	result := answer{no, certain, nil}
-	star := w.snap.Star(q.ref.Object())
-	for i := range star.Slots() {
-		relation, far := star.Kind(i)
-		at := q.rule.flat.of(relation)
-		if at.members && (far != 0 || w.snap.HasBare()) {
-			a := w.pushMembers(id, far, star.List(i))
-			if a.verdict == yes {
-				return a
-			}
-			result = either(result, a)
-		}
-		for _, next := range at.asks {
-			a := w.pushObjects(id, star.List(i), next)
-			if a.verdict == yes {
-				return a
-			}
-			result = either(result, a)
-		}
-	}
-	return result
-}
-
-// ahead has the processor fetch what is stored of the objects that the questions on the
-// work list from first on lead to, so that the walk waits for memory once for all of
-// them, and not for one after the other. It returns the end of those questions.
-func (w *walk) ahead(first int) int {
-	if w.lacks != nil {
-		return len(w.todo)
-	}
-	near := w.near[:0]
-	end := first
-	for ; end < len(w.todo) && (end == first || len(near) < nearest/2); end++ {
-		near = w.todo[end].near(near, nearest-len(near), w.snap)
-	}
-	if len(near) > 1 {
-		w.snap.Fetch(near)
-	}
-	return end
-}
-
-// nearest is of how many objects a walk waits for memory together.
-const nearest = 16
-
-// near appends the objects that q leads to through subject sets, or under a flat rule,
-// up to so many.
-func (q *question) near(list []uint32, most int, snap *graph.Snapshot) []uint32 {
-	if q.rule.flat != nil {
-		return q.rule.flat.near(list, most, snap.Star(q.ref.Object()), snap.HasBare())
-	}
-	for i := range q.set.Slots() {
-		if relation, members := q.set.Slot(i); relation != 0 || snap.HasBare() {
-			some := members.Piece(0)
-			n := min(len(some), most)
-			list = append(list, some[:n]...)
-			most -= n
-		}
-	}
-	return list
 }
 
 // near appends the objects that a star leads to under f, up to so many.

@@ -58,9 +58,11 @@ type walk struct {
 	regions     []region
 	seen        seenTable // question -> index in regions
 	provisional []int32
-	todo        []question // work lists of all open regions, one behind the other
+	fronts      []front    // work lists of all open regions, one behind the other
+	todo        []question // the same, for what is no front
 	later       []question // the same, for intersections and negations: dearer, so asked last
-	peak        int        // the longest that todo was
+	widest      int        // the longest that fronts was
+	peak        int        // and todo
 
 	ways  *ways // nil: the walk cannot look from the subject
 	climb climb
@@ -148,13 +150,14 @@ func ends(snap *graph.Snapshot, set graph.Set) bool {
 // release makes w ready for the next walk. The scratch of a very large walk is
 // left to the garbage collector.
 func (w *walk) release() {
-	if len(w.seen.entries) > keepSeen || cap(w.todo) > keepSeen {
+	if len(w.seen.entries) > keepSeen || cap(w.todo) > keepSeen || cap(w.fronts) > keepSeen {
 		return
 	}
 	clear(w.todo[:w.peak]) // they hold on to a snapshot
+	clear(w.fronts[:w.widest])
 	clear(w.later[:cap(w.later)])
 	w.climb.reset()
-	*w = walk{climb: w.climb, seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], todo: w.todo[:0], later: w.later[:0]}
+	*w = walk{climb: w.climb, seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], fronts: w.fronts[:0], todo: w.todo[:0], later: w.later[:0]}
 	walks.Put(w)
 }
 
@@ -166,54 +169,81 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 	if w.depth >= maxDepth {
 		return answer{failed, certain, errs.New(errs.Exhausted, "the check nests more than %d intersections and negations", maxDepth)}
 	}
-	q := question{ref: ref, rule: r}
-	if r.flat != nil && w.lacks == nil {
-		switch found, leads := w.probe(ref.Object(), r.flat); {
-		case found:
+	if w.simple(r) {
+		from := w.lists()
+		switch {
+		case w.leads(ref, r):
+			w.cut(from)
 			return answer{yes, certain, nil}
-		case !leads:
+		case len(w.fronts) == from.fronts:
 			return answer{no, certain, nil}
+		default:
+			return w.search(ref, from)
 		}
-	} else {
-		q.set = w.stored(ref, r)
-		if q.set.Contains(w.subject) {
-			return answer{yes, certain, nil}
-		}
-		q.open = r.stored && w.lack(ref, q.set, false)
 	}
+	q := question{ref: ref, rule: r, set: w.stored(ref, r)}
+	if q.set.Contains(w.subject) {
+		return answer{yes, certain, nil}
+	}
+	q.open = r.stored && w.lack(ref, q.set, false)
 	return w.explore(q)
 }
 
-// explore searches the region of q, when what is stored for q itself was looked at.
+// explore searches the region of q, when it is known that the subject is not stored for
+// q itself.
 func (w *walk) explore(q question) answer {
-	id, mark := w.enter(q.ref)
-	todo, later := len(w.todo), len(w.later)
-	w.todo = append(w.todo, q)
-	w.peak = max(w.peak, len(w.todo))
-	a := w.search(id, todo, later)
-	w.todo, w.later = w.todo[:todo], w.later[:later]
+	from := w.lists()
+	if w.simple(q.rule) {
+		w.leads(q.ref, q.rule)
+	} else {
+		w.queue(q)
+	}
+	return w.search(q.ref, from)
+}
+
+// lists are the lengths of the work lists: where those of a region begin.
+type lists struct{ fronts, todo, later int }
+
+func (w *walk) lists() lists { return lists{len(w.fronts), len(w.todo), len(w.later)} }
+
+func (w *walk) cut(to lists) {
+	w.widest = max(w.widest, len(w.fronts))
+	w.fronts, w.todo, w.later = w.fronts[:to.fronts], w.todo[:to.todo], w.later[:to.later]
+}
+
+// search searches the region of root, whose lists begin at from.
+func (w *walk) search(root graph.Ref, from lists) answer {
+	id, mark := w.enter(root)
+	a := w.workOff(id, from)
+	w.cut(from)
 	return w.leave(id, mark, a)
 }
 
-// search works off the lists of region id, which begin at todo and later. The first
+// workOff works off the lists of region id, which begin at from. On the fronts the first
 // come first, so that what many of them lead to is fetched together.
-func (w *walk) search(id int32, todo, later int) answer {
+func (w *walk) workOff(id int32, from lists) answer {
 	result := answer{no, certain, nil}
-	next, fetched := todo, todo
+	next, fetched := from.fronts, from.fronts
 	for {
 		var a answer
 		switch {
-		case len(w.todo) > next:
+		case len(w.fronts) > next:
 			if next == fetched {
 				fetched = w.ahead(next)
 			}
-			q := w.todo[next]
-			if next++; next == len(w.todo) {
-				w.todo = w.todo[:todo]
-				next, fetched = todo, todo
+			f := w.fronts[next]
+			next++
+			a = w.advance(id, f)
+			if next == len(w.fronts) {
+				w.widest = max(w.widest, next)
+				w.fronts = w.fronts[:from.fronts]
+				next, fetched = from.fronts, from.fronts
 			}
+		case len(w.todo) > from.todo:
+			q := w.todo[len(w.todo)-1]
+			w.todo = w.todo[:len(w.todo)-1]
 			a = w.visit(id, q)
-		case len(w.later) > later:
+		case len(w.later) > from.later:
 			q := w.later[len(w.later)-1]
 			w.later = w.later[:len(w.later)-1]
 			a = w.combine(q)
@@ -257,12 +287,6 @@ func (w *walk) spent() error {
 // visit looks at one question of region id: it answers "yes", or puts what
 // implies the question on the lists.
 func (w *walk) visit(id int32, q question) answer {
-	if q.rule.flat != nil && w.lacks == nil {
-		return w.visitFlat(id, q)
-	}
-	if a, known := w.fromAbove(&q); known {
-		return a
-	}
 	result := answer{no, certain, nil}
 	if q.open {
 		result = answer{failed, certain, errMissing}
@@ -363,10 +387,12 @@ func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
 			if r != nil {
 				a = w.push(id, ref, r)
 			}
-			if a.verdict == yes {
+			switch {
+			case a.verdict == yes:
 				return a
+			case a.verdict == failed || a.low != certain:
+				result = either(result, a)
 			}
-			result = either(result, a)
 		}
 	}
 	return result
@@ -375,8 +401,8 @@ func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
 // push adds a question to region id, unless its answer is known already or one
 // look at what is stored tells it.
 func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
-	if r.flat != nil && w.lacks == nil {
-		return w.pushFlat(id, ref, r)
+	if w.simple(r) {
+		return w.step(id, ref, r)
 	}
 	set := w.stored(ref, r)
 	if set.Contains(w.subject) {
@@ -389,35 +415,32 @@ func (w *walk) push(id int32, ref graph.Ref, r *rule) answer {
 		}
 		return answer{no, certain, nil}
 	}
-	return w.enqueue(id, question{ref: ref, rule: r, set: set, open: r.stored && w.lack(ref, set, false)})
+	a, fresh := w.first(id, ref)
+	if fresh {
+		w.queue(question{ref: ref, rule: r, set: set, open: r.stored && w.lack(ref, set, false)})
+	}
+	return a
 }
 
-// pushFlat is push for a question with a flat rule, where everything is in memory.
-func (w *walk) pushFlat(id int32, ref graph.Ref, r *rule) answer {
-	switch found, leads := w.probe(ref.Object(), r.flat); {
-	case found:
-		return answer{yes, certain, nil}
-	case !leads:
-		w.budget--
-		return answer{no, certain, nil}
-	default:
-		return w.enqueue(id, question{ref: ref, rule: r})
+// first reports whether region id has to look into a question that it came to. If it was
+// there already, or the answer is known, it has not.
+func (w *walk) first(id int32, ref graph.Ref) (a answer, fresh bool) {
+	e := w.seen.slot(ref)
+	if e.walk == w.seen.walk {
+		if e.value == id {
+			return answer{no, certain, nil}, false
+		}
+		if a, known := w.recall(ref); known {
+			return a, false
+		}
 	}
+	w.seen.set(ref, id)
+	return answer{no, certain, nil}, true
 }
 
-// enqueue puts a question on the work list of region id, unless it was there or its
-// answer is known.
-func (w *walk) enqueue(id int32, q question) answer {
-	if at, met := w.seen.get(q.ref); met && at == id {
-		return answer{no, certain, nil}
-	}
-	if a, known := w.recall(q.ref); known {
-		return a
-	}
-	w.seen.set(q.ref, id)
+func (w *walk) queue(q question) {
 	w.todo = append(w.todo, q)
 	w.peak = max(w.peak, len(w.todo))
-	return answer{no, certain, nil}
 }
 
 func (w *walk) stored(ref graph.Ref, r *rule) graph.Set {
