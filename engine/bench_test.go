@@ -89,7 +89,7 @@ func BenchmarkCheck(b *testing.B) {
 			var steps int64
 			b.ReportAllocs()
 			for b.Loop() {
-				got, n, err := s.check(ctx, q, 1e6, nil)
+				got, n, err := s.check(ctx, &q, 1e6, nil)
 				if got != tt.want || err != nil {
 					b.Fatal(got, err)
 				}
@@ -123,7 +123,7 @@ func TestAllocations(t *testing.T) {
 		// The pool of walks may lose one to the garbage collector; half of an
 		// allocation on average tells that apart from one in every check.
 		got := testing.AllocsPerRun(100, func() {
-			if _, _, err := s.check(ctx, q, 1e6, nil); err != nil {
+			if _, _, err := s.check(ctx, &q, 1e6, nil); err != nil {
 				t.Error(err)
 			}
 		})

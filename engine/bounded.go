@@ -202,7 +202,7 @@ func (e *Engine) round(ctx context.Context, s *state, q *inquiry) (map[SetRead]b
 			continue
 		}
 		lacks := map[SetRead]bool{}
-		allowed, steps, err := s.check(ctx, t, q.left[i], lacks)
+		allowed, steps, err := s.check(ctx, &t, q.left[i], lacks)
 		q.left[i] -= steps
 		e.counters.steps.Add(steps)
 		if err := ctx.Err(); err != nil {

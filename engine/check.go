@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -41,7 +42,7 @@ func (e *Engine) Check(ctx context.Context, t Tuple, at Consistency) (Answer, er
 		}
 		return Answer{results[0].Allowed, s.token, reads}, results[0].Err
 	}
-	allowed, err := e.check(ctx, s, t)
+	allowed, err := e.check(ctx, s, &t)
 	return Answer{Allowed: allowed, Token: s.token}, err
 }
 
@@ -78,7 +79,7 @@ func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]
 	return results, s.token, nil
 }
 
-func (e *Engine) check(ctx context.Context, s *state, t Tuple) (bool, error) {
+func (e *Engine) check(ctx context.Context, s *state, t *Tuple) (bool, error) {
 	allowed, steps, err := s.check(ctx, t, e.options.MaxWork, nil)
 	e.counters.steps.Add(steps)
 	e.counters.answered(err)
@@ -86,9 +87,9 @@ func (e *Engine) check(ctx context.Context, s *state, t Tuple) (bool, error) {
 }
 
 // check answers one question. lacks is for bounded mode, see decide.
-func (s *state) check(ctx context.Context, t Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
+func (s *state) check(ctx context.Context, t *Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
 	var pair [1]graph.Pair
-	a, err := s.about(&t, &pair[0])
+	a, err := s.about(t, &pair[0])
 	if err != nil {
 		return false, 0, err
 	}
@@ -111,18 +112,20 @@ func (s *state) about(t *Tuple, p *graph.Pair) (about, error) {
 		*p = graph.Pair{NamespaceA: ns, IDA: t.Object.ID, NamespaceB: from, IDB: t.Subject.ID}
 		s.snap.Begin(p)
 	}
-	if err := t.Validate(); err != nil {
-		return about{}, err
+	if !t.plainIDs() || unknown != nil {
+		if err := cmp.Or(t.Validate(), unknown); err != nil {
+			return about{}, err
+		}
 	}
-	if unknown != nil {
-		return about{}, unknown
+	relation, valid := s.relationIn(ns, t.Relation)
+	as, validAs := s.relationIn(from, t.Subject.Relation)
+	if !valid || !validAs {
+		if err := t.Validate(); err != nil {
+			return about{}, err
+		}
 	}
-	relation := s.relationIn(ns, t.Relation)
 	r, err := s.ruleFor(ns, relation, t.Relation)
-	if err != nil {
-		return about{}, err
-	}
-	return about{ns, relation, from, s.relationIn(from, t.Subject.Relation), r}, nil
+	return about{ns, relation, from, as, r}, err
 }
 
 // namespacesOf returns the numbers of the namespaces of t's object and subject.
@@ -137,14 +140,17 @@ func (s *state) namespacesOf(t *Tuple) (object, subject uint32, err error) {
 }
 
 // relationIn returns the number of a relation, most likely one that a namespace of the
-// model declares, or never.
-func (s *state) relationIn(namespace uint32, name string) uint32 {
+// model declares, whose name is therefore valid, or never.
+func (s *state) relationIn(namespace uint32, name string) (number uint32, valid bool) {
+	if name == "" {
+		return 0, true
+	}
 	if rules := s.program.namespaces[namespace]; rules != nil {
 		if number, ok := numberOf(rules.few, name); ok {
-			return number
+			return number, true
 		}
 	}
-	return s.relation(name)
+	return s.relation(name), false
 }
 
 // ruleFor returns the rule of the relation that a caller names.

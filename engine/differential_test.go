@@ -88,7 +88,7 @@ func (w *world) compare(subject Subject, wild, compat bool, sum *tally) error {
 				}
 			}
 			q := Tuple{o, relation, subject}
-			got, _, err := s.check(context.Background(), q, 1e6, nil)
+			got, _, err := s.check(context.Background(), &q, 1e6, nil)
 			want, known := ref.answer(o, relation)
 			sum.count(got, err)
 			asked, answers = append(asked, q), append(answers, Result{got, err})
@@ -176,7 +176,7 @@ func (w *world) answers(t *testing.T, tuples []Tuple) []bool {
 	for _, o := range w.objects {
 		for _, relation := range w.relations {
 			for _, subject := range w.subjects {
-				got, _, err := s.check(t.Context(), Tuple{o, relation, subject}, 1e6, nil)
+				got, _, err := s.check(t.Context(), &Tuple{o, relation, subject}, 1e6, nil)
 				list = append(list, got && err == nil)
 			}
 		}

@@ -198,8 +198,13 @@ func (e *Engine) published() (*state, <-chan struct{}) {
 	return e.live.now.Load(), e.mu.moved
 }
 
-// at chooses the state for a question.
+// at chooses the state for a question, and counts it.
 func (e *Engine) at(ctx context.Context, c Consistency) (*state, error) {
+	e.counters.asked[min(c.Mode, Exact)].Add(1)
+	return e.stateAt(ctx, c)
+}
+
+func (e *Engine) stateAt(ctx context.Context, c Consistency) (*state, error) {
 	var need Revision
 	if c.Token != "" {
 		rev, err := c.Token.revision(e.store.ID())
@@ -341,7 +346,7 @@ func (e *Engine) nearest(need Revision) *state {
 
 // Head returns a token that shows every write acknowledged before the call.
 func (e *Engine) Head(ctx context.Context) (Token, error) {
-	s, err := e.at(ctx, Consistency{Mode: FullyConsistent})
+	s, err := e.stateAt(ctx, Consistency{Mode: FullyConsistent})
 	if err != nil {
 		return "", err
 	}

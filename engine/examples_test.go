@@ -27,7 +27,7 @@ func TestExamples(t *testing.T) {
 			s := stateOf(m, tuples, false)
 			for _, q := range example.Expected {
 				tuple := parse(t, q.Tuple)
-				got, _, err := s.check(t.Context(), tuple, 1e6, nil)
+				got, _, err := s.check(t.Context(), &tuple, 1e6, nil)
 				if err != nil || got != q.Allowed {
 					t.Errorf("expected.txt:%d: %s: the engine says %v, %v", q.Line, q.Tuple, got, err)
 				}

@@ -28,7 +28,7 @@ func (e *Engine) ApplyModel(ctx context.Context, source string, o ApplyModel) (M
 	if err != nil {
 		return ModelVersion{}, "", &errs.Error{Kind: errs.Invalid, Msg: err.Error(), Err: err}
 	}
-	s, err := e.at(ctx, Consistency{Mode: FullyConsistent})
+	s, err := e.stateAt(ctx, Consistency{Mode: FullyConsistent})
 	if err != nil {
 		return ModelVersion{}, "", err
 	}

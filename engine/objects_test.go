@@ -25,7 +25,7 @@ func TestListsAgainstChecks(t *testing.T) {
 			all := w.everyObject(namespace)
 			want, decided := map[Object]bool{}, len(all) > 0
 			for _, o := range all {
-				allowed, _, err := s.check(context.Background(), Tuple{o, relation, subject}, 1e6, nil)
+				allowed, _, err := s.check(context.Background(), &Tuple{o, relation, subject}, 1e6, nil)
 				if decided = decided && err == nil; allowed {
 					want[o] = true
 				}
@@ -63,7 +63,7 @@ func (w *world) compareSubjects(t *testing.T, e *Engine, s *state, o Object, rel
 	want, decided := map[Subject]bool{}, len(all) > 0
 	for _, x := range all {
 		subject := Subject{x, like.Relation}
-		allowed, _, err := s.check(context.Background(), Tuple{o, relation, subject}, 1e6, nil)
+		allowed, _, err := s.check(context.Background(), &Tuple{o, relation, subject}, 1e6, nil)
 		if decided = decided && err == nil; allowed {
 			want[subject] = true
 		}

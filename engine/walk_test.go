@@ -47,7 +47,7 @@ func TestNestingLimit(t *testing.T) {
 	s := chains(t, 1, maxDepth)
 	for start, kind := range map[int]errs.Kind{0: errs.Exhausted, maxDepth / 2: errs.Exhausted, maxDepth * 3 / 4: errs.OK} {
 		q := Tuple{chained(0, start), "view", SubjectSet("User", "ann", "")}
-		if _, _, err := s.check(t.Context(), q, 1e8, nil); errs.KindOf(err) != kind {
+		if _, _, err := s.check(t.Context(), &q, 1e8, nil); errs.KindOf(err) != kind {
 			t.Errorf("from %d: error %v, want kind %v", start, err, kind)
 		}
 	}
@@ -60,11 +60,11 @@ func TestCancelStopsTheWholeWalk(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	q := Tuple{Object{"Doc", "top"}, "view", SubjectSet("User", "ann", "")}
-	_, steps, err := s.check(ctx, q, 1e8, nil)
+	_, steps, err := s.check(ctx, &q, 1e8, nil)
 	if err == nil || steps > 5000 {
 		t.Errorf("%d steps, error %v", steps, err)
 	}
-	if _, whole, err := s.check(t.Context(), q, 1e8, nil); err != nil || whole < 100_000 {
+	if _, whole, err := s.check(t.Context(), &q, 1e8, nil); err != nil || whole < 100_000 {
 		t.Errorf("the whole walk takes %d steps, error %v: too few to show anything", whole, err)
 	}
 }

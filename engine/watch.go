@@ -266,7 +266,7 @@ func (s *watching) run(ctx context.Context, from Token) error {
 // begin finds where the watch starts, and sees that the log goes back that far.
 func (s *watching) begin(ctx context.Context, from Token) error {
 	if from == "" {
-		now, err := s.engine.at(ctx, Consistency{Mode: FullyConsistent})
+		now, err := s.engine.stateAt(ctx, Consistency{Mode: FullyConsistent})
 		if err != nil {
 			return err
 		}

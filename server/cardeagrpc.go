@@ -40,20 +40,12 @@ type (
 	}
 )
 
-func (c *core) consistency(asked *cardeav1.Consistency) (engine.Consistency, error) {
-	at, err := consistencyFromCardea(asked)
-	if err != nil {
-		return engine.Consistency{}, err
-	}
-	return c.counted(at), nil
-}
-
 func (s *checkService) Check(ctx context.Context, req *cardeav1.CheckRequest) (*cardeav1.CheckResponse, error) {
 	t, err := tupleFromCardea(req.Tuple, "tuple")
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.consistency(req.Consistency)
+	at, err := consistencyFromCardea(req.Consistency)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +80,7 @@ func (s *checkService) BatchCheck(ctx context.Context, req *cardeav1.BatchCheckR
 	if err := s.batch(len(req.Tuples)); err != nil {
 		return nil, err
 	}
-	at, err := s.consistency(req.Consistency)
+	at, err := consistencyFromCardea(req.Consistency)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +109,7 @@ func (s *expandService) Expand(ctx context.Context, req *cardeav1.ExpandRequest)
 	if req.MaxDepth < 0 {
 		return nil, errs.New(errs.Invalid, "max_depth is %d: expected 0 for no limit, or more", req.MaxDepth)
 	}
-	at, err := s.consistency(req.Consistency)
+	at, err := consistencyFromCardea(req.Consistency)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +125,7 @@ func (s *tupleService) List(ctx context.Context, req *cardeav1.ListTuplesRequest
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.consistency(req.Consistency)
+	at, err := consistencyFromCardea(req.Consistency)
 	if err != nil {
 		return nil, err
 	}

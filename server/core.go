@@ -37,7 +37,7 @@ type core struct {
 
 // freshness translates Keto's two fields. A token is checked even when latest
 // makes it superfluous.
-func (c *core) freshness(latest bool, token string) engine.Consistency {
+func freshness(latest bool, token string) engine.Consistency {
 	at := engine.Consistency{Token: engine.Token(token)}
 	switch {
 	case latest:
@@ -45,11 +45,6 @@ func (c *core) freshness(latest bool, token string) engine.Consistency {
 	case token != "":
 		at.Mode = engine.AtLeastAsFresh
 	}
-	return c.counted(at)
-}
-
-func (c *core) counted(at engine.Consistency) engine.Consistency {
-	c.metrics.consistency[at.Mode].Inc()
 	return at
 }
 

@@ -49,7 +49,7 @@ func (s *ketoService) Check(ctx context.Context, req *keto.CheckRequest) (*keto.
 	if err != nil {
 		return nil, err
 	}
-	answer, err := engineOf(ctx).Check(ctx, t, s.freshness(req.Latest, req.Snaptoken))
+	answer, err := engineOf(ctx).Check(ctx, t, freshness(req.Latest, req.Snaptoken))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *ketoService) BatchCheck(ctx context.Context, req *keto.BatchCheckReques
 	if err := s.batch(len(req.Tuples)); err != nil {
 		return nil, err
 	}
-	results, token, err := checkBatch(ctx, s.core, req.Tuples, tupleFromKeto[*keto.RelationTuple], s.freshness(req.Latest, req.Snaptoken))
+	results, token, err := checkBatch(ctx, s.core, req.Tuples, tupleFromKeto[*keto.RelationTuple], freshness(req.Latest, req.Snaptoken))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (s *ketoService) Expand(ctx context.Context, req *keto.ExpandRequest) (*ket
 	if err != nil {
 		return nil, err
 	}
-	tree, token, err := engineOf(ctx).Expand(ctx, subject, int(req.MaxDepth), s.freshness(false, req.Snaptoken))
+	tree, token, err := engineOf(ctx).Expand(ctx, subject, int(req.MaxDepth), freshness(false, req.Snaptoken))
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (s *ketoService) ListRelationTuples(ctx context.Context, req *keto.ListRela
 		return nil, err
 	}
 	page := engine.ListPage{Size: pageSize(int(req.PageSize)), Token: req.PageToken}
-	list, err := s.list(ctx, q, page, s.freshness(false, req.Snaptoken))
+	list, err := s.list(ctx, q, page, freshness(false, req.Snaptoken))
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (k *ketoREST) at(v url.Values) (engine.Consistency, error) {
 		}
 		latest = value
 	}
-	return k.freshness(latest, v.Get("snaptoken")), nil
+	return freshness(latest, v.Get("snaptoken")), nil
 }
 
 // maxDepth reads the query parameter of that name.

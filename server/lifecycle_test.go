@@ -99,7 +99,7 @@ func TestMetrics(t *testing.T) {
 			`cardea_rpc_duration_seconds_count{code="OK",method="/ory.keto.relation_tuples.v1alpha2.CheckService/Check"} 1`,
 			`cardea_rpc_duration_seconds_count{code="InvalidArgument",method="/ory.keto.relation_tuples.v1alpha2.CheckService/Check"} 1`,
 			`cardea_http_request_duration_seconds_count{code="200",route="GET /namespaces"} 1`,
-			`cardea_consistency_total{mode="fully_consistent"} 1`,
+			`cardea_consistency_total{mode="fully_consistent",network="default"} 1`,
 			`cardea_checks_total{network="default"} 1`, `cardea_tuples{network="default"} 1`, `cardea_model_version{network="default"} 1`, `cardea_bounded{network="default"} 0`, "cardea_watches 0", "cardea_model_reload_failing 0", "go_goroutines ", "cardea_build_info{",
 		} {
 			if !strings.Contains(got.body, want) {

@@ -60,7 +60,7 @@ func (s *listService) objectQuery(req *cardeav1.ListObjectsRequest) (q engine.Ob
 	if err != nil {
 		return q, at, err
 	}
-	at, err = s.consistency(req.Consistency)
+	at, err = consistencyFromCardea(req.Consistency)
 	return engine.ObjectQuery{Namespace: req.Namespace, Relation: req.Relation, Subject: subject}, at, err
 }
 
@@ -109,7 +109,7 @@ func (s *listService) subjectQuery(req *cardeav1.ListSubjectsRequest) (q engine.
 	if req.SubjectNamespace == "" && req.SubjectRelation != "" {
 		return q, at, errs.New(errs.Invalid, "subject_relation is set and subject_namespace is not: expected both, or neither for plain subject ids")
 	}
-	at, err = s.consistency(req.Consistency)
+	at, err = consistencyFromCardea(req.Consistency)
 	return engine.SubjectQuery{
 		Object: engine.Object{Namespace: req.Namespace, ID: req.Object}, Relation: req.Relation,
 		Namespace: req.SubjectNamespace, Set: req.SubjectRelation,

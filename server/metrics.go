@@ -20,9 +20,8 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	rpcs        *prometheus.HistogramVec // method, code
-	requests    *prometheus.HistogramVec // route, code
-	consistency [engine.Exact + 1]prometheus.Counter
+	rpcs     *prometheus.HistogramVec // method, code
+	requests *prometheus.HistogramVec // route, code
 
 	purged      *prometheus.CounterVec // network, part
 	purgeErrors *prometheus.CounterVec // network, part
@@ -66,16 +65,10 @@ func newMetrics() *metrics {
 			Name: "cardea_model_reload_failing", Help: "1 while model.location holds something that cannot be taken over, else 0.",
 		}),
 	}
-	modes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "cardea_consistency_total", Help: "Questions by the consistency they asked for.",
-	}, []string{"mode"})
-	for mode, name := range [...]string{"minimize_latency", "at_least_as_fresh", "fully_consistent", "exact"} {
-		m.consistency[mode] = modes.WithLabelValues(name)
-	}
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cardea_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": Version(), "go": runtime.Version()},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.rpcs, m.requests, modes, m.purged, m.purgeErrors, m.watches, m.reloads, m.reloadErrors, m.reloadFailing, info,
+	m.registry.MustRegister(m.rpcs, m.requests, m.purged, m.purgeErrors, m.watches, m.reloads, m.reloadErrors, m.reloadFailing, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -96,6 +89,11 @@ func (m *metrics) export(network string, e *engine.Engine) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, number(of))
 	}
 	byNetwork := prometheus.WrapRegistererWith(prometheus.Labels{"network": network}, m.registry)
+	for mode, name := range [...]string{"minimize_latency", "at_least_as_fresh", "fully_consistent", "exact"} {
+		byNetwork.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "cardea_consistency_total", Help: "Requests by the consistency they asked for.", ConstLabels: prometheus.Labels{"mode": name},
+		}, number(func(s engine.Stats) int64 { return s.Asked[mode] })))
+	}
 	byNetwork.MustRegister(
 		counter("cardea_checks_total", "Questions answered or failed, each item of a batch counting.",
 			func(s engine.Stats) int64 { return s.Checks }),
