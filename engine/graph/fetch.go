@@ -42,8 +42,8 @@ func (s *Snapshot) Pairs(list []Pair) {
 func (t *names) begin(p *Pair) {
 	p.hashA, p.hashB = hashName(p.NamespaceA, p.IDA), hashName(p.NamespaceB, p.IDB)
 	tableA, tableB := t.shard(p.hashA), t.shard(p.hashB)
-	prefetch(unsafe.Pointer(&tableA[uint32(p.hashA)&uint32(len(tableA)-1)]))
-	prefetch(unsafe.Pointer(&tableB[uint32(p.hashB)&uint32(len(tableB)-1)]))
+	a := unsafe.Pointer(&tableA[uint32(p.hashA)&uint32(len(tableA)-1)])
+	prefetch(a, unsafe.Pointer(&tableB[uint32(p.hashB)&uint32(len(tableB)-1)]), a)
 }
 
 // reach finds the first entries that may be those of the names, with their numbers.
@@ -63,13 +63,15 @@ func (t *names) reach(p *Pair) {
 // stored of the first.
 func (s *Snapshot) near(p *Pair) {
 	if p.entryA != nil {
-		prefetch(unsafe.Pointer(&s.objects.record(p.entryA.at)[0]))
+		s.nearOf(p.A, s.objects.place(p.entryA))
 	}
 	if p.entryB != nil {
-		prefetch(unsafe.Pointer(&s.objects.record(p.entryB.at)[0]))
+		text := s.objects.place(p.entryB)
+		prefetch(text, text, text)
 	}
-	s.nearOf(p.A)
 }
+
+func (t *names) place(e *nameEntry) unsafe.Pointer { return unsafe.Pointer(&t.record(e.at)[0]) }
 
 // finish compares the texts; if one differs, two names have one tag.
 func (t *names) finish(p *Pair) {
@@ -85,19 +87,17 @@ func (t *names) finish(p *Pair) {
 func (s *Snapshot) Fetch(objects []uint32) {
 	pages := *s.objects.pages.Load()
 	for _, object := range objects {
-		prefetch(unsafe.Pointer(&pages[object>>pageBits].space[object&(1<<pageBits-1)]))
-		s.nearOf(object)
+		s.nearOf(object, unsafe.Pointer(&pages[object>>pageBits].space[object&(1<<pageBits-1)]))
 	}
 	for _, object := range objects {
 		s.touch(object)
 	}
 }
 
-// nearOf asks for the place of what is stored of an object.
-func (s *Snapshot) nearOf(object uint32) {
+// nearOf asks for the place of what is stored of an object, and for something else.
+func (s *Snapshot) nearOf(object uint32, other unsafe.Pointer) {
 	if c := s.forward.get(object >> chunkBits); c != nil {
-		prefetch(unsafe.Pointer(c))
-		prefetch(unsafe.Pointer(&c.first[object&chunkMask]))
+		prefetch(unsafe.Pointer(c), unsafe.Pointer(&c.first[object&chunkMask]), other)
 	}
 }
 
@@ -105,8 +105,8 @@ func (s *Snapshot) nearOf(object uint32) {
 func (s *Snapshot) touch(object uint32) {
 	if c := s.forward.get(object >> chunkBits); c != nil {
 		if e := c.entry(object); len(e) > 0 {
-			prefetch(unsafe.Pointer(&e[0]))
-			prefetch(unsafe.Pointer(&e[len(e)-1])) // often in the next line of the cache
+			first := unsafe.Pointer(&e[0])
+			prefetch(first, unsafe.Pointer(&e[len(e)-1]), first) // the last is often in the next line
 		}
 	}
 }

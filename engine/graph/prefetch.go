@@ -4,8 +4,9 @@ package graph
 
 import "unsafe"
 
-// prefetch has the processor bring the line of memory at an address into its cache, and
-// does not wait for it, as a read does once some hundred instructions have passed.
+// prefetch has the processor bring the lines of memory at three addresses into its cache,
+// and does not wait for them, as a read does once some hundred instructions have passed.
+// They are three, which may be the same, because the call costs more than all else.
 //
 //go:noescape
-func prefetch(at unsafe.Pointer)
+func prefetch(a, b, c unsafe.Pointer)

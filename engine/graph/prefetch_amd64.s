@@ -1,7 +1,11 @@
 #include "textflag.h"
 
-// func prefetch(at unsafe.Pointer)
-TEXT ·prefetch(SB), NOSPLIT, $0-8
-	MOVQ at+0(FP), AX
+// func prefetch(a, b, c unsafe.Pointer)
+TEXT ·prefetch(SB), NOSPLIT, $0-24
+	MOVQ a+0(FP), AX
+	MOVQ b+8(FP), BX
+	MOVQ c+16(FP), CX
 	PREFETCHT0 (AX)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (CX)
 	RET

@@ -5,4 +5,4 @@ package graph
 import "unsafe"
 
 // prefetch does nothing where the processor is not told.
-func prefetch(unsafe.Pointer) {}
+func prefetch(a, b, c unsafe.Pointer) {}
