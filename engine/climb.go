@@ -98,7 +98,7 @@ func (w *walk) climbOn(most int) {
 		c.list = append(c.list, w.subject)
 	}
 	for ; c.next < len(c.list); c.next++ {
-		if w.spent() != nil {
+		if w.budget--; w.over() != nil {
 			return
 		}
 		set := w.snap.Memberships(c.list[c.next])

@@ -22,7 +22,6 @@ func (w *walk) simple(r *rule) bool {
 
 // step asks a question of a simple rule that region id came to.
 func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
-	w.budget--
 	before := len(w.fronts)
 	if w.leads(ref, r) {
 		return answer{yes, certain, nil}
@@ -40,6 +39,7 @@ func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
 // leads reports whether the subject is stored for a question of a simple rule. If not,
 // it appends what the question leads to.
 func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
+	w.budget--
 	if r.flat != nil {
 		return w.leadsFlat(r.flat, w.snap.Star(ref.Object()))
 	}

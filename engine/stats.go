@@ -1,18 +1,14 @@
 package engine
 
-import (
-	"sync/atomic"
-
-	"golang.org/x/sys/cpu"
-)
+import "sync/atomic"
 
 // The counters of checks stand in one line of the processors' caches, which every check
 // takes from whichever core counted last, and which has nothing that others read.
 type counters struct {
-	_                     cpu.CacheLinePad
+	_                     [64]byte
 	asked                 [Exact + 1]atomic.Int64 // by Mode
 	checks, steps, errors atomic.Int64
-	_                     cpu.CacheLinePad
+	_                     [64]byte
 
 	rounds, waits atomic.Int64
 

@@ -240,10 +240,12 @@ func (w *walk) workOff(id int32, from lists) answer {
 				next, fetched = from.fronts, from.fronts
 			}
 		case len(w.todo) > from.todo:
+			w.budget--
 			q := w.todo[len(w.todo)-1]
 			w.todo = w.todo[:len(w.todo)-1]
 			a = w.visit(id, q)
 		case len(w.later) > from.later:
+			w.budget--
 			q := w.later[len(w.later)-1]
 			w.later = w.later[:len(w.later)-1]
 			a = w.combine(q)
@@ -253,7 +255,7 @@ func (w *walk) workOff(id int32, from lists) answer {
 		if a.verdict == yes {
 			return a
 		}
-		if err := w.spent(); err != nil {
+		if err := w.over(); err != nil {
 			return answer{failed, certain, err}
 		}
 		result = either(result, a)
@@ -270,9 +272,8 @@ func either(a, b answer) answer {
 	return a
 }
 
-// spent reports why the walk has to stop: no budget, or nobody waits any more.
-func (w *walk) spent() error {
-	w.budget--
+// over reports why the walk has to stop: no budget, or nobody waits any more.
+func (w *walk) over() error {
 	switch {
 	case w.stopped != nil:
 	case w.budget <= 0:
