@@ -31,6 +31,7 @@ func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
 	}
 	a, fresh := w.first(id, ref)
 	if !fresh {
+		w.widest = max(w.widest, len(w.fronts))
 		w.fronts = w.fronts[:before]
 	}
 	return a

@@ -40,9 +40,7 @@
 // names and both directions, and 20 ns to find a set. Flat arrays for everything, with an overlay
 // of changes that is merged in the background, would save the directory's second
 // level and two look-ups' misses, and would pay with a second place to look at in
-// every step, and a merge that copies gigabytes. Huge pages for the whole heap (madvise,
-// with nine tenths of it in them) changed random checks among a million tuples by no
-// more than two runs differ.
+// every step, and a merge that copies gigabytes.
 //
 // The package knows no tuples, models or stores; package engine translates.
 package graph
