@@ -374,6 +374,9 @@ func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
 	for p := range objects.Pieces() {
 		for i, object := range objects.Piece(p) {
 			if i > 0 && i%nearest == 0 && w.lacks == nil { // most of the first were fetched before
+				if err := w.over(); err != nil {
+					return answer{failed, certain, err}
+				}
 				w.snap.Fetch(objects.Piece(p)[i:min(i+nearest, len(objects.Piece(p)))])
 			}
 			ref, ns := graph.MakeRef(object, next.relation), w.snap.NamespaceOf(object)
