@@ -93,8 +93,10 @@ func TestNotifyPreviousAddresses(t *testing.T) {
 		if l := box.take("new@example.com"); l.subject != "The address of your account was changed" {
 			t.Errorf("%s: letter %+v", recipients, l)
 		}
-		if got := len(box.find("ann@example.com")) == 1; got != want {
-			t.Errorf("%s: an address that was not verified is told: %t", recipients, got)
+		if want {
+			box.take("ann@example.com") // letters may come in another order
+		} else if l := box.find("ann@example.com"); len(l) > 0 {
+			t.Errorf("%s: an address that was not verified is told: %+v", recipients, l)
 		}
 	}
 }
