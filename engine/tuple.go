@@ -172,7 +172,8 @@ func (t *Tuple) validIDs() error {
 	return cmp.Or(validName("object", t.Object.ID, MaxID), validName(field, t.Subject.ID, MaxID))
 }
 
-// plainIDs reports whether the ids of t are valid, as most are, at one look at each.
+// plainIDs reports whether the ids of t are short enough and of ASCII, as most are: they
+// are valid then, and others may be.
 func (t *Tuple) plainIDs() bool {
 	return len(t.Object.ID) <= MaxID && len(t.Subject.ID) <= MaxID && isPlain(t.Object.ID) && isPlain(t.Subject.ID)
 }
