@@ -105,12 +105,12 @@ func (w *walk) climbOn(most int) {
 		if len(c.list)+w.ways.count(set) > most {
 			return
 		}
-		for i := range set.Slots() {
-			relation, objects := set.Slot(i)
+		for slots := set.Slots(); slots.Next(); {
+			relation := slots.Far()
 			if !w.ways.has(relation) {
 				continue
 			}
-			for object := range objects.All {
+			for object := range slots.List().All {
 				ref := graph.MakeRef(object, relation)
 				if _, met := c.above.get(ref); !met {
 					c.above.set(ref, 0)
@@ -124,9 +124,9 @@ func (w *walk) climbOn(most int) {
 
 // count returns how many memberships there are by the ways.
 func (w *ways) count(memberships graph.Set) (n int) {
-	for i := range memberships.Slots() {
-		if relation, objects := memberships.Slot(i); w.has(relation) {
-			n += objects.Len()
+	for slots := memberships.Slots(); slots.Next(); {
+		if w.has(slots.Far()) {
+			n += slots.List().Len()
 		}
 	}
 	return n

@@ -48,8 +48,8 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 		return false
 	}
 	set := w.snap.Set(ref)
-	for i := range set.Slots() {
-		relation, list := set.Slot(i)
+	for slots := set.Slots(); slots.Next(); {
+		relation, list := slots.Far(), slots.List()
 		if relation == w.subject.Relation() && list.Has(w.subject.Object()) {
 			return true
 		}
@@ -58,18 +58,18 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	return false
 }
 
-func (w *walk) leadsFlat(f *flat, star graph.Star) (found bool) {
-	for i := range star.Slots() {
-		relation, far := star.Kind(i)
+func (w *walk) leadsFlat(f *flat, star graph.Slots) (found bool) {
+	for star.Next() {
+		relation, far := star.Kind()
 		at := f.of(relation)
 		if at.members {
-			if far == w.subject.Relation() && star.List(i).Has(w.subject.Object()) {
+			if far == w.subject.Relation() && star.List().Has(w.subject.Object()) {
 				return true
 			}
-			w.leadsInto(far, star.List(i))
+			w.leadsInto(far, star.List())
 		}
 		for _, next := range at.asks {
-			w.fronts = append(w.fronts, front{objects: star.List(i), ask: next})
+			w.fronts = append(w.fronts, front{objects: star.List(), ask: next})
 		}
 	}
 	return false

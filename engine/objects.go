@@ -239,9 +239,9 @@ func (l *lister) rest(object uint32, c consequence, isSure bool) (holds, known b
 // memberships notes the sets that r is stored in, where the model counts that.
 func (l *lister) memberships(r graph.Ref, isSure bool) {
 	set := l.state.snap.Memberships(r)
-	for i := range set.Slots() {
-		relation, objects := set.Slot(i)
-		for object := range objects.All {
+	for slots := set.Slots(); slots.Next(); {
+		relation := slots.Far()
+		for object := range slots.List().All {
 			rule, kind := l.state.program.rule(l.state.snap.NamespaceOf(object), relation)
 			switch {
 			case kind != errs.OK: // what leads to it cannot be decided: see what Check says

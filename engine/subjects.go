@@ -150,9 +150,9 @@ func (d *digger) into(q dig) {
 
 func (d *digger) stored(q dig) {
 	set := d.state.snap.Set(q.ref)
-	for i := range set.Slots() {
-		relation, objects := set.Slot(i)
-		for object := range objects.All {
+	for slots := set.Slots(); slots.Next(); {
+		relation := slots.Far()
+		for object := range slots.List().All {
 			if relation == d.set && d.state.snap.NamespaceOf(object) == d.namespace {
 				d.candidate(graph.MakeRef(object, relation), q.sure)
 			}
@@ -192,9 +192,8 @@ func (d *digger) arm(object uint32, a *alt) {
 
 func (d *digger) traverse(via graph.Ref, next ask, isSure bool) {
 	set := d.state.snap.Set(via)
-	for i := range set.Slots() {
-		_, objects := set.Slot(i)
-		for object := range objects.All {
+	for slots := set.Slots(); slots.Next(); {
+		for object := range slots.List().All {
 			if d.state.snap.NamespaceOf(object) != graph.Plain {
 				d.push(graph.MakeRef(object, next.relation), next.rule, isSure)
 			}

@@ -144,7 +144,7 @@ func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, kno
 
 // ends reports whether the members of a set lead no further.
 func ends(snap *graph.Snapshot, set graph.Set) bool {
-	return !set.HasSets() && (set.Slots() == 0 || !snap.HasBare())
+	return !set.HasSets() && (set.IsEmpty() || !snap.HasBare())
 }
 
 // release makes w ready for the next walk. The scratch of a very large walk is
@@ -292,12 +292,12 @@ func (w *walk) visit(id int32, q question) answer {
 	if q.open {
 		result = answer{failed, certain, errMissing}
 	}
-	for i := range q.set.Slots() {
-		relation, members := q.set.Slot(i)
+	for slots := q.set.Slots(); slots.Next(); {
+		relation := slots.Far()
 		if relation == 0 && !w.snap.HasBare() {
 			continue
 		}
-		a := w.pushMembers(id, relation, members)
+		a := w.pushMembers(id, relation, slots.List())
 		if a.verdict == yes {
 			return a
 		}
@@ -342,9 +342,8 @@ func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 	if w.lack(via, set, true) {
 		result = answer{failed, certain, errMissing}
 	}
-	for i := range set.Slots() {
-		_, objects := set.Slot(i)
-		a := w.pushObjects(id, objects, next)
+	for slots := set.Slots(); slots.Next(); {
+		a := w.pushObjects(id, slots.List(), next)
 		if a.verdict == yes {
 			return a
 		}

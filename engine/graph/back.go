@@ -8,9 +8,8 @@ func (s *Snapshot) Backlinks(object uint32, yield func(as, relation uint32, obje
 	if c == nil {
 		return
 	}
-	e := c.entry(object)
-	for j := range e.slots() {
-		if !yield(c.near(e.kind(j)), c.far(e.kind(j)), c.list(e, j)) {
+	for slots := c.all(c.entry(object)); slots.Next(); {
+		if relation, as := slots.Kind(); !yield(as, relation, slots.List()) {
 			return
 		}
 	}

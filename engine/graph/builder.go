@@ -64,6 +64,9 @@ func (b *Builder) change(r, subject Ref, insert bool) {
 func (b *Builder) edit(r, subject Ref, insert bool) {
 	k := kind{r.Relation(), subject.Relation()}
 	id := internWith(b.kinds, b.next.tables.kinds, k)
+	if id >= maxKinds {
+		panic("graph: tuples have more than two million pairs of relations")
+	}
 	if k.subject != 0 {
 		internWith(b.sets, b.next.tables.sets, setKind{b.next.NamespaceOf(subject.Object()), k.subject})
 	}

@@ -1,11 +1,13 @@
 package graph
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"sync"
 )
 
@@ -19,7 +21,7 @@ import (
 // sums up blocks, another makes a graph of them, and a third enters the names, which
 // waits for memory: names and hash tables took three quarters of the time when one did
 // it all.
-const checkpointMagic = "cardea graph 4\n\x00"
+const checkpointMagic = "cardea graph 5\n\x00"
 
 // maxBlock is the content of a block in bytes, at most.
 const maxBlock = 1 << 20
@@ -111,15 +113,23 @@ func (w *encoder) list(list []uint32) {
 	w.numbers(list)
 }
 
+// names writes a table run by run.
 func (w *encoder) names(t *names) {
 	t.mu.Lock()
-	count := t.count
+	runs, next, count := *t.runs.Load(), maps.Clone(t.next), t.count
 	t.mu.Unlock() // what is known of these is not written again
 	w.number(count)
-	for id := range count {
-		text := t.text(id)
-		w.number(t.space(id))
-		w.text(text)
+	w.number(uint32(len(runs)))
+	for i, space := range runs {
+		first, n := uint32(i)<<runBits, uint32(runLen)
+		if end, open := next[space]; open && end>>runBits == uint32(i) {
+			n = end - first
+		}
+		w.number(space)
+		w.number(n)
+		for id := range n {
+			w.text(t.text(first + id))
+		}
 	}
 }
 
@@ -351,19 +361,28 @@ func (r *decoder) names(shards int, first uint32) *names {
 	})
 	defer close(found)
 	list := make([]named, 0, manyNames)
-	for range count {
-		space := r.number()
-		text := r.take(min(int(r.number()), maxText))
+	for range r.number() {
+		space, n := r.number(), r.number()
+		if n == 0 || n > runLen {
+			r.err = cmp.Or(r.err, errDamaged)
+		}
+		delete(t.next, space) // a run that is not full is the last of its space
+		for range n {
+			text := r.take(min(int(r.number()), maxText))
+			if r.err != nil {
+				break
+			}
+			id, at := t.append(space, text)
+			if id < first {
+				continue
+			}
+			if list = append(list, named{hashName(space, text), id, at}); len(list) == cap(list) {
+				found <- list
+				list = make([]named, 0, manyNames)
+			}
+		}
 		if r.err != nil {
 			break
-		}
-		id, at := t.append(space, text)
-		if id < first {
-			continue
-		}
-		if list = append(list, named{hashName(space, text), id, at}); len(list) == cap(list) {
-			found <- list
-			list = make([]named, 0, manyNames)
 		}
 	}
 	found <- list
@@ -384,7 +403,7 @@ func registered[T comparable](r *decoder, of func(a, b uint32) T) *register[T] {
 }
 
 func (r *decoder) limits(t *tables) {
-	r.objects, r.kindCount = t.objects.count, uint32(len(*t.kinds.list.Load()))
+	r.objects, r.kindCount = t.objects.end(), uint32(len(*t.kinds.list.Load()))
 	for _, k := range *t.kinds.list.Load() {
 		if k.relation >= t.relations.count || k.subject >= t.relations.count {
 			r.err = errDamaged
@@ -443,35 +462,39 @@ func (r *decoder) chunk(c *chunk) {
 	}
 }
 
-// sound checks that the entries of c lead to where there is something.
+// sound checks that the entries of c are whole, and lead to where there is something.
 func (r *decoder) sound(c *chunk) bool {
 	for i := range uint32(chunkLen) {
-		e := c.entry(i)
-		if len(e) == 0 {
-			continue
-		}
-		if len(e) < 2 || e[1] < 2 || e[1]%2 != 0 || int(e[1]) > len(e) {
+		if !r.soundEntry(c, c.entry(i)) {
 			return false
-		}
-		at := e[1]
-		for j := range e.slots() {
-			if e.kind(j) >= r.kindCount || e[2*j+1] < at || int(e[2*j+1]) > len(e) {
-				return false
-			}
-			at = e[2*j+1]
-		}
-		for j := range e.slots() {
-			if !r.soundList(c, e, j) {
-				return false
-			}
 		}
 	}
 	return true
 }
 
-func (r *decoder) soundList(c *chunk, e entry, j uint32) bool {
-	members := e.members(j)
-	if e.big(j) {
+func (r *decoder) soundEntry(c *chunk, e entry) bool {
+	slots, size := 0, 0
+	for more := len(e) > 0; more; slots++ {
+		if slots == len(e) || e.kind(uint32(slots)) >= r.kindCount {
+			return false
+		}
+		size += int(e[slots]&countMask + 1)
+		more = e[slots]&moreFlag != 0
+	}
+	if slots+size != len(e) {
+		return false
+	}
+	for s := c.all(e); s.Next(); {
+		if !r.soundList(c, &s) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *decoder) soundList(c *chunk, s *Slots) bool {
+	members := s.entry[s.at:s.to]
+	if s.entry[s.next-1]&bigFlag != 0 {
 		return len(members) == 1 && int(members[0]) < len(c.bigs)
 	}
 	for _, object := range members {

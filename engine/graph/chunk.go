@@ -29,54 +29,103 @@ type chunk struct {
 
 // An entry is what a chunk has of one object: its slots, one for each kind of its
 // tuples, sorted by the near relation (that of the object itself) and then the far one,
-// and the members of each. A slot is two words: the kind, with bigFlag if the list is
-// in bigs, and where in the entry its members begin. They end where those of the next
-// slot begin, or with the entry; those of the first begin behind the slots.
+// and behind them the members of the first slot, of the second, and so on.
+//
+// A slot is a word: the kind, flags, and how many members there are less one. With a
+// second word, for where its members begin, a tuple of Drive took a tenth more memory.
 type entry []uint32
-
-func (c *chunk) entry(object uint32) entry {
-	return c.words[c.first[object&chunkMask]:c.first[object&chunkMask+1]]
-}
-
-func (e entry) slots() uint32 {
-	if len(e) == 0 {
-		return 0
-	}
-	return e[1] / 2
-}
-
-func (e entry) kind(j uint32) uint32 { return e[2*j] &^ bigFlag }
-
-func (e entry) big(j uint32) bool { return e[2*j]&bigFlag != 0 }
-
-func (e entry) members(j uint32) []uint32 {
-	start, end := e[2*j+1], uint32(len(e))
-	if 2*j+3 < e[1] {
-		end = e[2*j+3]
-	}
-	return e[start:end]
-}
 
 const (
 	chunkBits = 7
 	chunkLen  = 1 << chunkBits
 	chunkMask = chunkLen - 1
-	bigFlag   = 1 << 31
+
+	countMask = bigMin - 1
+	bigFlag   = bigMin     // the one member is a place in bigs
+	moreFlag  = bigMin * 2 // there is another slot behind this one
+	kindShift = 11
+	maxKinds  = 1 << (32 - kindShift)
 )
+
+func (c *chunk) entry(object uint32) entry {
+	return c.words[c.first[object&chunkMask]:c.first[object&chunkMask+1]]
+}
+
+// slots returns the number of slots.
+func (e entry) slots() uint32 {
+	if len(e) == 0 {
+		return 0
+	}
+	n := uint32(1)
+	for e[n-1]&moreFlag != 0 {
+		n++
+	}
+	return n
+}
+
+func (e entry) kind(j uint32) uint32 { return e[j] >> kindShift }
+
+// Slots goes through slots of an object, one at each Next.
+type Slots struct {
+	c         *chunk
+	kinds     []kind
+	entry     entry
+	next, end uint32 // slots
+	at, to    uint32 // where the members of the current slot are
+}
+
+// slots returns those of an entry from lo to below hi, of n in all.
+func (c *chunk) slots(e entry, lo, hi, n uint32) Slots {
+	to := n
+	for j := range lo {
+		to += e[j]&countMask + 1
+	}
+	return Slots{c: c, kinds: *c.table.list.Load(), entry: e, next: lo, end: hi, to: to}
+}
+
+func (c *chunk) all(e entry) Slots {
+	n := e.slots()
+	return c.slots(e, 0, n, n)
+}
+
+// Next goes to the next slot, the first at the beginning, and reports whether there is
+// one.
+func (s *Slots) Next() bool {
+	if s.next >= s.end {
+		return false
+	}
+	s.at = s.to
+	s.to += s.entry[s.next]&countMask + 1
+	s.next++
+	return true
+}
+
+func (s *Slots) kind() uint32 { return s.entry[s.next-1] >> kindShift }
+
+// Kind returns the relations of the tuples in the slot: that of the object and that of
+// the subject.
+func (s *Slots) Kind() (relation, subject uint32) {
+	k := s.kinds[s.kind()]
+	return k.relation, k.subject
+}
+
+// Far returns that one of the relations which belongs to the objects in the slot.
+func (s *Slots) Far() uint32 { return s.kinds[s.kind()].near(!s.c.back) }
+
+// List returns the objects in the slot.
+func (s *Slots) List() List {
+	members := s.entry[s.at:s.to]
+	if s.entry[s.next-1]&bigFlag != 0 {
+		return List{big: s.c.bigs[members[0]]}
+	}
+	return List{flat: members}
+}
 
 // near returns the relation of a slot's kind that belongs to the objects of c, and
 // far the other.
 func (c *chunk) near(k uint32) uint32 { return c.table.of(k).near(c.back) }
 
 func (c *chunk) far(k uint32) uint32 { return c.table.of(k).near(!c.back) }
-
-// list returns the objects of slot j of an entry.
-func (c *chunk) list(e entry, j uint32) List {
-	if e.big(j) {
-		return List{big: c.bigs[e.members(j)[0]]}
-	}
-	return List{flat: e.members(j)}
-}
 
 // find returns the slots of an object with a near relation.
 func (c *chunk) find(object, relation uint32) Set {
@@ -211,7 +260,7 @@ type merge struct {
 
 	// Scratch: edits of a slot, and the entry in the making.
 	edits   []edit
-	slots   []uint32 // kinds, and where in members theirs begin
+	slots   []uint32
 	members []uint32
 }
 
@@ -220,9 +269,8 @@ func (m *merge) copyObjects(lo, hi uint32) {
 	c, to := m.from, m.to
 	if len(c.bigs) > 0 {
 		for i := lo; i < hi; i++ {
-			e := c.entry(i)
-			for j := range e.slots() {
-				m.put(e.kind(j), c.list(e, j))
+			for slots := c.all(c.entry(i)); slots.Next(); {
+				m.put(slots.kind(), slots.List())
 			}
 			m.finish(i)
 		}
@@ -237,24 +285,25 @@ func (m *merge) copyObjects(lo, hi uint32) {
 	}
 }
 
-// put appends a slot to the entry.
+// put appends a slot to the entry. Its list is not empty.
 func (m *merge) put(kind uint32, l List) {
-	start := uint32(len(m.members))
+	word := kind<<kindShift | moreFlag
 	if l.big != nil {
-		kind |= bigFlag
+		word |= bigFlag
 		m.members = append(m.members, uint32(len(m.to.bigs)))
 		m.to.bigs = append(m.to.bigs, l.big)
 	} else {
+		word |= uint32(len(l.flat) - 1)
 		m.members = append(m.members, l.flat...)
 	}
-	m.slots = append(m.slots, kind, start)
+	m.slots = append(m.slots, word)
 }
 
 // finish makes what was put the entry of an object.
 func (m *merge) finish(local uint32) {
 	to := m.to
-	for i := 1; i < len(m.slots); i += 2 {
-		m.slots[i] += uint32(len(m.slots))
+	if n := len(m.slots); n > 0 {
+		m.slots[n-1] &^= moreFlag
 	}
 	to.words = append(append(to.words, m.slots...), m.members...)
 	to.first[local+1] = uint32(len(to.words))
@@ -264,21 +313,21 @@ func (m *merge) finish(local uint32) {
 // editObject takes over one object with its edits.
 func (m *merge) editObject(local uint32, edits []chunkEdit) {
 	c := m.from
-	e := c.entry(local)
-	slot, end := uint32(0), e.slots()
-	for len(edits) > 0 || slot < end {
+	slots := c.all(c.entry(local))
+	more := slots.Next()
+	for len(edits) > 0 || more {
 		n := 0
 		for n < len(edits) && edits[n].kind == edits[0].kind {
 			n++
 		}
 		switch {
-		case n == 0 || slot < end && c.before(e.kind(slot), edits[0].kind):
-			m.put(e.kind(slot), c.list(e, slot))
-			slot++
-		case slot < end && e.kind(slot) == edits[0].kind:
-			m.editSlot(edits[0].kind, c.list(e, slot), edits[:n])
+		case n == 0 || more && c.before(slots.kind(), edits[0].kind):
+			m.put(slots.kind(), slots.List())
+			more = slots.Next()
+		case more && slots.kind() == edits[0].kind:
+			m.editSlot(edits[0].kind, slots.List(), edits[:n])
 			edits = edits[n:]
-			slot++
+			more = slots.Next()
 		default:
 			m.editSlot(edits[0].kind, List{}, edits[:n])
 			edits = edits[n:]

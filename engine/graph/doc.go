@@ -12,7 +12,7 @@
 // object of the namespace that has no name.
 //
 // The adjacency stands in chunks: flat arrays, without pointers but for very long
-// lists, of 128 objects with consecutive numbers. There are two sets of them, from
+// lists, of 128 objects of one namespace with consecutive numbers. There are two sets of them, from
 // objects to subjects and from subjects to objects. A change copies the chunks
 // that it touches, one in each direction, which are found through a persistent
 // array.

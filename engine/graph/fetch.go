@@ -85,9 +85,10 @@ func (t *names) finish(p *Pair) {
 
 // Fetch brings what is stored of objects into the processor's cache.
 func (s *Snapshot) Fetch(objects []uint32) {
-	pages := *s.objects.pages.Load()
 	for _, object := range objects {
-		s.nearOf(object, unsafe.Pointer(&pages[object>>pageBits].space[object&(1<<pageBits-1)]))
+		if c := s.forward.get(object >> chunkBits); c != nil {
+			prefetch(unsafe.Pointer(c), unsafe.Pointer(&c.first[object&chunkMask]), unsafe.Pointer(c))
+		}
 	}
 	for _, object := range objects {
 		s.touch(object)

@@ -23,28 +23,28 @@ func (r Ref) hash() uint64 { return mix(uint64(r)) }
 type Set struct {
 	c      *chunk
 	object uint32
-	lo, hi uint32
+	lo, hi uint32 // of the slots of its object
 }
 
-// Slots returns the number of slots.
-func (s Set) Slots() int { return int(s.hi - s.lo) }
+// IsEmpty reports whether there is nothing in s.
+func (s Set) IsEmpty() bool { return s.lo == s.hi }
 
-// Slot returns slot i: a relation and the objects that stand in it with that.
-func (s Set) Slot(i int) (relation uint32, objects List) {
-	e, j := s.c.entry(s.object), s.lo+uint32(i)
-	return s.c.far(e.kind(j)), s.c.list(e, j)
+// Slots goes through the slots of s: each has the objects that stand in it with the
+// relation Far.
+func (s Set) Slots() Slots {
+	if s.c == nil {
+		return Slots{}
+	}
+	e := s.c.entry(s.object)
+	return s.c.slots(e, s.lo, s.hi, e.slots())
 }
 
 // Direct returns the subjects without a relation: plain ids, and objects.
 func (s Set) Direct() List {
-	if s.c == nil {
-		return List{}
+	if slots := s.Slots(); slots.Next() && slots.Far() == 0 {
+		return slots.List()
 	}
-	e := s.c.entry(s.object)
-	if s.c.far(e.kind(s.lo)) != 0 {
-		return List{}
-	}
-	return s.c.list(e, s.lo)
+	return List{}
 }
 
 // HasSets reports whether there are subjects with a relation.
@@ -54,34 +54,27 @@ func (s Set) HasSets() bool {
 
 // Contains reports whether the subject is one of the set as it stands.
 func (s Set) Contains(subject Ref) bool {
-	if s.c == nil {
-		return false
-	}
-	e := s.c.entry(s.object)
-	for j := s.lo; j < s.hi; j++ {
-		if s.c.far(e.kind(j)) == subject.Relation() {
-			return s.c.list(e, j).Has(subject.Object())
+	for slots := s.Slots(); slots.Next(); {
+		if slots.Far() == subject.Relation() {
+			return slots.List().Has(subject.Object())
 		}
 	}
 	return false
 }
 
 // Len returns the number of subjects.
-func (s Set) Len() int {
-	n := 0
-	for i := range s.Slots() {
-		_, list := s.Slot(i)
-		n += list.Len()
+func (s Set) Len() (n int) {
+	for slots := s.Slots(); slots.Next(); {
+		n += slots.List().Len()
 	}
 	return n
 }
 
 // All yields the subjects, sorted by relation and object.
 func (s Set) All(yield func(Ref) bool) {
-	for i := range s.Slots() {
-		relation, list := s.Slot(i)
-		for object := range list.All {
-			if !yield(MakeRef(object, relation)) {
+	for slots := s.Slots(); slots.Next(); {
+		for object := range slots.List().All {
+			if !yield(MakeRef(object, slots.Far())) {
 				return
 			}
 		}
@@ -206,31 +199,12 @@ func (s *Snapshot) Beside(next *Snapshot) int64 {
 // objects as subjects need not be looked into.
 func (s *Snapshot) HasBare() bool { return s.bare > 0 }
 
-// A Star is all that is stored of one object: a slot for each pair of relations.
-type Star struct {
-	c     *chunk
-	kinds []kind
-	entry entry
-}
-
-// Star returns all that is stored of an object, with the subjects of each relation,
-// sorted by that.
-func (s *Snapshot) Star(object uint32) Star {
+// Star goes through all that is stored of an object: a slot for each Kind of its tuples,
+// sorted by the relation of the object, with the subjects.
+func (s *Snapshot) Star(object uint32) Slots {
 	c := s.forward.get(object >> chunkBits)
 	if c == nil {
-		return Star{}
+		return Slots{}
 	}
-	return Star{c, *c.table.list.Load(), c.entry(object)}
+	return c.all(c.entry(object))
 }
-
-// Slots returns the number of slots.
-func (s Star) Slots() int { return int(s.entry.slots()) }
-
-// Kind returns the relation of slot i, and that of the subjects in it.
-func (s Star) Kind(i int) (relation, subject uint32) {
-	k := s.kinds[s.entry.kind(uint32(i))]
-	return k.relation, k.subject
-}
-
-// List returns the subjects of slot i.
-func (s Star) List(i int) List { return s.c.list(s.entry, uint32(i)) }

@@ -125,9 +125,8 @@ func TestSnapshots(t *testing.T) {
 				back := 0
 				for _, c := range v.s.reverse.all {
 					for local := range uint32(chunkLen) {
-						e := c.entry(local)
-						for j := range e.slots() {
-							back += c.list(e, j).Len()
+						for slots := c.all(c.entry(local)); slots.Next(); {
+							back += slots.List().Len()
 						}
 					}
 				}
@@ -136,10 +135,9 @@ func TestSnapshots(t *testing.T) {
 				}
 				stars := 0
 				for object := range uint32(world.objects + 2) {
-					star := v.s.Star(object)
-					for j := range star.Slots() {
-						relation, far := star.Kind(j)
-						for subject := range star.List(j).All {
+					for star := v.s.Star(object); star.Next(); {
+						relation, far := star.Kind()
+						for subject := range star.List().All {
 							stars++
 							if !v.want[pair{MakeRef(object, relation), MakeRef(subject, far)}] {
 								t.Fatalf("version %d: the star of %d has what is not there", i, object)

@@ -21,15 +21,20 @@ func mix(x uint64) uint64 {
 	return x ^ x>>33
 }
 
-// A names table numbers names, each a text within a space, from 0 in the order
-// they come. It only grows, and all snapshots of a graph share it: a number that
-// is newer than a snapshot has no subjects there.
+// A names table numbers names, each a text within a space, in the order they come. It
+// only grows, and all snapshots of a graph share it: a number that is newer than a
+// snapshot has no subjects there.
+//
+// Numbers are given out in runs, each to one space. So the space of a number stands
+// once for a run, and a walk, which asks for that of every object that it comes to,
+// finds it in a table that stays in a cache. And the objects of a namespace stand
+// together in the graph: the few folders that all walks go through are not scattered
+// among the documents and users that were met between them.
 //
 // A name takes its text, rounded up to 4 bytes after a header of two or four (a
-// UUID takes 16 bytes instead of 36), 5 bytes for its place and space, and 16 in a
-// hash table that is half to three quarters full. Nothing of it has pointers, so
-// the garbage collector does not look inside. A walk asks for the space of every
-// object that it comes to, so that stands in a byte, 64 of them in a line of a cache.
+// UUID takes 16 bytes instead of 36), 4 bytes for its place, and 16 in a hash table
+// that is half to three quarters full. Nothing of it has pointers, so the garbage
+// collector does not look inside.
 //
 // A server's caches hold what it does with requests, and little of the graph. So
 // what a name costs to find is the memory that it waits for, one after the other. The
@@ -44,14 +49,18 @@ type names struct {
 	mu     sync.Mutex                   // held by who adds
 	shards atomic.Pointer[[]nameShard]  // each a hash table; a copy when one is enlarged
 	used   []int                        // of each shard; guarded by mu
+	runs   atomic.Pointer[[]uint32]     // the space of each run
 	pages  atomic.Pointer[[]*namePage]  // what is known by number
 	blocks atomic.Pointer[[]*nameBlock] // texts
-	count  uint32                       // guarded by mu
+	next   map[uint32]uint32            // the next number of a space, unless its run is full; guarded by mu
+	count  uint32                       // of names; guarded by mu
 	free   int                          // first free byte of the last block; guarded by mu
 	bytes  atomic.Int64
 }
 
 const (
+	runBits    = chunkBits // so the objects of a chunk are of one namespace
+	runLen     = 1 << runBits
 	pageBits   = 11
 	blockBits  = 16
 	blockBytes = 1 << blockBits
@@ -60,10 +69,7 @@ const (
 )
 
 type (
-	namePage struct {
-		at    [1 << pageBits]uint32 // in units, over all blocks
-		space [1 << pageBits]uint8  // manySpaces: the record has it
-	}
+	namePage  [1 << pageBits]uint32 // where the texts are, in units over all blocks
 	nameBlock [blockBytes]byte
 )
 
@@ -80,7 +86,8 @@ type nameEntry struct {
 }
 
 func newNames(shards int) *names {
-	t := &names{used: make([]int, shards), free: blockBytes}
+	t := &names{used: make([]int, shards), next: map[uint32]uint32{}, free: blockBytes}
+	t.runs.Store(&[]uint32{})
 	t.pages.Store(&[]*namePage{})
 	t.blocks.Store(&[]*nameBlock{})
 	t.empty(8)
@@ -155,23 +162,39 @@ func (t *names) intern(space uint32, text string) uint32 {
 	return id
 }
 
-// append gives a name the next number, and returns that and the place of its text. mu is
-// held.
+// append gives a name the next number of its space, and returns that and the place of its
+// text. mu is held.
 func (t *names) append(space uint32, text string) (id, at uint32) {
-	id = t.count
-	t.count++
-	pages := *t.pages.Load()
-	if int(id>>pageBits) == len(pages) {
-		pages = append(pages, new(namePage))
-		t.pages.Store(&pages)
-		t.bytes.Add(5 << pageBits)
+	id, open := t.next[space]
+	if !open {
+		id = t.newRun(space)
 	}
-	page := pages[id>>pageBits]
+	if t.next[space] = id + 1; (id+1)%runLen == 0 {
+		delete(t.next, space)
+	}
+	t.count++
 	at = t.store(space, text)
-	page.at[id&(1<<pageBits-1)] = at
-	page.space[id&(1<<pageBits-1)] = uint8(min(space, manySpaces))
+	(*t.pages.Load())[id>>pageBits][id&(1<<pageBits-1)] = at
 	return id, at
 }
+
+// newRun begins a run of a space, and returns its first number. mu is held.
+func (t *names) newRun(space uint32) uint32 {
+	runs := *t.runs.Load()
+	first := uint32(len(runs)) << runBits
+	runs = append(runs, space) // readers of the shorter one do not see the new end
+	t.runs.Store(&runs)
+	t.bytes.Add(4)
+	if pages := *t.pages.Load(); int(first>>pageBits) == len(pages) {
+		pages = append(pages, new(namePage))
+		t.pages.Store(&pages)
+		t.bytes.Add(4 << pageBits)
+	}
+	return first
+}
+
+// end returns a number above all others.
+func (t *names) end() uint32 { return uint32(len(*t.runs.Load())) << runBits }
 
 // A record is the space of a name and its text with a header, and what comes after it
 // in the block.
@@ -313,15 +336,10 @@ func (t *names) record(at uint32) record {
 
 // of returns the record of a number.
 func (t *names) of(id uint32) record {
-	return t.record((*t.pages.Load())[id>>pageBits].at[id&(1<<pageBits-1)])
+	return t.record((*t.pages.Load())[id>>pageBits][id&(1<<pageBits-1)])
 }
 
-func (t *names) space(id uint32) uint32 {
-	if space := (*t.pages.Load())[id>>pageBits].space[id&(1<<pageBits-1)]; space < manySpaces {
-		return uint32(space)
-	}
-	return t.of(id).space()
-}
+func (t *names) space(id uint32) uint32 { return (*t.runs.Load())[id>>runBits] }
 
 // is reports whether r is of a name.
 func (r record) is(space uint32, text string) bool {
