@@ -414,6 +414,11 @@ func (r *decoder) limits(t *tables) {
 			r.err = errDamaged
 		}
 	}
+	for _, namespace := range *t.objects.runs.Load() {
+		if namespace >= t.namespaces.count {
+			r.err = errDamaged
+		}
+	}
 	if r.err == nil && (r.objects == 0 || t.relations.count == 0 || t.namespaces.count == 0) {
 		r.err = errDamaged
 	}

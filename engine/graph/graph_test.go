@@ -282,6 +282,12 @@ func TestCheckpoint(t *testing.T) {
 	if got, _ := again.Object(Plain, ""); got != id || id == 0 {
 		t.Errorf("the empty name has number %d, want %d", got, id)
 	}
+	for _, namespace := range []uint32{Plain, 1, 2, 3} { // each goes on where it was in its run
+		want := s.Build().Object(namespace, "new")
+		if got := again.Build().Object(namespace, "new"); got != want || again.NamespaceOf(got) != namespace || again.ObjectName(got) != "new" {
+			t.Errorf("a new name in namespace %d has number %d, want %d", namespace, got, want)
+		}
+	}
 	for _, cut := range []int{0, 1, 100, len(data) / 2, len(data) - 1} {
 		if _, err := ReadCheckpoint(bytes.NewReader(data[:cut])); err == nil {
 			t.Errorf("a checkpoint that ends after %d bytes is read", cut)
