@@ -105,12 +105,12 @@ func (w *walk) climbOn(most int) {
 		if len(c.list)+w.ways.count(set) > most {
 			return
 		}
-		for slots := set.Slots(); slots.Next(); {
-			relation := slots.Far()
+		for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+			relation := set.Relation(slot)
 			if !w.ways.has(relation) {
 				continue
 			}
-			for object := range slots.List().All {
+			for object := range set.List(slot).All {
 				ref := graph.MakeRef(object, relation)
 				if _, met := c.above.get(ref); !met {
 					c.above.set(ref, 0)
@@ -124,9 +124,9 @@ func (w *walk) climbOn(most int) {
 
 // count returns how many memberships there are by the ways.
 func (w *ways) count(memberships graph.Set) (n int) {
-	for slots := memberships.Slots(); slots.Next(); {
-		if w.has(slots.Far()) {
-			n += slots.List().Len()
+	for slot := memberships.First(); !slot.Ended(); slot = memberships.Next(slot) {
+		if w.has(memberships.Relation(slot)) {
+			n += memberships.List(slot).Len()
 		}
 	}
 	return n

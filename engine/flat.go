@@ -138,13 +138,13 @@ func (f *flattener) at(relation uint32) *flatRelation {
 
 // probe looks at all that is stored of an object under a flat rule: whether the
 // subject is there, and if not, whether anything there leads on.
-func (f *flat) probe(snap *graph.Snapshot, star graph.Slots, subject graph.Ref) (found, leads bool) {
+func (f *flat) probe(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (found, leads bool) {
 	bare := snap.HasBare()
-	for star.Next() {
-		relation, far := star.Kind()
+	for s := star.First(); !s.Ended(); s = star.Next(s) {
+		relation, far := star.Kind(s)
 		at := f.of(relation)
 		if at.members {
-			if far == subject.Relation() && star.List().Has(subject.Object()) {
+			if far == subject.Relation() && star.List(s).Has(subject.Object()) {
 				return true, true
 			}
 			leads = leads || far != 0 || bare
@@ -158,7 +158,7 @@ func (f *flat) probe(snap *graph.Snapshot, star graph.Slots, subject graph.Ref) 
 // that is known to be "no" decides, whatever the others are (rule E3). Without one,
 // open has those that must be walked, as a set of bits; if there are none, the answer
 // is "yes".
-func (r *rule) probeArms(snap *graph.Snapshot, star graph.Slots, subject graph.Ref) (no bool, open uint64) {
+func (r *rule) probeArms(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (no bool, open uint64) {
 	for i := range r.arms {
 		a := &r.arms[i]
 		switch found, leads := a.flat.probe(snap, star, subject); {
@@ -172,9 +172,9 @@ func (r *rule) probeArms(snap *graph.Snapshot, star graph.Slots, subject graph.R
 }
 
 // stores reports whether a relation of an object has subjects.
-func stores(star graph.Slots, relation uint32) bool {
-	for star.Next() {
-		if r, _ := star.Kind(); r == relation {
+func stores(star graph.Star, relation uint32) bool {
+	for s := star.First(); !s.Ended(); s = star.Next(s) {
+		if r, _ := star.Kind(s); r == relation {
 			return true
 		}
 	}
@@ -212,12 +212,12 @@ func (w *walk) meet(q question, open uint64) answer {
 }
 
 // near appends the objects that a star leads to under f, up to so many.
-func (f *flat) near(list []uint32, most int, star graph.Slots, bare bool) []uint32 {
-	for star.Next() {
-		relation, far := star.Kind()
+func (f *flat) near(list []uint32, most int, star graph.Star, bare bool) []uint32 {
+	for s := star.First(); !s.Ended(); s = star.Next(s) {
+		relation, far := star.Kind(s)
 		at := f.of(relation)
 		if len(at.asks) > 0 || at.members && (far != 0 || bare) {
-			members := star.List().Piece(0)
+			members := star.List(s).Piece(0)
 			n := min(len(members), most)
 			list = append(list, members[:n]...)
 			most -= n

@@ -48,8 +48,8 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 		return false
 	}
 	set := w.snap.Set(ref)
-	for slots := set.Slots(); slots.Next(); {
-		relation, list := slots.Far(), slots.List()
+	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+		relation, list := set.Relation(slot), set.List(slot)
 		if relation == w.subject.Relation() && list.Has(w.subject.Object()) {
 			return true
 		}
@@ -58,18 +58,18 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	return false
 }
 
-func (w *walk) leadsFlat(f *flat, star graph.Slots) (found bool) {
-	for star.Next() {
-		relation, far := star.Kind()
+func (w *walk) leadsFlat(f *flat, star graph.Star) (found bool) {
+	for s := star.First(); !s.Ended(); s = star.Next(s) {
+		relation, far := star.Kind(s)
 		at := f.of(relation)
 		if at.members {
-			if far == w.subject.Relation() && star.List().Has(w.subject.Object()) {
+			if far == w.subject.Relation() && star.List(s).Has(w.subject.Object()) {
 				return true
 			}
-			w.leadsInto(far, star.List())
+			w.leadsInto(far, star.List(s))
 		}
 		for _, next := range at.asks {
-			w.fronts = append(w.fronts, front{objects: star.List(), ask: next})
+			w.fronts = append(w.fronts, front{objects: star.List(s), ask: next})
 		}
 	}
 	return false

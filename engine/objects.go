@@ -239,9 +239,9 @@ func (l *lister) rest(object uint32, c consequence, isSure bool) (holds, known b
 // memberships notes the sets that r is stored in, where the model counts that.
 func (l *lister) memberships(r graph.Ref, isSure bool) {
 	set := l.state.snap.Memberships(r)
-	for slots := set.Slots(); slots.Next(); {
-		relation := slots.Far()
-		for object := range slots.List().All {
+	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+		relation := set.Relation(slot)
+		for object := range set.List(slot).All {
 			rule, kind := l.state.program.rule(l.state.snap.NamespaceOf(object), relation)
 			switch {
 			case kind != errs.OK: // what leads to it cannot be decided: see what Check says

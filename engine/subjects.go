@@ -150,9 +150,9 @@ func (d *digger) into(q dig) {
 
 func (d *digger) stored(q dig) {
 	set := d.state.snap.Set(q.ref)
-	for slots := set.Slots(); slots.Next(); {
-		relation := slots.Far()
-		for object := range slots.List().All {
+	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+		relation := set.Relation(slot)
+		for object := range set.List(slot).All {
 			if relation == d.set && d.state.snap.NamespaceOf(object) == d.namespace {
 				d.candidate(graph.MakeRef(object, relation), q.sure)
 			}
@@ -192,8 +192,8 @@ func (d *digger) arm(object uint32, a *alt) {
 
 func (d *digger) traverse(via graph.Ref, next ask, isSure bool) {
 	set := d.state.snap.Set(via)
-	for slots := set.Slots(); slots.Next(); {
-		for object := range slots.List().All {
+	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+		for object := range set.List(slot).All {
 			if d.state.snap.NamespaceOf(object) != graph.Plain {
 				d.push(graph.MakeRef(object, next.relation), next.rule, isSure)
 			}

@@ -292,12 +292,12 @@ func (w *walk) visit(id int32, q question) answer {
 	if q.open {
 		result = answer{failed, certain, errMissing}
 	}
-	for slots := q.set.Slots(); slots.Next(); {
-		relation := slots.Far()
+	for slot := q.set.First(); !slot.Ended(); slot = q.set.Next(slot) {
+		relation := q.set.Relation(slot)
 		if relation == 0 && !w.snap.HasBare() {
 			continue
 		}
-		a := w.pushMembers(id, relation, slots.List())
+		a := w.pushMembers(id, relation, q.set.List(slot))
 		if a.verdict == yes {
 			return a
 		}
@@ -342,8 +342,8 @@ func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 	if w.lack(via, set, true) {
 		result = answer{failed, certain, errMissing}
 	}
-	for slots := set.Slots(); slots.Next(); {
-		a := w.pushObjects(id, slots.List(), next)
+	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+		a := w.pushObjects(id, set.List(slot), next)
 		if a.verdict == yes {
 			return a
 		}

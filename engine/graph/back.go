@@ -8,8 +8,9 @@ func (s *Snapshot) Backlinks(object uint32, yield func(as, relation uint32, obje
 	if c == nil {
 		return
 	}
-	for slots := c.all(c.entry(object)); slots.Next(); {
-		if relation, as := slots.Kind(); !yield(as, relation, slots.List()) {
+	e := c.entry(object)
+	for s := e.slot(0); !s.Ended(); s = e.next(s) {
+		if !yield(c.near(e.kind(s.i)), c.far(e.kind(s.i)), c.list(e, s)) {
 			return
 		}
 	}

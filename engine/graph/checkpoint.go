@@ -489,17 +489,17 @@ func (r *decoder) soundEntry(c *chunk, e entry) bool {
 	if slots+size != len(e) {
 		return false
 	}
-	for s := c.all(e); s.Next(); {
-		if !r.soundList(c, &s) {
+	for s := e.slot(0); !s.Ended(); s = e.next(s) {
+		if !r.soundList(c, e, s) {
 			return false
 		}
 	}
 	return true
 }
 
-func (r *decoder) soundList(c *chunk, s *Slots) bool {
-	members := s.entry[s.at:s.to]
-	if s.entry[s.next-1]&bigFlag != 0 {
+func (r *decoder) soundList(c *chunk, e entry, s Slot) bool {
+	members := e.members(s)
+	if e[s.i]&bigFlag != 0 {
 		return len(members) == 1 && int(members[0]) < len(c.bigs)
 	}
 	for _, object := range members {

@@ -63,69 +63,54 @@ func (e entry) slots() uint32 {
 	return n
 }
 
-func (e entry) kind(j uint32) uint32 { return e[j] >> kindShift }
+// kind returns the kind of slot i.
+func (e entry) kind(i uint32) uint32 { return e[i] >> kindShift }
 
-// Slots goes through slots of an object, one at each Next.
-type Slots struct {
-	c         *chunk
-	kinds     []kind
-	entry     entry
-	next, end uint32 // slots
-	at, to    uint32 // where the members of the current slot are
-}
+// A Slot is a place in an entry: the i-th slot, and where its members begin. With at 0 it
+// is the end. (Two numbers stay in registers; an iterator that knew its entry was copied
+// from call to call, and made a direct check take 0.24 µs instead of 0.17.)
+type Slot struct{ i, at uint32 }
 
-// slots returns those of an entry from lo to below hi, of n in all.
-func (c *chunk) slots(e entry, lo, hi, n uint32) Slots {
-	to := n
-	for j := range lo {
-		to += e[j]&countMask + 1
-	}
-	return Slots{c: c, kinds: *c.table.list.Load(), entry: e, next: lo, end: hi, to: to}
-}
+// Ended reports whether s is behind the last slot.
+func (s Slot) Ended() bool { return s.at == 0 }
 
-func (c *chunk) all(e entry) Slots {
+// slot returns slot i, or the end.
+func (e entry) slot(i uint32) Slot {
 	n := e.slots()
-	return c.slots(e, 0, n, n)
-}
-
-// Next goes to the next slot, the first at the beginning, and reports whether there is
-// one.
-func (s *Slots) Next() bool {
-	if s.next >= s.end {
-		return false
+	if i >= n {
+		return Slot{}
 	}
-	s.at = s.to
-	s.to += s.entry[s.next]&countMask + 1
-	s.next++
-	return true
-}
-
-func (s *Slots) kind() uint32 { return s.entry[s.next-1] >> kindShift }
-
-// Kind returns the relations of the tuples in the slot: that of the object and that of
-// the subject.
-func (s *Slots) Kind() (relation, subject uint32) {
-	k := s.kinds[s.kind()]
-	return k.relation, k.subject
-}
-
-// Far returns that one of the relations which belongs to the objects in the slot.
-func (s *Slots) Far() uint32 { return s.kinds[s.kind()].near(!s.c.back) }
-
-// List returns the objects in the slot.
-func (s *Slots) List() List {
-	members := s.entry[s.at:s.to]
-	if s.entry[s.next-1]&bigFlag != 0 {
-		return List{big: s.c.bigs[members[0]]}
+	at := n
+	for j := range i {
+		at += e[j]&countMask + 1
 	}
-	return List{flat: members}
+	return Slot{i, at}
 }
+
+// next returns the slot behind s.
+func (e entry) next(s Slot) Slot {
+	word := e[s.i]
+	if word&moreFlag == 0 {
+		return Slot{}
+	}
+	return Slot{s.i + 1, s.at + word&countMask + 1}
+}
+
+func (e entry) members(s Slot) []uint32 { return e[s.at : s.at+e[s.i]&countMask+1] }
 
 // near returns the relation of a slot's kind that belongs to the objects of c, and
 // far the other.
 func (c *chunk) near(k uint32) uint32 { return c.table.of(k).near(c.back) }
 
 func (c *chunk) far(k uint32) uint32 { return c.table.of(k).near(!c.back) }
+
+// list returns the objects of a slot.
+func (c *chunk) list(e entry, s Slot) List {
+	if e[s.i]&bigFlag != 0 {
+		return List{big: c.bigs[e[s.at]]}
+	}
+	return List{flat: e.members(s)}
+}
 
 // find returns the slots of an object with a near relation.
 func (c *chunk) find(object, relation uint32) Set {
@@ -269,8 +254,9 @@ func (m *merge) copyObjects(lo, hi uint32) {
 	c, to := m.from, m.to
 	if len(c.bigs) > 0 {
 		for i := lo; i < hi; i++ {
-			for slots := c.all(c.entry(i)); slots.Next(); {
-				m.put(slots.kind(), slots.List())
+			e := c.entry(i)
+			for s := e.slot(0); !s.Ended(); s = e.next(s) {
+				m.put(e.kind(s.i), c.list(e, s))
 			}
 			m.finish(i)
 		}
@@ -313,21 +299,21 @@ func (m *merge) finish(local uint32) {
 // editObject takes over one object with its edits.
 func (m *merge) editObject(local uint32, edits []chunkEdit) {
 	c := m.from
-	slots := c.all(c.entry(local))
-	more := slots.Next()
-	for len(edits) > 0 || more {
+	e := c.entry(local)
+	slot := e.slot(0)
+	for len(edits) > 0 || !slot.Ended() {
 		n := 0
 		for n < len(edits) && edits[n].kind == edits[0].kind {
 			n++
 		}
 		switch {
-		case n == 0 || more && c.before(slots.kind(), edits[0].kind):
-			m.put(slots.kind(), slots.List())
-			more = slots.Next()
-		case more && slots.kind() == edits[0].kind:
-			m.editSlot(edits[0].kind, slots.List(), edits[:n])
+		case n == 0 || !slot.Ended() && c.before(e.kind(slot.i), edits[0].kind):
+			m.put(e.kind(slot.i), c.list(e, slot))
+			slot = e.next(slot)
+		case !slot.Ended() && e.kind(slot.i) == edits[0].kind:
+			m.editSlot(edits[0].kind, c.list(e, slot), edits[:n])
 			edits = edits[n:]
-			more = slots.Next()
+			slot = e.next(slot)
 		default:
 			m.editSlot(edits[0].kind, List{}, edits[:n])
 			edits = edits[n:]

@@ -29,34 +29,48 @@ type Set struct {
 // IsEmpty reports whether there is nothing in s.
 func (s Set) IsEmpty() bool { return s.lo == s.hi }
 
-// Slots goes through the slots of s: each has the objects that stand in it with the
-// relation Far.
-func (s Set) Slots() Slots {
+// First returns the first slot.
+func (s Set) First() Slot {
 	if s.c == nil {
-		return Slots{}
+		return Slot{}
 	}
-	e := s.c.entry(s.object)
-	return s.c.slots(e, s.lo, s.hi, e.slots())
+	return s.entry().slot(s.lo)
 }
+
+// Next returns the slot behind another one.
+func (s Set) Next(slot Slot) Slot {
+	if slot.i+1 == s.hi {
+		return Slot{}
+	}
+	return s.entry().next(slot)
+}
+
+func (s Set) entry() entry { return s.c.entry(s.object) }
+
+// Relation returns the relation that the objects in a slot have.
+func (s Set) Relation(slot Slot) uint32 { return s.c.far(s.entry().kind(slot.i)) }
+
+// List returns the objects in a slot.
+func (s Set) List(slot Slot) List { return s.c.list(s.entry(), slot) }
 
 // Direct returns the subjects without a relation: plain ids, and objects.
 func (s Set) Direct() List {
-	if slots := s.Slots(); slots.Next() && slots.Far() == 0 {
-		return slots.List()
+	if slot := s.First(); !slot.Ended() && s.Relation(slot) == 0 {
+		return s.List(slot)
 	}
 	return List{}
 }
 
 // HasSets reports whether there are subjects with a relation.
 func (s Set) HasSets() bool {
-	return s.hi-s.lo > 1 || s.c != nil && s.c.far(s.c.entry(s.object).kind(s.lo)) != 0
+	return s.hi-s.lo > 1 || s.c != nil && s.c.far(s.entry().kind(s.lo)) != 0
 }
 
 // Contains reports whether the subject is one of the set as it stands.
 func (s Set) Contains(subject Ref) bool {
-	for slots := s.Slots(); slots.Next(); {
-		if slots.Far() == subject.Relation() {
-			return slots.List().Has(subject.Object())
+	for slot := s.First(); !slot.Ended(); slot = s.Next(slot) {
+		if s.Relation(slot) == subject.Relation() {
+			return s.List(slot).Has(subject.Object())
 		}
 	}
 	return false
@@ -64,17 +78,17 @@ func (s Set) Contains(subject Ref) bool {
 
 // Len returns the number of subjects.
 func (s Set) Len() (n int) {
-	for slots := s.Slots(); slots.Next(); {
-		n += slots.List().Len()
+	for slot := s.First(); !slot.Ended(); slot = s.Next(slot) {
+		n += s.List(slot).Len()
 	}
 	return n
 }
 
 // All yields the subjects, sorted by relation and object.
 func (s Set) All(yield func(Ref) bool) {
-	for slots := s.Slots(); slots.Next(); {
-		for object := range slots.List().All {
-			if !yield(MakeRef(object, slots.Far())) {
+	for slot := s.First(); !slot.Ended(); slot = s.Next(slot) {
+		for object := range s.List(slot).All {
+			if !yield(MakeRef(object, s.Relation(slot))) {
 				return
 			}
 		}
@@ -199,12 +213,34 @@ func (s *Snapshot) Beside(next *Snapshot) int64 {
 // objects as subjects need not be looked into.
 func (s *Snapshot) HasBare() bool { return s.bare > 0 }
 
-// Star goes through all that is stored of an object: a slot for each Kind of its tuples,
-// sorted by the relation of the object, with the subjects.
-func (s *Snapshot) Star(object uint32) Slots {
+// A Star is all that is stored of one object: a slot for each pair of relations.
+type Star struct {
+	c     *chunk
+	kinds []kind
+	entry entry
+}
+
+// Star returns all that is stored of an object, with the subjects of each relation,
+// sorted by that.
+func (s *Snapshot) Star(object uint32) Star {
 	c := s.forward.get(object >> chunkBits)
 	if c == nil {
-		return Slots{}
+		return Star{}
 	}
-	return c.all(c.entry(object))
+	return Star{c, *c.table.list.Load(), c.entry(object)}
 }
+
+// First returns the first slot.
+func (s Star) First() Slot { return s.entry.slot(0) }
+
+// Next returns the slot behind another one.
+func (s Star) Next(slot Slot) Slot { return s.entry.next(slot) }
+
+// Kind returns the relation of a slot, and that of the subjects in it.
+func (s Star) Kind(slot Slot) (relation, subject uint32) {
+	k := s.kinds[s.entry.kind(slot.i)]
+	return k.relation, k.subject
+}
+
+// List returns the subjects in a slot.
+func (s Star) List(slot Slot) List { return s.c.list(s.entry, slot) }

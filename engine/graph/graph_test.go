@@ -125,8 +125,9 @@ func TestSnapshots(t *testing.T) {
 				back := 0
 				for _, c := range v.s.reverse.all {
 					for local := range uint32(chunkLen) {
-						for slots := c.all(c.entry(local)); slots.Next(); {
-							back += slots.List().Len()
+						e := c.entry(local)
+						for s := e.slot(0); !s.Ended(); s = e.next(s) {
+							back += c.list(e, s).Len()
 						}
 					}
 				}
@@ -135,9 +136,10 @@ func TestSnapshots(t *testing.T) {
 				}
 				stars := 0
 				for object := range uint32(world.objects + 2) {
-					for star := v.s.Star(object); star.Next(); {
-						relation, far := star.Kind()
-						for subject := range star.List().All {
+					star := v.s.Star(object)
+					for s := star.First(); !s.Ended(); s = star.Next(s) {
+						relation, far := star.Kind(s)
+						for subject := range star.List(s).All {
 							stars++
 							if !v.want[pair{MakeRef(object, relation), MakeRef(subject, far)}] {
 								t.Fatalf("version %d: the star of %d has what is not there", i, object)
