@@ -36,7 +36,7 @@ type chunk struct {
 type entry []uint32
 
 const (
-	chunkBits = 7
+	chunkBits = 8
 	chunkLen  = 1 << chunkBits
 	chunkMask = chunkLen - 1
 
