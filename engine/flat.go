@@ -10,7 +10,7 @@ import (
 // turn. Where everything is in memory, one look at all that is stored of the object
 // then answers it or shows that nothing leads on, instead of one for each relation;
 // and most objects of a wide graph lead nowhere. With 200 parents of which none leads
-// on, a check takes 8 µs instead of 12 to 14.
+// on, a check takes 8 to 9 µs instead of 12 to 14.
 type flat struct {
 	relations []flatRelation // by relation number
 }

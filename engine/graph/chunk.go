@@ -31,8 +31,8 @@ type chunk struct {
 // tuples, sorted by the near relation (that of the object itself) and then the far one,
 // and behind them the members of the first slot, of the second, and so on.
 //
-// A slot is a word: the kind, flags, and how many members there are less one. With a
-// second word, for where its members begin, a tuple of Drive took a tenth more memory.
+// A slot is a word: the kind, flags, and how many members there are less one, from which
+// follows where those of the next begin.
 type entry []uint32
 
 const (

@@ -86,9 +86,7 @@ func (t *names) finish(p *Pair) {
 // Fetch brings what is stored of objects into the processor's cache.
 func (s *Snapshot) Fetch(objects []uint32) {
 	for _, object := range objects {
-		if c := s.forward.get(object >> chunkBits); c != nil {
-			prefetch(unsafe.Pointer(c), unsafe.Pointer(&c.first[object&chunkMask]), unsafe.Pointer(c))
-		}
+		s.nearOf(object, unsafe.Pointer(&objects[0])) // which is near already
 	}
 	for _, object := range objects {
 		s.touch(object)
