@@ -98,59 +98,42 @@ func (s *state) check(ctx context.Context, t *Tuple, budget int64, lacks map[Set
 	return decide(ctx, s, q, graph.MakeRef(pair[0].B, a.as), t.Subject, budget, lacks)
 }
 
-// about is what a question is about, in numbers, but for its two objects.
-type about struct {
-	namespace, relation uint32
-	from, as            uint32 // namespace and relation of the subject
-	rule                *rule
-}
-
-// about begins p, the objects of t, while it looks for the rest.
+// about returns what a question is about, and begins p, its objects.
 func (s *state) about(t *Tuple, p *graph.Pair) (about, error) {
-	ns, from, unknown := s.namespacesOf(t)
-	if unknown == nil {
-		*p = graph.Pair{NamespaceA: ns, IDA: t.Object.ID, NamespaceB: from, IDB: t.Subject.ID}
+	if f := s.program.forms.of(t); f != nil {
+		p.Set(f.about.namespace, t.Object.ID, f.about.from, t.Subject.ID)
 		s.snap.Begin(p)
+		return f.about, t.validIDs()
 	}
-	if !t.plainIDs() || unknown != nil {
-		if err := cmp.Or(t.Validate(), unknown); err != nil {
-			return about{}, err
-		}
+	a, err := s.resolve(t)
+	if err != nil {
+		return about{}, cmp.Or(t.Validate(), err)
 	}
-	relation, valid := s.relationIn(ns, t.Relation)
-	as, validAs := s.relationIn(from, t.Subject.Relation)
-	if !valid || !validAs {
-		if err := t.Validate(); err != nil {
-			return about{}, err
-		}
+	if err := t.Validate(); err != nil {
+		return about{}, err
 	}
-	r, err := s.ruleFor(ns, relation, t.Relation)
-	return about{ns, relation, from, as, r}, err
+	s.program.forms.keep(t, a)
+	p.Set(a.namespace, t.Object.ID, a.from, t.Subject.ID)
+	s.snap.Begin(p)
+	return a, nil
 }
 
-// namespacesOf returns the numbers of the namespaces of t's object and subject.
+// resolve finds what a question is about by its names.
 //
-// NotFound: the model lacks one of them.
-func (s *state) namespacesOf(t *Tuple) (object, subject uint32, err error) {
-	if object, err = s.must(t.Object.Namespace); err != nil || t.Subject.IsID() {
-		return object, graph.Plain, err
+// NotFound: the model lacks a namespace. Invalid: a namespace declares relations, but not
+// this one.
+func (s *state) resolve(t *Tuple) (a about, err error) {
+	if a.namespace, err = s.must(t.Object.Namespace); err != nil {
+		return about{}, err
 	}
-	subject, err = s.must(t.Subject.Namespace)
-	return object, subject, err
-}
-
-// relationIn returns the number of a relation, most likely one that a namespace of the
-// model declares, whose name is therefore valid, or never.
-func (s *state) relationIn(namespace uint32, name string) (number uint32, valid bool) {
-	if name == "" {
-		return 0, true
-	}
-	if rules := s.program.namespaces[namespace]; rules != nil {
-		if number, ok := numberOf(rules.few, name); ok {
-			return number, true
+	if a.from = graph.Plain; !t.Subject.IsID() {
+		if a.from, err = s.must(t.Subject.Namespace); err != nil {
+			return about{}, err
 		}
 	}
-	return s.relation(name), false
+	a.relation, a.as = s.relation(t.Relation), s.relation(t.Subject.Relation)
+	a.rule, err = s.ruleFor(a.namespace, a.relation, t.Relation)
+	return a, err
 }
 
 // ruleFor returns the rule of the relation that a caller names.
@@ -204,9 +187,6 @@ func (s *state) must(namespace string) (uint32, error) {
 
 // declared returns the number of a namespace that the model has.
 func (s *state) declared(namespace string) (uint32, bool) {
-	if len(s.program.few) > 0 {
-		return numberOf(s.program.few, namespace)
-	}
 	number, ok := s.snap.Namespace(namespace)
 	return number, ok && int(number) < len(s.program.namespaces) && s.program.namespaces[number] != nil
 }

@@ -13,7 +13,7 @@ import (
 type program struct {
 	namespaces []*namespaceRules // by namespace number; nil: the model has no such namespace
 	compat     bool
-	few        []numbered // the model's namespaces, if they are few
+	forms      forms
 
 	backwards struct {
 		once  sync.Once
@@ -21,30 +21,11 @@ type program struct {
 	}
 }
 
-// numbered is a namespace or a relation with its number. To compare a handful of names is quicker
-// than to hash one.
-type numbered struct {
-	name   string
-	number uint32
-}
-
-const fewNames = 12
-
-func numberOf(list []numbered, name string) (uint32, bool) {
-	for i := range list {
-		if list[i].name == name {
-			return list[i].number, true
-		}
-	}
-	return 0, false
-}
-
 // namespaceRules is what a namespace declares. One without rules is open: any
 // relation may be stored there.
 type namespaceRules struct {
 	rules []*rule // by relation number; nil: not declared
 	open  bool
-	few   []numbered // the relations, if they are few
 }
 
 // A rule says when the answer is yes for an object: if the subject is stored in
@@ -101,9 +82,6 @@ func compile(m *opl.Model, b *graph.Builder, compat bool) *program {
 		c.fill(ns)
 	}
 	for _, ns := range m.Namespaces {
-		if len(m.Namespaces) <= fewNames {
-			c.p.few = append(c.p.few, numbered{ns.Name, b.Namespace(ns.Name)})
-		}
 		flatten(c.p.namespaces[b.Namespace(ns.Name)].rules)
 	}
 	return c.p
@@ -120,9 +98,6 @@ func (c *compiler) declare(ns *opl.Namespace, compat bool) {
 	for _, r := range ns.Relations {
 		rules.rules = grow(rules.rules, c.b.Relation(r.Name))
 		rules.rules[c.b.Relation(r.Name)] = &rule{stored: compat || !r.Permission}
-		if len(ns.Relations) <= fewNames {
-			rules.few = append(rules.few, numbered{r.Name, c.b.Relation(r.Name)})
-		}
 	}
 	number := c.b.Namespace(ns.Name)
 	c.p.namespaces = grow(c.p.namespaces, number)

@@ -63,12 +63,12 @@ func (b *Builder) change(r, subject Ref, insert bool) {
 
 func (b *Builder) edit(r, subject Ref, insert bool) {
 	k := kind{r.Relation(), subject.Relation()}
-	id := internWith(b.kinds, b.next.tables.kinds, k)
+	id := internWith(b.kinds, b.next.kinds, k)
 	if id >= maxKinds {
 		panic("graph: tuples have more than two million pairs of relations")
 	}
 	if k.subject != 0 {
-		internWith(b.sets, b.next.tables.sets, setKind{b.next.NamespaceOf(subject.Object()), k.subject})
+		internWith(b.sets, b.next.sets, setKind{b.next.objects.space(subject.Object()), k.subject})
 	}
 	b.pending = append(b.pending, change{r.Object(), id, subject.Object(), insert})
 	if len(b.pending) >= maxPending {
@@ -93,6 +93,7 @@ func (b *Builder) Publish() *Snapshot {
 	if !b.dirty {
 		return b.from
 	}
+	b.next.seen = b.next.objects.view()
 	next := b.next // a pointer into b would keep b, with the snapshot that it came from, and so all before
 	return &next
 }
@@ -118,7 +119,8 @@ func (b *Builder) apply() {
 }
 
 func (b *Builder) applyTo(v *vector, edits []chunkEdit, back bool) {
-	empty := &chunk{table: b.next.tables.kinds, back: back}
+	kinds := *b.next.kinds.list.Load()
+	empty := &chunk{kinds: kinds, back: back}
 	edits = lastOfEach(empty.sorted(edits))
 	for len(edits) > 0 {
 		i := edits[0].object >> chunkBits
@@ -131,7 +133,7 @@ func (b *Builder) applyTo(v *vector, edits []chunkEdit, back bool) {
 		if from == nil {
 			from = empty
 		}
-		c, grown, bare := from.edited(edits[:n])
+		c, grown, bare := from.edited(kinds, edits[:n])
 		b.next.bytes += c.bytes() - old.bytes()
 		b.next.replaced += old.bytes()
 		if !back {

@@ -169,7 +169,7 @@ func ReadCheckpoint(from io.Reader) (s *Snapshot, err error) {
 	t := &tables{r.names(1, 0), r.names(1, 0), r.names(64, 1), nil, nil}
 	t.kinds = registered(r, func(relation, subject uint32) kind { return kind{relation, subject} })
 	t.sets = registered(r, func(namespace, relation uint32) setKind { return setKind{namespace, relation} })
-	s = &Snapshot{tables: t}
+	s = &Snapshot{tables: t, seen: t.objects.view()}
 	r.limits(t)
 	r.vector(s, &s.forward, false)
 	r.vector(s, &s.reverse, true)
@@ -432,7 +432,7 @@ func (r *decoder) vector(s *Snapshot, v *vector, back bool) {
 			r.err = errDamaged
 			return
 		}
-		c := &chunk{table: s.kinds, back: back}
+		c := &chunk{kinds: *s.kinds.list.Load(), back: back}
 		r.chunk(c)
 		s.bytes += c.bytes()
 		v.set(edit, i, c)

@@ -20,7 +20,7 @@ import (
 // A list longer than bigMin stands
 // outside: its slot has one member, the list's place in bigs.
 type chunk struct {
-	table *kinds
+	kinds []kind // by number; there may be more by now, which this chunk has none of
 	words []uint32
 	bigs  []*bigList
 	back  bool // of the reverse direction
@@ -100,9 +100,9 @@ func (e entry) members(s Slot) []uint32 { return e[s.at : s.at+e[s.i]&countMask+
 
 // near returns the relation of a slot's kind that belongs to the objects of c, and
 // far the other.
-func (c *chunk) near(k uint32) uint32 { return c.table.of(k).near(c.back) }
+func (c *chunk) near(k uint32) uint32 { return c.kinds[k].near(c.back) }
 
-func (c *chunk) far(k uint32) uint32 { return c.table.of(k).near(!c.back) }
+func (c *chunk) far(k uint32) uint32 { return c.kinds[k].near(!c.back) }
 
 // list returns the objects of a slot.
 func (c *chunk) list(e entry, s Slot) List {
@@ -119,17 +119,16 @@ func (c *chunk) find(object, relation uint32) Set {
 	if n == 0 {
 		return Set{}
 	}
-	table := *c.table.list.Load()
 	lo := uint32(0)
 	for ; lo < n; lo++ {
-		if r := table[e.kind(lo)].near(c.back); r == relation {
+		if r := c.near(e.kind(lo)); r == relation {
 			break
 		} else if r > relation {
 			return Set{}
 		}
 	}
 	hi := lo
-	for hi < n && table[e.kind(hi)].near(c.back) == relation {
+	for hi < n && c.near(e.kind(hi)) == relation {
 		hi++
 	}
 	if lo == hi {
@@ -143,7 +142,7 @@ func (c *chunk) bytes() int64 {
 	if c == nil {
 		return 0
 	}
-	n := int64(4*(chunkLen+1)+64) + int64(4*cap(c.words)+8*cap(c.bigs))
+	n := int64(4*(chunkLen+1)+80) + int64(4*cap(c.words)+8*cap(c.bigs))
 	for _, big := range c.bigs {
 		n += big.bytes()
 	}
@@ -214,10 +213,10 @@ func (c *chunk) order(a, b chunkEdit) int {
 	return cmp.Compare(a.edit.object, b.edit.object)
 }
 
-// edited returns a copy of c with sorted edits, and by how many members it grew,
-// in all and in lists of the empty near relation.
-func (c *chunk) edited(edits []chunkEdit) (next *chunk, grown, bare int64) {
-	m := merge{from: c, to: &chunk{table: c.table, back: c.back}}
+// edited returns a copy of c with sorted edits, which are of kinds, and by how many
+// members it grew, in all and in lists of the empty near relation.
+func (c *chunk) edited(kinds []kind, edits []chunkEdit) (next *chunk, grown, bare int64) {
+	m := merge{from: c, to: &chunk{kinds: kinds, back: c.back}}
 	m.to.words = make([]uint32, 0, len(c.words)+len(edits)+2*min(len(edits), 4))
 	for local := uint32(0); local < chunkLen; {
 		if len(edits) == 0 {
@@ -307,7 +306,7 @@ func (m *merge) editObject(local uint32, edits []chunkEdit) {
 			n++
 		}
 		switch {
-		case n == 0 || !slot.Ended() && c.before(e.kind(slot.i), edits[0].kind):
+		case n == 0 || !slot.Ended() && m.to.before(e.kind(slot.i), edits[0].kind):
 			m.put(e.kind(slot.i), c.list(e, slot))
 			slot = e.next(slot)
 		case !slot.Ended() && e.kind(slot.i) == edits[0].kind:
@@ -352,7 +351,7 @@ func (m *merge) editSlot(kind uint32, l List, edits []chunkEdit) {
 		}
 	}
 	m.grown += int64(l.Len() - before)
-	if m.from.near(kind) == 0 {
+	if m.to.near(kind) == 0 {
 		m.bare += int64(l.Len() - before)
 	}
 	if l.Len() > 0 {

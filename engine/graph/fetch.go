@@ -18,14 +18,19 @@ type Pair struct {
 	entryA, entryB *nameEntry // of the hash tables, nil: none has the hash
 }
 
+// Set makes p the pair of two names.
+func (p *Pair) Set(namespaceA uint32, idA string, namespaceB uint32, idB string) {
+	*p = Pair{NamespaceA: namespaceA, IDA: idA, NamespaceB: namespaceB, IDB: idB}
+}
+
 // Begin asks for what Pairs looks at first.
-func (s *Snapshot) Begin(p *Pair) { s.objects.begin(p) }
+func (s *Snapshot) Begin(p *Pair) { s.seen.begin(p) }
 
 // Pairs looks up the objects of pairs that were begun, and brings what is stored of each
 // A into the processor's cache.
 func (s *Snapshot) Pairs(list []Pair) {
 	for i := range list {
-		s.objects.reach(&list[i])
+		s.seen.reach(&list[i])
 	}
 	for i := range list {
 		s.near(&list[i])
@@ -34,23 +39,23 @@ func (s *Snapshot) Pairs(list []Pair) {
 		s.touch(list[i].A)
 	}
 	for i := range list {
-		s.objects.finish(&list[i])
+		s.finish(&list[i])
 	}
 }
 
 // begin asks for what stands in the hash tables in the names' own places.
-func (t *names) begin(p *Pair) {
+func (v *view) begin(p *Pair) {
 	p.hashA, p.hashB = hashName(p.NamespaceA, p.IDA), hashName(p.NamespaceB, p.IDB)
-	tableA, tableB := t.shard(p.hashA), t.shard(p.hashB)
+	tableA, tableB := v.shard(p.hashA), v.shard(p.hashB)
 	a := unsafe.Pointer(&tableA[uint32(p.hashA)&uint32(len(tableA)-1)])
 	prefetch(a, unsafe.Pointer(&tableB[uint32(p.hashB)&uint32(len(tableB)-1)]), a)
 }
 
 // reach finds the first entries that may be those of the names, with their numbers.
-func (t *names) reach(p *Pair) {
+func (v *view) reach(p *Pair) {
 	p.A, p.B = 0, 0
-	p.entryA = t.shard(p.hashA).tagged(uint32(p.hashA))
-	p.entryB = t.shard(p.hashB).tagged(uint32(p.hashB))
+	p.entryA = v.shard(p.hashA).tagged(uint32(p.hashA))
+	p.entryB = v.shard(p.hashB).tagged(uint32(p.hashB))
 	if p.entryA != nil {
 		p.A = uint32(p.entryA.name.Load()) - 1
 	}
@@ -63,24 +68,35 @@ func (t *names) reach(p *Pair) {
 // stored of the first.
 func (s *Snapshot) near(p *Pair) {
 	if p.entryA != nil {
-		s.nearOf(p.A, s.objects.place(p.entryA))
+		s.nearOf(p.A, s.seen.place(p.entryA))
 	}
 	if p.entryB != nil {
-		text := s.objects.place(p.entryB)
+		text := s.seen.place(p.entryB)
 		prefetch(text, text, text)
 	}
 }
 
-func (t *names) place(e *nameEntry) unsafe.Pointer { return unsafe.Pointer(&t.record(e.at)[0]) }
+func (v *view) place(e *nameEntry) unsafe.Pointer {
+	return unsafe.Pointer(unsafe.SliceData(v.record(e.at)))
+}
 
-// finish compares the texts; if one differs, two names have one tag.
-func (t *names) finish(p *Pair) {
-	if p.entryA != nil && !t.record(p.entryA.at).is(p.NamespaceA, p.IDA) {
-		p.A, _ = t.lookup(p.NamespaceA, p.IDA)
+// finish compares the texts. If one differs, two names have one tag, or the name is newer
+// than s, as those that a partial graph is asked for first may be.
+func (s *Snapshot) finish(p *Pair) {
+	if !s.met(p.entryA, p.NamespaceA, p.IDA) {
+		p.A, _ = s.objects.lookup(p.NamespaceA, p.IDA)
 	}
-	if p.entryB != nil && !t.record(p.entryB.at).is(p.NamespaceB, p.IDB) {
-		p.B, _ = t.lookup(p.NamespaceB, p.IDB)
+	if !s.met(p.entryB, p.NamespaceB, p.IDB) {
+		p.B, _ = s.objects.lookup(p.NamespaceB, p.IDB)
 	}
+}
+
+// met reports whether an entry is all that there is to know of a name.
+func (s *Snapshot) met(e *nameEntry, namespace uint32, id string) bool {
+	if e == nil {
+		return !s.partial
+	}
+	return s.seen.record(e.at).is(namespace, id)
 }
 
 // Fetch brings what is stored of objects into the processor's cache.

@@ -97,12 +97,15 @@ func (s Set) All(yield func(Ref) bool) {
 
 // A Snapshot is one state of the graph.
 type Snapshot struct {
+	seen    view // of the objects
+	forward vector
+	bare    int64 // tuples whose relation is empty; in a partial graph: not 0 if there may be any
+
 	*tables
-	forward, reverse vector
-	tuples           int64
-	bare             int64 // tuples whose relation is empty; in a partial graph: not 0 if there may be any
-	bytes            int64 // of the chunks, an estimate
-	replaced         int64 // of those chunks of the snapshot before that this one does not share
+	reverse  vector
+	tuples   int64
+	bytes    int64 // of the chunks, an estimate
+	replaced int64 // of those chunks of the snapshot before that this one does not share
 
 	// In a partial graph only:
 	partial bool
@@ -122,7 +125,7 @@ func Empty() *Snapshot {
 	t.namespaces.intern(0, "")
 	t.relations.intern(0, "")
 	t.objects.append(0, "") // G3: object 0 is none
-	return &Snapshot{tables: t}
+	return &Snapshot{tables: t, seen: t.objects.view()}
 }
 
 // Unknown returns a partial graph of which nothing is known yet.
@@ -149,7 +152,12 @@ func (s *Snapshot) Object(namespace uint32, id string) (uint32, bool) {
 }
 
 // NamespaceOf returns the namespace of an object.
-func (s *Snapshot) NamespaceOf(object uint32) uint32 { return s.objects.space(object) }
+func (s *Snapshot) NamespaceOf(object uint32) uint32 {
+	if run := int(object >> runBits); run < len(s.seen.runs) {
+		return s.seen.runs[run]
+	}
+	return s.objects.space(object)
+}
 
 // NamespaceName returns the name of a namespace.
 func (s *Snapshot) NamespaceName(namespace uint32) string { return s.namespaces.text(namespace) }
@@ -227,7 +235,7 @@ func (s *Snapshot) Star(object uint32) Star {
 	if c == nil {
 		return Star{}
 	}
-	return Star{c, *c.table.list.Load(), c.entry(object)}
+	return Star{c, c.kinds, c.entry(object)}
 }
 
 // First returns the first slot.

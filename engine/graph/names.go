@@ -103,6 +103,29 @@ func (t *names) empty(length int) {
 	t.shards.Store(&shards)
 }
 
+// A view is what questions look at of a table, beside each other in one place: by way of
+// the table it would take three more waits for memory to come to a name. It knows what
+// names there were when it was made, and perhaps newer ones.
+type view struct {
+	shards []nameShard
+	blocks []*nameBlock
+	runs   []uint32
+}
+
+func (t *names) view() view { return view{*t.shards.Load(), *t.blocks.Load(), *t.runs.Load()} }
+
+// shard returns the hash table that a name is in.
+func (v *view) shard(hash uint64) nameShard { return v.shards[hash>>32&uint64(len(v.shards)-1)] }
+
+// record returns what stands at a place, nil if v does not know it.
+func (v *view) record(at uint32) record {
+	i := uint64(at) * blockUnit
+	if i>>blockBits >= uint64(len(v.blocks)) {
+		return nil
+	}
+	return v.blocks[i>>blockBits][i&(blockBytes-1):]
+}
+
 func hashName(space uint32, text string) uint64 {
 	return maphash.String(seed, text) ^ mix(uint64(space))
 }
@@ -343,7 +366,7 @@ func (t *names) space(id uint32) uint32 { return (*t.runs.Load())[id>>runBits] }
 
 // is reports whether r is of a name.
 func (r record) is(space uint32, text string) bool {
-	if r.space() != space {
+	if len(r) == 0 || r.space() != space {
 		return false
 	}
 	raw, packed := r.text()
