@@ -31,19 +31,22 @@ type Reads struct {
 // lacks. Refused: stored tuples make the answer depend on its own negation.
 // Exhausted: it took more than Options.MaxWork.
 func (e *Engine) Check(ctx context.Context, t Tuple, at Consistency) (Answer, error) {
-	s, err := e.at(ctx, at)
-	if err != nil {
+	s, err := e.stateAt(ctx, at)
+	switch {
+	case err != nil:
+		e.counters.ask(at)
 		return Answer{}, err
-	}
-	if s.shelf != nil {
+	case s.shelf != nil:
+		e.counters.ask(at)
 		results, s, reads, err := e.ask(ctx, s, []Tuple{t})
 		if err != nil {
 			return Answer{Token: s.token, Reads: reads}, err
 		}
 		return Answer{results[0].Allowed, s.token, reads}, results[0].Err
+	default:
+		allowed, err := e.check(ctx, s, &t, at)
+		return Answer{Allowed: allowed, Token: s.token}, err
 	}
-	allowed, err := e.check(ctx, s, &t)
-	return Answer{Allowed: allowed, Token: s.token}, err
 }
 
 // A Result is the answer to one item of a batch, or why there is none.
@@ -79,9 +82,16 @@ func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]
 	return results, s.token, nil
 }
 
-func (e *Engine) check(ctx context.Context, s *state, t *Tuple) (bool, error) {
-	allowed, steps, err := s.check(ctx, t, e.options.MaxWork, nil)
-	e.counters.steps.Add(steps)
+// check answers one question at a state with all tuples.
+func (e *Engine) check(ctx context.Context, s *state, t *Tuple, at Consistency) (allowed bool, err error) {
+	var pair [1]graph.Pair
+	a, err := s.about(t, &pair[0])
+	e.counters.ask(at) // which waits for another core, while memory is on its way
+	if err == nil {
+		var steps int64
+		allowed, steps, err = s.answer(ctx, t, &a, &pair, e.options.MaxWork, nil)
+		e.counters.steps.Add(steps)
+	}
 	e.counters.answered(err)
 	return allowed, err
 }
@@ -93,6 +103,11 @@ func (s *state) check(ctx context.Context, t *Tuple, budget int64, lacks map[Set
 	if err != nil {
 		return false, 0, err
 	}
+	return s.answer(ctx, t, &a, &pair, budget, lacks)
+}
+
+// answer answers a question of which pair was begun.
+func (s *state) answer(ctx context.Context, t *Tuple, a *about, pair *[1]graph.Pair, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
 	s.snap.Pairs(pair[:])
 	q := question{ref: graph.MakeRef(pair[0].A, a.relation), rule: a.rule}
 	return decide(ctx, s, q, graph.MakeRef(pair[0].B, a.as), t.Subject, budget, lacks)

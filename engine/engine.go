@@ -200,7 +200,7 @@ func (e *Engine) published() (*state, <-chan struct{}) {
 
 // at chooses the state for a question, and counts it.
 func (e *Engine) at(ctx context.Context, c Consistency) (*state, error) {
-	e.counters.asked[min(c.Mode, Exact)].Add(1)
+	e.counters.ask(c)
 	return e.stateAt(ctx, c)
 }
 

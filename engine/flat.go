@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/cardea-iam/cardea/engine/graph"
 )
 
@@ -13,11 +15,14 @@ import (
 // on, a check takes 8 to 9 µs instead of 12 to 14.
 type flat struct {
 	relations []flatRelation // by relation number
+	asks      []ask          // of all relations
 }
 
+// A flatRelation is small, so that a flat takes few of the processor's cache lines.
 type flatRelation struct {
-	members bool  // the rule holds for whoever is stored here
-	asks    []ask // and if one of these holds for an object that is stored here
+	members bool   // the rule holds for whoever is stored here
+	asks    uint8  // and if one of so many in flat.asks holds for an object that is stored here
+	first   uint16 // of them
 }
 
 // nothing is what a rule makes of relations that it does not name.
@@ -29,6 +34,8 @@ func (f *flat) of(relation uint32) *flatRelation {
 	}
 	return &f.relations[relation]
 }
+
+func (f *flat) asksOf(at *flatRelation) []ask { return f.asks[at.first:][:at.asks] }
 
 // flatten gives the rules of a namespace, and the expressions in them, their flat
 // form if they have one.
@@ -44,7 +51,9 @@ func flatten(own []*rule) {
 // to is left alone: their namespace is not known before the walk.
 func flattenRule(r *rule, relation uint32, own []*rule) {
 	if len(r.alts) > 0 {
-		r.flat = flatOf(r, relation)
+		if r.flat = flatOf(r, relation); r.flat != nil {
+			r.probe = newProbe([]arm{{flat: r.flat}})
+		}
 	}
 	for _, a := range r.alts {
 		for _, next := range a.args {
@@ -54,17 +63,19 @@ func flattenRule(r *rule, relation uint32, own []*rule) {
 		}
 	}
 	if len(r.alts) == 1 && r.alts[0].op == opAnd {
-		r.arms = armsOf(r.alts[0].args)
+		if r.arms = armsOf(r.alts[0].args); r.arms != nil {
+			r.probe = newProbe(r.arms)
+		}
 	}
 }
 
 // flatOf returns the flat form of a rule, nil if it has none.
 func flatOf(r *rule, relation uint32) *flat {
-	f := flattener{out: &flat{}, met: map[*rule]bool{}}
+	f := flattener{met: map[*rule]bool{}}
 	if !f.add(r, relation) {
 		return nil
 	}
-	return f.out
+	return f.packed()
 }
 
 // An arm is what an intersection asks, or, if not is set, what it asks to be "no".
@@ -77,7 +88,7 @@ type arm struct {
 	not  bool
 }
 
-const maxArms = 64 // bits of the set of those that are open
+const maxArms = 8 // bits of an armSet
 
 // armsOf returns the arms of an intersection, nil if not all of them are flat.
 func armsOf(args []ask) []arm {
@@ -102,8 +113,23 @@ func armsOf(args []ask) []arm {
 }
 
 type flattener struct {
-	out *flat
-	met map[*rule]bool
+	members []bool  // by relation number
+	asks    [][]ask // the same
+	met     map[*rule]bool
+}
+
+// packed returns what was added, nil if it is too much.
+func (f *flattener) packed() *flat {
+	out := &flat{}
+	for relation, asks := range f.asks {
+		first := len(out.asks)
+		if len(asks) > math.MaxUint8 || first > math.MaxUint16 {
+			return nil
+		}
+		out.asks = append(out.asks, asks...)
+		out.relations = append(out.relations, flatRelation{f.members[relation], uint8(len(asks)), uint16(first)})
+	}
+	return out
 }
 
 // add adds a rule, and reports whether it has a flat form.
@@ -113,13 +139,14 @@ func (f *flattener) add(r *rule, relation uint32) bool {
 	}
 	f.met[r] = true
 	if r.stored {
-		f.at(relation).members = true
+		f.grow(relation)
+		f.members[relation] = true
 	}
 	for _, a := range r.alts {
 		switch {
 		case a.op == opTraverse:
-			at := f.at(a.via)
-			at.asks = append(at.asks, a.args[0])
+			f.grow(a.via)
+			f.asks[a.via] = append(f.asks[a.via], a.args[0])
 		case a.op == opAsk && a.args[0].rule != nil:
 			if !f.add(a.args[0].rule, a.args[0].relation) {
 				return false
@@ -131,44 +158,73 @@ func (f *flattener) add(r *rule, relation uint32) bool {
 	return true
 }
 
-func (f *flattener) at(relation uint32) *flatRelation {
-	f.out.relations = grow(f.out.relations, relation)
-	return &f.out.relations[relation]
+func (f *flattener) grow(to uint32) {
+	f.members, f.asks = grow(f.members, to), grow(f.asks, to)
 }
 
-// probe looks at all that is stored of an object under a flat rule: whether the
-// subject is there, and if not, whether anything there leads on.
-func (f *flat) probe(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (found, leads bool) {
+// An armSet is a set of arms, a bit for each. A flat rule is an arm of its own.
+type armSet uint8
+
+// A probe is what one look at all that is stored of an object asks on behalf of all arms.
+type probe struct {
+	all, not  armSet
+	relations []armSets // by relation number
+}
+
+type armSets struct {
+	members armSet // those that hold for whoever is stored here, or do not if they are in not
+	leads   armSet // those that go on to the objects that are stored here
+}
+
+func newProbe(arms []arm) *probe {
+	p := &probe{}
+	for i, a := range arms {
+		bit := armSet(1) << i
+		p.all |= bit
+		if a.not {
+			p.not |= bit
+		}
+		for relation, at := range a.flat.relations {
+			p.relations = grow(p.relations, uint32(relation))
+			sets := &p.relations[relation]
+			if at.members {
+				sets.members |= bit
+			}
+			if at.asks > 0 {
+				sets.leads |= bit
+			}
+		}
+	}
+	return p
+}
+
+// look looks at all that is stored of an object. An arm that is known to be "no" decides,
+// whatever the others are (rule E3). Without one, open has those that must be walked; if
+// there are none, the answer is "yes".
+func (p *probe) look(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (no bool, open armSet) {
 	bare := snap.HasBare()
+	var found, leads armSet
 	for s := star.First(); !s.Ended(); s = star.Next(s) {
 		relation, far := star.Kind(s)
-		at := f.of(relation)
-		if at.members {
-			if far == subject.Relation() && star.List(s).Has(subject.Object()) {
-				return true, true
+		if int(relation) >= len(p.relations) {
+			continue
+		}
+		at := p.relations[relation]
+		leads |= at.leads
+		if at.members == 0 {
+			continue
+		}
+		if far == subject.Relation() && star.List(s).Has(subject.Object()) {
+			if found |= at.members; found == p.all {
+				break
 			}
-			leads = leads || far != 0 || bare
 		}
-		leads = leads || len(at.asks) > 0
-	}
-	return false, leads
-}
-
-// probeArms looks at all that is stored of an object under a rule with arms. An arm
-// that is known to be "no" decides, whatever the others are (rule E3). Without one,
-// open has those that must be walked, as a set of bits; if there are none, the answer
-// is "yes".
-func (r *rule) probeArms(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (no bool, open uint64) {
-	for i := range r.arms {
-		a := &r.arms[i]
-		switch found, leads := a.flat.probe(snap, star, subject); {
-		case found == a.not && (found || !leads):
-			return true, 0
-		case !found && leads:
-			open |= 1 << i
+		if far != 0 || bare {
+			leads |= at.members
 		}
 	}
-	return false, open
+	open = p.all &^ found & leads
+	return found&p.not != 0 || p.all&^found&^open&^p.not != 0, open
 }
 
 // stores reports whether a relation of an object has subjects.
@@ -182,7 +238,7 @@ func stores(star graph.Star, relation uint32) bool {
 }
 
 // meet answers a question with arms of which those in open are not known.
-func (w *walk) meet(q question, open uint64) answer {
+func (w *walk) meet(q question, open armSet) answer {
 	result := answer{yes, certain, nil}
 	for i := range q.rule.arms {
 		if open&(1<<i) == 0 {
@@ -216,7 +272,7 @@ func (f *flat) near(list []uint32, most int, star graph.Star, bare bool) []uint3
 	for s := star.First(); !s.Ended(); s = star.Next(s) {
 		relation, far := star.Kind(s)
 		at := f.of(relation)
-		if len(at.asks) > 0 || at.members && (far != 0 || bare) {
+		if at.asks > 0 || at.members && (far != 0 || bare) {
 			members := star.List(s).Piece(0)
 			n := min(len(members), most)
 			list = append(list, members[:n]...)

@@ -68,7 +68,7 @@ func (w *walk) leadsFlat(f *flat, star graph.Star) (found bool) {
 			}
 			w.leadsInto(far, star.List(s))
 		}
-		for _, next := range at.asks {
+		for _, next := range f.asksOf(at) {
 			w.fronts = append(w.fronts, front{objects: star.List(s), ask: next})
 		}
 	}

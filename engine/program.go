@@ -34,8 +34,9 @@ type namespaceRules struct {
 type rule struct {
 	stored bool
 	alts   []alt
-	flat   *flat // nil: the rule has none
-	arms   []arm // of an intersection that is all there is to the rule, if each is flat
+	flat   *flat  // nil: the rule has none
+	arms   []arm  // of an intersection that is all there is to the rule, if each is flat
+	probe  *probe // of flat or arms, nil if there are none
 }
 
 // openRule is the rule of every relation that needs no declaration.

@@ -17,6 +17,9 @@ type counters struct {
 	compactions            atomic.Int64
 }
 
+// ask counts a request.
+func (c *counters) ask(at Consistency) { c.asked[min(at.Mode, Exact)].Add(1) }
+
 // answered counts a question.
 func (c *counters) answered(err error) {
 	c.checks.Add(1)

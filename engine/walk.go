@@ -88,7 +88,7 @@ var walks = sync.Pool{New: func() any { return &walk{} }}
 // bounded mode it notes in lacks what it needed to know and did not; if there is
 // anything, an error may mean no more than that.
 func decide(ctx context.Context, s *state, q question, member graph.Ref, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	var open uint64
+	var open armSet
 	if lacks == nil {
 		allowed, known, arms := q.atOnce(s.snap, member)
 		if known {
@@ -110,7 +110,7 @@ func decide(ctx context.Context, s *state, q question, member graph.Ref, subject
 	}
 	var a answer
 	switch {
-	case open != 0:
+	case open != 0 && q.rule.flat == nil:
 		a = w.meet(q, open)
 	case lacks == nil:
 		a = w.explore(q)
@@ -123,15 +123,14 @@ func decide(ctx context.Context, s *state, q question, member graph.Ref, subject
 // atOnce looks at what is stored of the object, and whether that tells the answer. If
 // not, q is ready to be explored, or, if the rule has arms, open are those that are not
 // known yet.
-func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, known bool, open uint64) {
-	r, star := q.rule, snap.Star(q.ref.Object())
-	switch {
-	case r.flat != nil:
-		found, leads := r.flat.probe(snap, star, subject)
-		return found, found || !leads, 0
-	case r.arms != nil && !(r.stored && stores(star, q.ref.Relation())):
-		no, open := r.probeArms(snap, star, subject)
-		return !no, no || open == 0, open
+func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, known bool, open armSet) {
+	r := q.rule
+	if r.probe != nil {
+		star := snap.Star(q.ref.Object())
+		if r.flat != nil || !r.stored || !stores(star, q.ref.Relation()) {
+			no, open := r.probe.look(snap, star, subject)
+			return !no, no || open == 0, open
+		}
 	}
 	if r.stored {
 		q.set = snap.Set(q.ref)
