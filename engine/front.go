@@ -47,13 +47,17 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	if !r.stored {
 		return false
 	}
-	set := w.snap.Set(ref)
-	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
-		relation, list := set.Relation(slot), set.List(slot)
-		if relation == w.subject.Relation() && list.Has(w.subject.Object()) {
+	star := w.snap.Star(ref.Object())
+	for s := star.First(); !s.Ended(); s = star.Next(s) {
+		relation, far := star.Kind(s)
+		if relation != ref.Relation() {
+			continue
+		}
+		list := star.List(s)
+		if far == w.subject.Relation() && list.Has(w.subject.Object()) {
 			return true
 		}
-		w.leadsInto(relation, list)
+		w.leadsInto(far, list)
 	}
 	return false
 }

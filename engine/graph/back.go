@@ -29,7 +29,7 @@ func (s *Snapshot) Objects(yield func(uint32) bool) {
 	}
 }
 
-func (c *chunk) has(local uint32) bool { return c != nil && c.first[local] < c.first[local+1] }
+func (c *chunk) has(local uint32) bool { return c != nil && c.entry(local) != nil }
 
 // len returns a number above those of all chunks.
 func (v *vector) len() uint32 { return uint32(len(v.root)) << nodeBits }

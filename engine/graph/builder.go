@@ -93,7 +93,7 @@ func (b *Builder) Publish() *Snapshot {
 	if !b.dirty {
 		return b.from
 	}
-	b.next.seen = b.next.objects.view()
+	b.next.seen = b.next.view()
 	next := b.next // a pointer into b would keep b, with the snapshot that it came from, and so all before
 	return &next
 }

@@ -21,7 +21,7 @@ import (
 // sums up blocks, another makes a graph of them, and a third enters the names, which
 // waits for memory: names and hash tables took three quarters of the time when one did
 // it all.
-const checkpointMagic = "cardea graph 5\n\x00"
+const checkpointMagic = "cardea graph 6\n\x00"
 
 // maxBlock is the content of a block in bytes, at most.
 const maxBlock = 1 << 20
@@ -136,8 +136,9 @@ func (w *encoder) names(t *names) {
 func (w *encoder) vector(v *vector) {
 	for i, c := range v.all {
 		w.number(i + 1)
-		w.numbers(c.first[:])
-		w.numbers(c.words)
+		ends, words := c.compact()
+		w.numbers(ends[:])
+		w.numbers(words)
 		w.number(uint32(len(c.bigs)))
 		for _, big := range c.bigs {
 			w.number(uint32(len(big.pieces)))
@@ -169,7 +170,7 @@ func ReadCheckpoint(from io.Reader) (s *Snapshot, err error) {
 	t := &tables{r.names(1, 0), r.names(1, 0), r.names(64, 1), nil, nil}
 	t.kinds = registered(r, func(relation, subject uint32) kind { return kind{relation, subject} })
 	t.sets = registered(r, func(namespace, relation uint32) setKind { return setKind{namespace, relation} })
-	s = &Snapshot{tables: t, seen: t.objects.view()}
+	s = &Snapshot{tables: t, seen: t.view()}
 	r.limits(t)
 	r.vector(s, &s.forward, false)
 	r.vector(s, &s.reverse, true)
@@ -440,12 +441,13 @@ func (r *decoder) vector(s *Snapshot, v *vector, back bool) {
 }
 
 func (r *decoder) chunk(c *chunk) {
-	copy(c.first[:], r.numbers(len(c.first), 0))
-	if c.first[0] != 0 || !ascending(c.first[:]) {
+	var ends ends
+	copy(ends[:], r.numbers(len(ends), 0))
+	if ends[0] != 0 || !ascending(ends[:]) {
 		r.err = errDamaged
 		return
 	}
-	c.words = r.numbers(int(c.first[chunkLen]), 0)
+	words := r.numbers(int(ends[chunkLen]), 0)
 	for range r.number() {
 		if r.err != nil {
 			return
@@ -462,21 +464,17 @@ func (r *decoder) chunk(c *chunk) {
 		}
 		c.bigs = append(c.bigs, big)
 	}
-	if r.err == nil && !r.sound(c) {
-		r.err = errDamaged
-	}
-}
-
-// sound checks that the entries of c are whole, and lead to where there is something.
-func (r *decoder) sound(c *chunk) bool {
-	for i := range uint32(chunkLen) {
-		if !r.soundEntry(c, c.entry(i)) {
-			return false
+	for i := 0; i < chunkLen && r.err == nil; i++ {
+		if !r.soundEntry(c, words[ends[i]:ends[i+1]]) {
+			r.err = errDamaged
 		}
 	}
-	return true
+	if r.err == nil {
+		c.lay(&ends, words)
+	}
 }
 
+// soundEntry checks that an entry for c is whole, and leads to where there is something.
 func (r *decoder) soundEntry(c *chunk, e entry) bool {
 	slots, size := 0, 0
 	for more := len(e) > 0; more; slots++ {

@@ -2,6 +2,8 @@ package graph
 
 import (
 	"cmp"
+	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -11,28 +13,28 @@ import (
 // write copies the chunks that it touches, some kilobytes each, and shares the
 // others. There is nothing to merge later, and no second place to look.
 //
-// Object i has the entry words[first[i]:first[i+1]]. All of an object stands together,
-// because a server waits for memory more than for anything else on its walk, and then
-// waits for one place instead of three: with kinds, ends and members in arrays of their
-// own, a check over gRPC took a quarter longer. (A line of 64 bytes for each object, where
-// short entries stand without being looked up in first, gained nothing that could be
-// measured over gRPC, and made walks that find their memory in the caches a tenth slower.)
-// A list longer than bigMin stands
-// outside: its slot has one member, the list's place in bigs.
+// It begins with a line of 1<<shift words for each object, which has the object's entry, or
+// else where that stands behind the lines. How long the lines are depends on the
+// entries: a server waits for memory more than for anything else on its walk, and where a line is
+// follows from the object's number, so most objects cost one wait. (With entries of
+// any length, and a table of where each begins, it was two.) A list longer than bigMin
+// stands outside: its slot has one member, the list's place in bigs.
 type chunk struct {
-	kinds []kind // by number; there may be more by now, which this chunk has none of
 	words []uint32
+	shift uint8
+	back  bool   // of the reverse direction
+	kinds []kind // by number; there may be more by now, which this chunk has none of
 	bigs  []*bigList
-	back  bool // of the reverse direction
-	first [chunkLen + 1]uint32
 }
 
 // An entry is what a chunk has of one object: its slots, one for each kind of its
 // tuples, sorted by the near relation (that of the object itself) and then the far one,
-// and behind them the members of the first slot, of the second, and so on.
+// and behind them the members of the first slot, of the second, and so on. The slice
+// may go on behind it.
 //
-// A slot is a word: the kind, flags, and how many members there are less one, from which
-// follows where those of the next begin.
+// A slot is a word: the kind plus one, flags, and how many members there are less one,
+// from which follows where those of the next begin. A line that begins with 0 is of an
+// object without an entry.
 type entry []uint32
 
 const (
@@ -44,11 +46,105 @@ const (
 	bigFlag   = bigMin     // the one member is a place in bigs
 	moreFlag  = bigMin * 2 // there is another slot behind this one
 	kindShift = 11
-	maxKinds  = 1 << (32 - kindShift)
+	spilled   = 1 << 31 // in a line: the entry stands behind the lines, at the word that the other bits say
+	maxKinds  = 1<<(31-kindShift) - 1
 )
 
+// entry returns the entry of an object, nil if it has none.
 func (c *chunk) entry(object uint32) entry {
-	return c.words[c.first[object&chunkMask]:c.first[object&chunkMask+1]]
+	at := (object & chunkMask) << c.shift
+	if at >= uint32(len(c.words)) {
+		return nil
+	}
+	return c.follow(c.words[at:])
+}
+
+// follow returns the entry that a line has or leads to.
+func (c *chunk) follow(line entry) entry {
+	switch first := line[0]; {
+	case first == 0:
+		return nil
+	case first&spilled != 0:
+		return c.words[first&^spilled:]
+	default:
+		return line
+	}
+}
+
+// size returns the length of an entry in words.
+func (e entry) size() uint32 {
+	n := e.slots()
+	size := n
+	for _, slot := range e[:n] {
+		size += slot&countMask + 1
+	}
+	return size
+}
+
+// ends are where the entries of a chunk end that stand one behind the other: that of
+// object i goes from ends[i] to ends[i+1].
+type ends [chunkLen + 1]uint32
+
+// lay puts entries that stand one behind the other into c.
+func (c *chunk) lay(ends *ends, words []uint32) {
+	if len(words) == 0 {
+		return
+	}
+	c.shift = lineShift(ends)
+	lines, behind := uint32(chunkLen)<<c.shift, uint32(0)
+	for i := range chunkLen {
+		if n := ends[i+1] - ends[i]; n > 1<<c.shift {
+			behind += n
+		}
+	}
+	c.words = make([]uint32, lines, lines+behind)
+	for i := range chunkLen {
+		e, line := words[ends[i]:ends[i+1]], c.words[i<<c.shift:][:1<<c.shift]
+		if len(e) <= len(line) {
+			copy(line, e)
+			continue
+		}
+		line[0] = spilled | uint32(len(c.words))
+		c.words = append(c.words, e...)
+	}
+}
+
+const (
+	maxShift = 5
+
+	// waitWords is what one wait less for an object's memory may cost, in words.
+	waitWords = 12
+)
+
+// lineShift returns how long lines are best for entries.
+func lineShift(ends *ends) uint8 {
+	var count, sum [maxShift + 2]uint32 // of entries by the shift of the shortest line that they fit in
+	for i := range chunkLen {
+		if n := ends[i+1] - ends[i]; n > 0 {
+			fits := min(bits.Len32(n-1), maxShift+1)
+			count[fits]++
+			sum[fits] += n
+		}
+	}
+	best, least, behind := 0, uint32(math.MaxUint32), uint32(0)
+	for shift := maxShift; shift >= 0; shift-- {
+		behind += sum[shift+1] + waitWords*count[shift+1]
+		if cost := chunkLen<<shift + behind; cost < least {
+			best, least = shift, cost
+		}
+	}
+	return uint8(best)
+}
+
+// compact returns the entries of c one behind the other.
+func (c *chunk) compact() (ends ends, words []uint32) {
+	words = make([]uint32, 0, len(c.words))
+	for i := range uint32(chunkLen) {
+		e := c.entry(i)
+		words = append(words, e[:e.size()]...)
+		ends[i+1] = uint32(len(words))
+	}
+	return ends, words
 }
 
 // slots returns the number of slots.
@@ -64,7 +160,7 @@ func (e entry) slots() uint32 {
 }
 
 // kind returns the kind of slot i.
-func (e entry) kind(i uint32) uint32 { return e[i] >> kindShift }
+func (e entry) kind(i uint32) uint32 { return e[i]>>kindShift - 1 }
 
 // A Slot is a place in an entry: the i-th slot, and where its members begin. With at 0 it
 // is the end. (Two numbers stay in registers; an iterator that knew its entry was copied
@@ -142,7 +238,7 @@ func (c *chunk) bytes() int64 {
 	if c == nil {
 		return 0
 	}
-	n := int64(4*(chunkLen+1)+80) + int64(4*cap(c.words)+8*cap(c.bigs))
+	n := int64(96 + 4*cap(c.words) + 8*cap(c.bigs))
 	for _, big := range c.bigs {
 		n += big.bytes()
 	}
@@ -217,7 +313,7 @@ func (c *chunk) order(a, b chunkEdit) int {
 // members it grew, in all and in lists of the empty near relation.
 func (c *chunk) edited(kinds []kind, edits []chunkEdit) (next *chunk, grown, bare int64) {
 	m := merge{from: c, to: &chunk{kinds: kinds, back: c.back}}
-	m.to.words = make([]uint32, 0, len(c.words)+len(edits)+2*min(len(edits), 4))
+	m.words = make([]uint32, 0, len(c.words)+len(edits)+2*min(len(edits), 4))
 	for local := uint32(0); local < chunkLen; {
 		if len(edits) == 0 {
 			m.copyObjects(local, chunkLen)
@@ -232,7 +328,7 @@ func (c *chunk) edited(kinds []kind, edits []chunkEdit) (next *chunk, grown, bar
 		m.editObject(next, edits[:n])
 		edits, local = edits[n:], next+1
 	}
-	m.to.words = slices.Clip(m.to.words)
+	m.to.lay(&m.ends, m.words)
 	return m.to, m.grown, m.bare
 }
 
@@ -242,6 +338,9 @@ type merge struct {
 	grown    int64
 	bare     int64
 
+	ends  ends // of the entries in words
+	words []uint32
+
 	// Scratch: edits of a slot, and the entry in the making.
 	edits   []edit
 	slots   []uint32
@@ -250,29 +349,24 @@ type merge struct {
 
 // copyObjects takes over the objects from lo to below hi as they are.
 func (m *merge) copyObjects(lo, hi uint32) {
-	c, to := m.from, m.to
-	if len(c.bigs) > 0 {
-		for i := lo; i < hi; i++ {
-			e := c.entry(i)
-			for s := e.slot(0); !s.Ended(); s = e.next(s) {
-				m.put(e.kind(s.i), c.list(e, s))
-			}
-			m.finish(i)
-		}
-		return
-	}
-	start := uint32(len(to.words))
+	c := m.from
 	for i := lo; i < hi; i++ {
-		to.first[i+1] = start + c.first[i+1] - c.first[lo]
-	}
-	if lo < hi {
-		to.words = append(to.words, c.words[c.first[lo]:c.first[hi]]...)
+		e := c.entry(i)
+		if len(c.bigs) == 0 {
+			m.words = append(m.words, e[:e.size()]...)
+			m.ends[i+1] = uint32(len(m.words))
+			continue
+		}
+		for s := e.slot(0); !s.Ended(); s = e.next(s) {
+			m.put(e.kind(s.i), c.list(e, s))
+		}
+		m.finish(i)
 	}
 }
 
 // put appends a slot to the entry. Its list is not empty.
 func (m *merge) put(kind uint32, l List) {
-	word := kind<<kindShift | moreFlag
+	word := (kind+1)<<kindShift | moreFlag
 	if l.big != nil {
 		word |= bigFlag
 		m.members = append(m.members, uint32(len(m.to.bigs)))
@@ -286,12 +380,11 @@ func (m *merge) put(kind uint32, l List) {
 
 // finish makes what was put the entry of an object.
 func (m *merge) finish(local uint32) {
-	to := m.to
 	if n := len(m.slots); n > 0 {
 		m.slots[n-1] &^= moreFlag
 	}
-	to.words = append(append(to.words, m.slots...), m.members...)
-	to.first[local+1] = uint32(len(to.words))
+	m.words = append(append(m.words, m.slots...), m.members...)
+	m.ends[local+1] = uint32(len(m.words))
 	m.slots, m.members = m.slots[:0], m.members[:0]
 }
 

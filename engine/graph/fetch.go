@@ -36,9 +36,6 @@ func (s *Snapshot) Pairs(list []Pair) {
 		s.near(&list[i])
 	}
 	for i := range list {
-		s.touch(list[i].A)
-	}
-	for i := range list {
 		s.finish(&list[i])
 	}
 }
@@ -64,16 +61,18 @@ func (v *view) reach(p *Pair) {
 	}
 }
 
-// near asks for the texts that the names are compared with, and for the place of what is
-// stored of the first.
+// near asks for the texts that the names are compared with, and for what is stored of
+// the first.
 func (s *Snapshot) near(p *Pair) {
+	var line, textA, textB unsafe.Pointer
 	if p.entryA != nil {
-		s.nearOf(p.A, s.seen.place(p.entryA))
+		line, _ = s.forward.lineAt(p.A)
+		textA = s.seen.place(p.entryA)
 	}
 	if p.entryB != nil {
-		text := s.seen.place(p.entryB)
-		prefetch(text, text, text)
+		textB = s.seen.place(p.entryB)
 	}
+	prefetch(line, textA, textB)
 }
 
 func (v *view) place(e *nameEntry) unsafe.Pointer {
@@ -101,27 +100,16 @@ func (s *Snapshot) met(e *nameEntry, namespace uint32, id string) bool {
 
 // Fetch brings what is stored of objects into the processor's cache.
 func (s *Snapshot) Fetch(objects []uint32) {
+	var at [3]unsafe.Pointer
+	n := 0
 	for _, object := range objects {
-		s.nearOf(object, unsafe.Pointer(&objects[0])) // which is near already
-	}
-	for _, object := range objects {
-		s.touch(object)
-	}
-}
-
-// nearOf asks for the place of what is stored of an object, and for something else.
-func (s *Snapshot) nearOf(object uint32, other unsafe.Pointer) {
-	if c := s.forward.get(object >> chunkBits); c != nil {
-		prefetch(unsafe.Pointer(c), unsafe.Pointer(&c.first[object&chunkMask]), other)
-	}
-}
-
-// touch asks for what is stored of an object.
-func (s *Snapshot) touch(object uint32) {
-	if c := s.forward.get(object >> chunkBits); c != nil {
-		if e := c.entry(object); len(e) > 0 {
-			first := unsafe.Pointer(&e[0])
-			prefetch(first, unsafe.Pointer(&e[len(e)-1]), first) // the last is often in the next line
+		at[n], _ = s.forward.lineAt(object)
+		if n++; n == len(at) {
+			prefetch(at[0], at[1], at[2])
+			n = 0
 		}
+	}
+	if n > 0 {
+		prefetch(at[0], at[1], at[2]) // the third may be of before, and is near
 	}
 }

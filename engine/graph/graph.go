@@ -97,7 +97,7 @@ func (s Set) All(yield func(Ref) bool) {
 
 // A Snapshot is one state of the graph.
 type Snapshot struct {
-	seen    view // of the objects
+	seen    view
 	forward vector
 	bare    int64 // tuples whose relation is empty; in a partial graph: not 0 if there may be any
 
@@ -125,7 +125,7 @@ func Empty() *Snapshot {
 	t.namespaces.intern(0, "")
 	t.relations.intern(0, "")
 	t.objects.append(0, "") // G3: object 0 is none
-	return &Snapshot{tables: t, seen: t.objects.view()}
+	return &Snapshot{tables: t, seen: t.view()}
 }
 
 // Unknown returns a partial graph of which nothing is known yet.
@@ -223,19 +223,22 @@ func (s *Snapshot) HasBare() bool { return s.bare > 0 }
 
 // A Star is all that is stored of one object: a slot for each pair of relations.
 type Star struct {
-	c     *chunk
-	kinds []kind
-	entry entry
+	s      *Snapshot
+	object uint32
+	entry  entry
 }
 
 // Star returns all that is stored of an object, with the subjects of each relation,
 // sorted by that.
 func (s *Snapshot) Star(object uint32) Star {
-	c := s.forward.get(object >> chunkBits)
-	if c == nil {
+	line := s.forward.line(object)
+	if len(line) == 0 {
 		return Star{}
 	}
-	return Star{c, c.kinds, c.entry(object)}
+	if first := line[0]; first == 0 || first&spilled != 0 {
+		line = s.forward.get(object >> chunkBits).follow(line)
+	}
+	return Star{s, object, line}
 }
 
 // First returns the first slot.
@@ -246,9 +249,14 @@ func (s Star) Next(slot Slot) Slot { return s.entry.next(slot) }
 
 // Kind returns the relation of a slot, and that of the subjects in it.
 func (s Star) Kind(slot Slot) (relation, subject uint32) {
-	k := s.kinds[s.entry.kind(slot.i)]
+	k := s.s.seen.kinds[s.entry.kind(slot.i)]
 	return k.relation, k.subject
 }
 
 // List returns the subjects in a slot.
-func (s Star) List(slot Slot) List { return s.c.list(s.entry, slot) }
+func (s Star) List(slot Slot) List {
+	if s.entry[slot.i]&bigFlag != 0 {
+		return s.s.forward.get(s.object>>chunkBits).list(s.entry, slot)
+	}
+	return List{flat: s.entry.members(slot)}
+}

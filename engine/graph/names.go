@@ -103,16 +103,19 @@ func (t *names) empty(length int) {
 	t.shards.Store(&shards)
 }
 
-// A view is what questions look at of a table, beside each other in one place: by way of
-// the table it would take three more waits for memory to come to a name. It knows what
-// names there were when it was made, and perhaps newer ones.
+// A view is what questions look at of the tables, the names being those of objects. It
+// stands in one place: by way of a table it took three waits for memory more to come to a
+// name. It knows what there was when it was made, and perhaps newer names.
 type view struct {
+	kinds  []kind
 	shards []nameShard
 	blocks []*nameBlock
 	runs   []uint32
 }
 
-func (t *names) view() view { return view{*t.shards.Load(), *t.blocks.Load(), *t.runs.Load()} }
+func (t *tables) view() view {
+	return view{*t.kinds.list.Load(), *t.objects.shards.Load(), *t.objects.blocks.Load(), *t.objects.runs.Load()}
+}
 
 // shard returns the hash table that a name is in.
 func (v *view) shard(hash uint64) nameShard { return v.shards[hash>>32&uint64(len(v.shards)-1)] }

@@ -1,5 +1,7 @@
 package graph
 
+import "unsafe"
+
 // A vector is a persistent array of chunks: set leaves every older vector as it
 // was, but for nodes that carry the same edit number, which it changes in place.
 // An edit number belongs to one Builder, and nobody else sees its nodes before it
@@ -9,8 +11,12 @@ type vector struct {
 	edit uint64 // of root
 }
 
+// A vectorNode has its chunks, and where the lines of each are: what a question looks at
+// of an object is then one wait away, and not two.
 type vectorNode struct {
 	edit   uint64
+	lines  [nodeLen]*uint32 // nil: none
+	shifts [nodeLen]uint8
 	chunks [nodeLen]*chunk
 }
 
@@ -28,6 +34,29 @@ func (v *vector) get(i uint32) *chunk {
 	return nil
 }
 
+// line returns the line of an object, nil if its chunk has none.
+func (v *vector) line(object uint32) []uint32 {
+	at, shift := v.lineAt(object)
+	if at == nil {
+		return nil
+	}
+	return unsafe.Slice((*uint32)(at), 1<<shift)
+}
+
+// lineAt returns where the line of an object is, and how long.
+func (v *vector) lineAt(object uint32) (at unsafe.Pointer, shift uint8) {
+	n := object >> (chunkBits + nodeBits)
+	if int(n) >= len(v.root) || v.root[n] == nil {
+		return nil, 0
+	}
+	node, i := v.root[n], object>>chunkBits&nodeMask
+	lines, shift := node.lines[i], node.shifts[i]&7
+	if lines == nil {
+		return nil, 0
+	}
+	return unsafe.Add(unsafe.Pointer(lines), (object&chunkMask)<<shift*4), shift
+}
+
 func (v *vector) set(edit uint64, i uint32, c *chunk) {
 	n := int(i >> nodeBits)
 	if v.edit != edit {
@@ -42,9 +71,15 @@ func (v *vector) set(edit uint64, i uint32, c *chunk) {
 	case node == nil:
 		v.root[n] = &vectorNode{edit: edit}
 	case node.edit != edit:
-		v.root[n] = &vectorNode{edit: edit, chunks: node.chunks}
+		copied := *node
+		copied.edit = edit
+		v.root[n] = &copied
 	}
-	v.root[n].chunks[i&nodeMask] = c
+	v.root[n].put(i&nodeMask, c)
+}
+
+func (n *vectorNode) put(i uint32, c *chunk) {
+	n.lines[i], n.shifts[i], n.chunks[i] = unsafe.SliceData(c.words), c.shift, c
 }
 
 // all yields every chunk and its number.
