@@ -23,6 +23,7 @@ type chunk struct {
 	words []uint32
 	shift uint8
 	back  bool   // of the reverse direction
+	laid  uint32 // how long words was when the chunk was made anew
 	kinds []kind // by number; there may be more by now, which this chunk has none of
 	bigs  []*bigList
 }
@@ -98,15 +99,22 @@ func (c *chunk) lay(ends *ends, words []uint32) {
 		}
 	}
 	c.words = make([]uint32, lines, lines+behind)
-	for i := range chunkLen {
-		e, line := words[ends[i]:ends[i+1]], c.words[i<<c.shift:][:1<<c.shift]
-		if len(e) <= len(line) {
-			copy(line, e)
-			continue
-		}
+	c.laid = lines + behind
+	for i := range uint32(chunkLen) {
+		c.put(i, words[ends[i]:ends[i+1]])
+	}
+}
+
+// put puts an entry into its line, or behind all others.
+func (c *chunk) put(object uint32, e entry) {
+	line := c.words[object<<c.shift:][:1<<c.shift]
+	if len(e) > len(line) {
 		line[0] = spilled | uint32(len(c.words))
 		c.words = append(c.words, e...)
+		return
 	}
+	line[0] = 0
+	copy(line, e)
 }
 
 const (
@@ -313,22 +321,10 @@ func (c *chunk) order(a, b chunkEdit) int {
 // members it grew, in all and in lists of the empty near relation.
 func (c *chunk) edited(kinds []kind, edits []chunkEdit) (next *chunk, grown, bare int64) {
 	m := merge{from: c, to: &chunk{kinds: kinds, back: c.back}}
-	m.words = make([]uint32, 0, len(c.words)+len(edits)+2*min(len(edits), 4))
-	for local := uint32(0); local < chunkLen; {
-		if len(edits) == 0 {
-			m.copyObjects(local, chunkLen)
-			break
-		}
-		next := edits[0].object & chunkMask
-		m.copyObjects(local, next)
-		n := 1
-		for n < len(edits) && edits[n].object == edits[0].object {
-			n++
-		}
-		m.editObject(next, edits[:n])
-		edits, local = edits[n:], next+1
+	if !m.patch(edits) {
+		m = merge{from: c, to: m.to}
+		m.rebuild(edits)
 	}
-	m.to.lay(&m.ends, m.words)
 	return m.to, m.grown, m.bare
 }
 
@@ -345,6 +341,68 @@ type merge struct {
 	edits   []edit
 	slots   []uint32
 	members []uint32
+}
+
+// patchMost is how many edits of a chunk change single entries in a copy of it. To make it
+// anew takes three times as long, since all entries are looked at.
+const patchMost = 32
+
+// patch copies the chunk and changes the entries that edits are about. It reports false if
+// the chunk has to be made anew: because lists stand outside, which would be kept for ever, or
+// because entries behind the lines were replaced by so many others.
+func (m *merge) patch(edits []chunkEdit) bool {
+	c, to := m.from, m.to
+	if len(edits) > patchMost || len(c.words) == 0 || len(c.bigs) > 0 {
+		return false
+	}
+	to.shift, to.laid = c.shift, c.laid
+	to.words = append(make([]uint32, 0, len(c.words)+c.behind(edits)), c.words...)
+	for len(edits) > 0 {
+		n := sameObject(edits)
+		local := edits[0].object & chunkMask
+		m.words = m.words[:0]
+		m.editObject(local, edits[:n])
+		to.put(local, m.words)
+		edits = edits[n:]
+	}
+	return uint32(len(to.words)) <= to.laid+to.laid/8
+}
+
+// behind returns for how many words edits may need room behind the lines.
+func (c *chunk) behind(edits []chunkEdit) (words int) {
+	for len(edits) > 0 {
+		n := sameObject(edits)
+		if most := int(c.entry(edits[0].object).size()) + 2*n; most > 1<<c.shift { // each is a member, and perhaps a slot
+			words += most
+		}
+		edits = edits[n:]
+	}
+	return words
+}
+
+// rebuild makes the chunk anew.
+func (m *merge) rebuild(edits []chunkEdit) {
+	m.words = make([]uint32, 0, len(m.from.words)+len(edits)+2*min(len(edits), 4))
+	for local := uint32(0); local < chunkLen; {
+		if len(edits) == 0 {
+			m.copyObjects(local, chunkLen)
+			break
+		}
+		next, n := edits[0].object&chunkMask, sameObject(edits)
+		m.copyObjects(local, next)
+		m.editObject(next, edits[:n])
+		edits, local = edits[n:], next+1
+	}
+	m.to.lay(&m.ends, m.words)
+}
+
+// sameObject returns how many edits at the beginning are about one object.
+func sameObject(edits []chunkEdit) int {
+	n := 1
+	for n < len(edits) && edits[n].object == edits[0].object {
+		n++
+	}
+	return n
 }
 
 // copyObjects takes over the objects from lo to below hi as they are.
