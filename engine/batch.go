@@ -34,7 +34,8 @@ var bundles = sync.Pool{New: func() any { return &bundle{} }}
 func (e *Engine) checkAll(ctx context.Context, s *state, ts []Tuple, results []Result) {
 	b := bundles.Get().(*bundle)
 	b.resolve(s, ts, results)
-	s.snap.Pairs(b.pairs)
+	s.snap.Guess(b.pairs)
+	s.snap.Settle(b.pairs)
 	b.fetch(s)
 	var steps, failed int64
 	for i := range ts {
@@ -80,7 +81,7 @@ func (b *bundle) resolve(s *state, ts []Tuple, results []Result) {
 }
 
 // fetch brings into the processor's cache what is stored of the objects that a step
-// leads to from those of the questions, of which Pairs has done so.
+// leads to from those of the questions, of which Guess has done so.
 func (b *bundle) fetch(s *state) {
 	next := b.near[:0]
 	for i := range b.items {

@@ -106,11 +106,25 @@ func (s *state) check(ctx context.Context, t *Tuple, budget int64, lacks map[Set
 	return s.answer(ctx, t, &a, &pair, budget, lacks)
 }
 
-// answer answers a question of which pair was begun.
+// answer answers a question of which pair was begun. It takes the numbers of the objects on
+// trust, whose names are compared afterwards: what they are compared with comes from
+// memory meanwhile.
 func (s *state) answer(ctx context.Context, t *Tuple, a *about, pair *[1]graph.Pair, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	s.snap.Pairs(pair[:])
-	q := question{ref: graph.MakeRef(pair[0].A, a.relation), rule: a.rule}
-	return decide(ctx, s, q, graph.MakeRef(pair[0].B, a.as), t.Subject, budget, lacks)
+	s.snap.Guess(pair[:])
+	if lacks != nil {
+		s.snap.Settle(pair[:])
+		return s.decide(ctx, t, a, &pair[0], budget, lacks)
+	}
+	allowed, steps, err := s.decide(ctx, t, a, &pair[0], budget, nil)
+	if s.snap.Settle(pair[:]) {
+		return s.decide(ctx, t, a, &pair[0], budget, nil)
+	}
+	return allowed, steps, err
+}
+
+func (s *state) decide(ctx context.Context, t *Tuple, a *about, p *graph.Pair, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
+	q := question{ref: graph.MakeRef(p.A, a.relation), rule: a.rule}
+	return decide(ctx, s, q, graph.MakeRef(p.B, a.as), t.Subject, budget, lacks)
 }
 
 // about returns what a question is about, and begins p, its objects.

@@ -26,18 +26,26 @@ func (p *Pair) Set(namespaceA uint32, idA string, namespaceB uint32, idB string)
 // Begin asks for what Pairs looks at first.
 func (s *Snapshot) Begin(p *Pair) { s.seen.begin(p) }
 
-// Pairs looks up the objects of pairs that were begun, and brings what is stored of each
-// A into the processor's cache.
-func (s *Snapshot) Pairs(list []Pair) {
+// Guess finds the numbers that the objects of pairs that were begun have most likely, and
+// brings what is stored of each A into the processor's cache.
+func (s *Snapshot) Guess(list []Pair) {
 	for i := range list {
 		s.seen.reach(&list[i])
 	}
 	for i := range list {
 		s.near(&list[i])
 	}
+}
+
+// Settle makes the numbers of pairs certain, and reports whether a guess was wrong.
+func (s *Snapshot) Settle(list []Pair) (changed bool) {
 	for i := range list {
-		s.finish(&list[i])
+		p := &list[i]
+		a, b := p.A, p.B
+		s.finish(p)
+		changed = changed || p.A != a || p.B != b
 	}
+	return changed
 }
 
 // begin asks for what stands in the hash tables in the names' own places.
