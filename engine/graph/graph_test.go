@@ -70,8 +70,9 @@ func TestSnapshots(t *testing.T) {
 		s    *Snapshot
 		want map[pair]bool
 	}
-	for name, world := range map[string]struct{ objects, relations, batch, rounds int }{
-		"small": {6, 4, 10, 200}, "crowded": {2000, 2, 3000, 25}, "wide": {40_000, 6, 5000, 10},
+	for name, world := range map[string]struct{ objects, relations, batch, rounds, first int }{
+		"small": {6, 4, 10, 200, 0}, "crowded": {2000, 2, 3000, 25, 0}, "wide": {40_000, 6, 5000, 10, 0},
+		"single": {1000, 2, 8, 20, 100_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := Empty()
@@ -87,9 +88,13 @@ func TestSnapshots(t *testing.T) {
 			}
 			want := map[pair]bool{}
 			var versions []version
-			for range world.rounds {
+			for round := range world.rounds {
 				b := now.Build()
-				for range 1 + r.IntN(world.batch) {
+				n := 1 + r.IntN(world.batch)
+				if round == 0 {
+					n += world.first
+				}
+				for range n {
 					p := pair{random(), random()}
 					if r.IntN(3) == 0 {
 						b.Delete(p.on, p.subject)
@@ -448,6 +453,33 @@ func BenchmarkBuild(b *testing.B) {
 		b.ReportMetric(float64(s.Bytes())/n, "bytes/tuple")
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "tuples/s")
+}
+
+// TestWritesLeaveNothingBehind: what entries left behind that grew is made room of in
+// time, with long lists and without.
+func TestWritesLeaveNothingBehind(t *testing.T) {
+	for _, members := range []int{40, 1000} {
+		now := Empty()
+		b := now.Build()
+		for i := range 300 * members {
+			b.Insert(MakeRef(uint32(1+i%300), 1), MakeRef(uint32(1000+i/300), 0))
+		}
+		now = b.Publish()
+		laid := now.Bytes()
+		for i := range 3000 {
+			on, subject := MakeRef(uint32(1+i/2%300), 1), MakeRef(9999, 0)
+			b := now.Build()
+			if i%2 == 0 {
+				b.Insert(on, subject)
+			} else {
+				b.Delete(on, subject)
+			}
+			now = b.Publish()
+		}
+		if grown := now.Bytes(); grown > laid+laid/7 {
+			t.Errorf("lists of %d: the graph took %d bytes, and %d after writes that took themselves back", members, laid, grown)
+		}
+	}
 }
 
 // TestOldSnapshotsAreFreed: a snapshot keeps nothing of those before but the chunks
