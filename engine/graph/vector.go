@@ -50,7 +50,7 @@ func (v *vector) lineAt(object uint32) (at unsafe.Pointer, shift uint8) {
 		return nil, 0
 	}
 	node, i := v.root[n], object>>chunkBits&nodeMask
-	lines, shift := node.lines[i], node.shifts[i]&7
+	lines, shift := node.lines[i], node.shifts[i]&7 // the compiler need not ask whether it is below 32
 	if lines == nil {
 		return nil, 0
 	}
