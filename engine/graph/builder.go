@@ -65,7 +65,7 @@ func (b *Builder) edit(r, subject Ref, insert bool) {
 	k := kind{r.Relation(), subject.Relation()}
 	id := internWith(b.kinds, b.next.kinds, k)
 	if id >= maxKinds {
-		panic("graph: tuples have more than two million pairs of relations")
+		panic("graph: tuples have more than a million pairs of relations")
 	}
 	if k.subject != 0 {
 		internWith(b.sets, b.next.sets, setKind{b.next.objects.space(subject.Object()), k.subject})

@@ -23,7 +23,7 @@ func (p *Pair) Set(namespaceA uint32, idA string, namespaceB uint32, idB string)
 	*p = Pair{NamespaceA: namespaceA, IDA: idA, NamespaceB: namespaceB, IDB: idB}
 }
 
-// Begin asks for what Pairs looks at first.
+// Begin asks for what Guess looks at first.
 func (s *Snapshot) Begin(p *Pair) { s.seen.begin(p) }
 
 // Guess finds the numbers that the objects of pairs that were begun have most likely, and
