@@ -38,7 +38,7 @@ class Document implements Namespace { related: { viewers: User[] } }`)}}, opl.Op
 		}
 		var number int
 		if _, err := fmt.Sscanf(s.snap.ObjectName(guessed), "known-%d", &number); err != nil {
-			t.Fatal(err)
+			continue // the hash of a user
 		}
 		q := Tuple{Object{"Document", fmt.Sprint("unknown-", i)}, "viewers", viewer(number)}
 		if allowed, _, err := s.check(t.Context(), &q, 1e6, nil); err != nil || allowed {
