@@ -235,7 +235,7 @@ func (s *Snapshot) Star(object uint32) Star {
 	if len(line) == 0 {
 		return Star{}
 	}
-	if first := line[0]; first == 0 || first&spilled != 0 {
+	if first := line[0]; first == 0 || first&spilled != 0 { // else the chunk need not be looked at
 		line = s.forward.get(object >> chunkBits).follow(line)
 	}
 	return Star{s, object, line}
