@@ -38,8 +38,6 @@ func newRegister[T comparable]() *register[T] {
 	return t
 }
 
-func (t *register[T]) of(id uint32) T { return (*t.list.Load())[id] }
-
 func (t *register[T]) intern(k T) uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
