@@ -16,7 +16,7 @@ import (
 type bundle struct {
 	pairs []graph.Pair
 	items []bundled
-	near  []uint32
+	near  []graph.Ref
 }
 
 type bundled struct {

@@ -132,25 +132,25 @@ func (w *ways) count(memberships graph.Set) (n int) {
 	return n
 }
 
-// isAbove answers whether the subject is in one of the sets of a relation to objects,
+// isAbove reports whether the subject is in one of the sets of a relation to objects,
 // after climbs.
-func (w *walk) isAbove(relation uint32, objects graph.List) answer {
+func (w *walk) isAbove(relation uint32, objects graph.List) bool {
 	c := &w.climb
 	w.budget--
 	if objects.Len() > len(c.list) {
 		for _, ref := range c.list[1:] {
 			if ref.Relation() == relation && objects.Has(ref.Object()) {
-				return answer{yes, certain, nil}
+				return true
 			}
 		}
-		return answer{no, certain, nil}
+		return false
 	}
 	for object := range objects.All {
 		if _, is := c.above.get(graph.MakeRef(object, relation)); is {
-			return answer{yes, certain, nil}
+			return true
 		}
 	}
-	return answer{no, certain, nil}
+	return false
 }
 
 // reset makes c ready for the next walk. Scratch that has grown very large is left to

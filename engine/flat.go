@@ -268,14 +268,16 @@ func (w *walk) meet(q question, open armSet) answer {
 }
 
 // near appends the objects that a star leads to under f, up to so many.
-func (f *flat) near(list []uint32, most int, star graph.Star, bare bool) []uint32 {
+func (f *flat) near(list []graph.Ref, most int, star graph.Star, bare bool) []graph.Ref {
 	for s := star.First(); !s.Ended(); s = star.Next(s) {
 		relation, far := star.Kind(s)
 		at := f.of(relation)
 		if at.asks > 0 || at.members && (far != 0 || bare) {
 			members := star.List(s).Piece(0)
 			n := min(len(members), most)
-			list = append(list, members[:n]...)
+			for _, object := range members[:n] {
+				list = append(list, graph.MakeRef(object, relation))
+			}
 			most -= n
 		}
 	}

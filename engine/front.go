@@ -2,37 +2,58 @@ package engine
 
 import "github.com/cardea-iam/cardea/engine/graph"
 
-// A front is where a walk goes next: objects that stand together in the graph, and what
-// to ask each of them. Where everything is in memory, most questions need no more than
-// that: a rule that is flat, or counts only what is stored. The walk then looks once at
-// what is stored of an object, which tells whether the subject is there, and appends a
-// front for each slot that leads on. Queued as questions of their own, objects were
-// looked at three times: to see whether they lead on, to fetch what they lead to, and to
-// go there; a "no" on Drive took a sixth longer, and one through a deep nesting of groups 70 %.
-type front struct {
-	objects graph.List
-	ask
-	sets bool // they are subject sets, to which there may be another way, see climb
-}
+// The front of a walk has the questions that it goes to next, in the order in which it
+// came by them. Where everything is in memory, most need no more than that: a rule that
+// is flat, or counts only what is stored. The walk then looks once at what is stored of an
+// object, which tells whether the subject is there, and appends what that leads to, whose
+// memory the processor fetches while the walk is still at others. Queued with what is
+// stored for them, objects were looked at three times: to see whether they lead on, to
+// fetch what they lead to, and to go there; a "no" on Drive took a sixth longer, and one
+// through a deep nesting of groups 70 %.
 
-// simple reports whether fronts are all that a question of rule r leads to.
+// simple reports whether what is stored of one object is all that a question of rule r
+// looks at.
 func (w *walk) simple(r *rule) bool {
 	return w.lacks == nil && (r.flat != nil || len(r.alts) == 0)
 }
 
+// come looks at a question on the front of region id. Plain subject ids are no objects,
+// and lead nowhere.
+func (w *walk) come(id int32, ref graph.Ref) answer {
+	r, a := w.ruleOf(ref)
+	if r == nil {
+		return a
+	}
+	return w.push(id, ref, r)
+}
+
+// ruleOf returns the rule of a question that a walk came to, nil if it is not asked.
+func (w *walk) ruleOf(ref graph.Ref) (*rule, answer) {
+	namespace, relation := w.snap.NamespaceOf(ref.Object()), ref.Relation()
+	switch {
+	case namespace == graph.Plain:
+		return nil, answer{no, certain, nil}
+	case relation == 0:
+		return openRule, answer{}
+	case relation >= isExpression:
+		return w.program.expressions[relation-isExpression], answer{}
+	default:
+		return w.ruleIn(namespace, ref)
+	}
+}
+
 // step asks a question of a simple rule that region id came to.
 func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
-	before := len(w.fronts)
+	before := len(w.front)
 	if w.leads(ref, r) {
 		return answer{yes, certain, nil}
 	}
-	if len(w.fronts) == before {
+	if len(w.front) == before {
 		return answer{no, certain, nil}
 	}
 	a, fresh := w.first(id, ref)
 	if !fresh {
-		w.widest = max(w.widest, len(w.fronts))
-		w.fronts = w.fronts[:before]
+		w.front = w.front[:before]
 	}
 	return a
 }
@@ -41,23 +62,17 @@ func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
 // it appends what the question leads to.
 func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	w.budget--
+	star := w.snap.Star(ref.Object())
 	if r.flat != nil {
-		return w.leadsFlat(r.flat, w.snap.Star(ref.Object()))
+		return w.leadsFlat(r.flat, star)
 	}
 	if !r.stored {
 		return false
 	}
-	star := w.snap.Star(ref.Object())
 	for s := star.First(); !s.Ended(); s = star.Next(s) {
-		relation, far := star.Kind(s)
-		if relation != ref.Relation() {
-			continue
-		}
-		list := star.List(s)
-		if far == w.subject.Relation() && list.Has(w.subject.Object()) {
+		if relation, far := star.Kind(s); relation == ref.Relation() && w.holds(far, star.List(s)) {
 			return true
 		}
-		w.leadsInto(far, list)
 	}
 	return false
 }
@@ -66,54 +81,51 @@ func (w *walk) leadsFlat(f *flat, star graph.Star) (found bool) {
 	for s := star.First(); !s.Ended(); s = star.Next(s) {
 		relation, far := star.Kind(s)
 		at := f.of(relation)
-		if at.members {
-			if far == w.subject.Relation() && star.List(s).Has(w.subject.Object()) {
-				return true
-			}
-			w.leadsInto(far, star.List(s))
+		if at.members && w.holds(far, star.List(s)) {
+			return true
 		}
 		for _, next := range f.asksOf(at) {
-			w.fronts = append(w.fronts, front{objects: star.List(s), ask: next})
+			w.lead(next.relation, star.List(s))
 		}
 	}
 	return false
 }
 
-// leadsInto appends what is in subject sets that are members, all with the same
-// relation. With the empty one they are objects, which are looked into as if they were
-// groups.
-func (w *walk) leadsInto(relation uint32, members graph.List) {
+// holds reports whether the subject is among members of a relation, 0 for those that are no
+// subject sets. If not, it appends what is in them. Without a relation they are objects,
+// which are looked into as if they were groups.
+func (w *walk) holds(relation uint32, members graph.List) bool {
+	if relation == w.subject.Relation() && members.Has(w.subject.Object()) {
+		return true
+	}
 	switch {
-	case relation != 0:
-		w.fronts = append(w.fronts, front{members, ask{relation: relation}, true})
-	case w.snap.HasBare():
-		w.fronts = append(w.fronts, front{members, ask{rule: openRule}, true})
+	case relation == 0 && !w.snap.HasBare():
+	case w.climbs(relation, members.Len()):
+		return w.isAbove(relation, members)
+	default:
+		w.lead(relation, members)
+	}
+	return false
+}
+
+// lead appends a question to the front for each of some objects.
+func (w *walk) lead(relation uint32, objects graph.List) {
+	for p := range objects.Pieces() {
+		for _, object := range objects.Piece(p) {
+			w.front = append(w.front, graph.MakeRef(object, relation))
+		}
 	}
 }
 
-// advance asks what a front has to ask.
-func (w *walk) advance(id int32, f front) answer {
-	if f.sets {
-		return w.pushMembers(id, f.relation, f.objects)
-	}
-	return w.pushObjects(id, f.objects, f.ask)
-}
-
-// ahead has the processor fetch what is stored of the objects on the fronts from one on,
-// so that the walk waits for memory once for all of them, and not for one after the
-// other. It returns the end of those fronts.
-func (w *walk) ahead(from int) int {
-	near := w.near[:0]
-	end := from
-	for ; end < len(w.fronts) && (end == from || len(near) < nearest/2); end++ {
-		some := w.fronts[end].objects.Piece(0)
-		near = append(near, some[:min(len(some), nearest-len(near))]...)
-	}
-	if len(near) > 1 {
-		w.snap.Fetch(near)
-	}
-	return end
-}
-
-// nearest is of how many objects a walk waits for memory together.
+// nearest is of how many objects the processor fetches the memory at a time.
 const nearest = 16
+
+// fetch has the processor fetch what is stored of the objects on the front from one on, for
+// those that come next after so many. It returns the end of what was fetched.
+func (w *walk) fetch(from, next int) int {
+	end := min(len(w.front), next+nearest)
+	if from < end {
+		w.snap.Fetch(w.front[from:end])
+	}
+	return max(from, end)
+}

@@ -11,9 +11,10 @@ import (
 // A program is a model compiled to the numbers of one graph, so that a walk
 // looks nothing up by name. It never changes.
 type program struct {
-	namespaces []*namespaceRules // by namespace number; nil: the model has no such namespace
-	compat     bool
-	forms      forms
+	namespaces  []*namespaceRules // by namespace number; nil: the model has no such namespace
+	expressions []*rule           // by number less isExpression; nil: of what is no rule
+	compat      bool
+	forms       forms
 
 	backwards struct {
 		once  sync.Once
@@ -154,7 +155,11 @@ func (c *compiler) ask(e opl.Expr, own []*rule) ask {
 		}
 		return ask{relation, own[relation]}
 	}
-	return ask{c.number(), &rule{alts: c.alts(nil, e, own)}}
+	number := c.number()
+	r := &rule{alts: c.alts(nil, e, own)}
+	c.p.expressions = grow(c.p.expressions, number-isExpression)
+	c.p.expressions[number-isExpression] = r
+	return ask{number, r}
 }
 
 func (c *compiler) number() uint32 {

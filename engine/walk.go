@@ -58,16 +58,13 @@ type walk struct {
 	regions     []region
 	seen        seenTable // question -> index in regions
 	provisional []int32
-	fronts      []front    // work lists of all open regions, one behind the other
-	todo        []question // the same, for what is no front
-	later       []question // the same, for intersections and negations: dearer, so asked last
-	widest      int        // the longest that fronts was
-	peak        int        // and todo
+	front       []graph.Ref // work lists of all open regions, one behind the other
+	todo        []question  // the same, for what takes more than a look
+	later       []question  // the same, for intersections and negations: dearer, so asked last
+	peak        int         // the longest that todo was
 
 	ways  *ways // nil: the walk cannot look from the subject
 	climb climb
-
-	near [nearest]uint32
 }
 
 // maxDepth bounds the nesting of intersections and negations, each level of
@@ -149,14 +146,13 @@ func ends(snap *graph.Snapshot, set graph.Set) bool {
 // release makes w ready for the next walk. The scratch of a very large walk is
 // left to the garbage collector.
 func (w *walk) release() {
-	if len(w.seen.entries) > keepSeen || cap(w.todo) > keepSeen || cap(w.fronts) > keepSeen {
+	if len(w.seen.entries) > keepSeen || cap(w.todo) > keepSeen || cap(w.front) > keepSeen {
 		return
 	}
 	clear(w.todo[:w.peak]) // they hold on to a snapshot
-	clear(w.fronts[:w.widest])
 	clear(w.later[:cap(w.later)])
 	w.climb.reset()
-	*w = walk{climb: w.climb, seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], fronts: w.fronts[:0], todo: w.todo[:0], later: w.later[:0]}
+	*w = walk{climb: w.climb, seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], front: w.front[:0], todo: w.todo[:0], later: w.later[:0]}
 	walks.Put(w)
 }
 
@@ -169,16 +165,7 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 		return answer{failed, certain, errs.New(errs.Exhausted, "the check nests more than %d intersections and negations", maxDepth)}
 	}
 	if w.simple(r) {
-		from := w.lists()
-		switch {
-		case w.leads(ref, r):
-			w.cut(from)
-			return answer{yes, certain, nil}
-		case len(w.fronts) == from.fronts:
-			return answer{no, certain, nil}
-		default:
-			return w.search(ref, from)
-		}
+		return w.start(ref, r)
 	}
 	q := question{ref: ref, rule: r, set: w.stored(ref, r)}
 	if q.set.Contains(w.subject) {
@@ -191,23 +178,35 @@ func (w *walk) solve(ref graph.Ref, r *rule) answer {
 // explore searches the region of q, when it is known that the subject is not stored for
 // q itself.
 func (w *walk) explore(q question) answer {
-	from := w.lists()
 	if w.simple(q.rule) {
-		w.leads(q.ref, q.rule)
-	} else {
-		w.queue(q)
+		return w.start(q.ref, q.rule)
 	}
+	from := w.lists()
+	w.queue(q)
 	return w.search(q.ref, from)
 }
 
-// lists are the lengths of the work lists: where those of a region begin.
-type lists struct{ fronts, todo, later int }
+// start does so for a question of a simple rule.
+func (w *walk) start(ref graph.Ref, r *rule) answer {
+	from := w.lists()
+	switch {
+	case w.leads(ref, r):
+		w.cut(from)
+		return answer{yes, certain, nil}
+	case len(w.front) == from.front:
+		return answer{no, certain, nil}
+	default:
+		return w.search(ref, from)
+	}
+}
 
-func (w *walk) lists() lists { return lists{len(w.fronts), len(w.todo), len(w.later)} }
+// lists are the lengths of the work lists: where those of a region begin.
+type lists struct{ front, todo, later int }
+
+func (w *walk) lists() lists { return lists{len(w.front), len(w.todo), len(w.later)} }
 
 func (w *walk) cut(to lists) {
-	w.widest = max(w.widest, len(w.fronts))
-	w.fronts, w.todo, w.later = w.fronts[:to.fronts], w.todo[:to.todo], w.later[:to.later]
+	w.front, w.todo, w.later = w.front[:to.front], w.todo[:to.todo], w.later[:to.later]
 }
 
 // search searches the region of root, whose lists begin at from.
@@ -218,25 +217,21 @@ func (w *walk) search(root graph.Ref, from lists) answer {
 	return w.leave(id, mark, a)
 }
 
-// workOff works off the lists of region id, which begin at from. On the fronts the first
-// come first, so that what many of them lead to is fetched together.
+// workOff works off the lists of region id, which begin at from. On the front the first
+// come first, so that the memory of others comes meanwhile.
 func (w *walk) workOff(id int32, from lists) answer {
 	result := answer{no, certain, nil}
-	next, fetched := from.fronts, from.fronts
+	next, fetched := from.front, from.front
 	for {
 		var a answer
 		switch {
-		case len(w.fronts) > next:
-			if next == fetched {
-				fetched = w.ahead(next)
-			}
-			f := w.fronts[next]
+		case len(w.front) > next:
+			fetched = w.fetch(fetched, next)
+			ref := w.front[next]
 			next++
-			a = w.advance(id, f)
-			if next == len(w.fronts) {
-				w.widest = max(w.widest, next)
-				w.fronts = w.fronts[:from.fronts]
-				next, fetched = from.fronts, from.fronts
+			if a = w.come(id, ref); next == len(w.front) {
+				w.front = w.front[:from.front]
+				next, fetched = from.front, from.front
 			}
 		case len(w.todo) > from.todo:
 			w.budget--
@@ -292,15 +287,9 @@ func (w *walk) visit(id int32, q question) answer {
 		result = answer{failed, certain, errMissing}
 	}
 	for slot := q.set.First(); !slot.Ended(); slot = q.set.Next(slot) {
-		relation := q.set.Relation(slot)
-		if relation == 0 && !w.snap.HasBare() {
-			continue
+		if w.holds(q.set.Relation(slot), q.set.List(slot)) {
+			return answer{yes, certain, nil}
 		}
-		a := w.pushMembers(id, relation, q.set.List(slot))
-		if a.verdict == yes {
-			return a
-		}
-		result = either(result, a)
 	}
 	for i := range q.rule.alts {
 		a := w.follow(id, q.ref.Object(), &q.rule.alts[i])
@@ -342,60 +331,7 @@ func (w *walk) traverse(id int32, via graph.Ref, next ask) answer {
 		result = answer{failed, certain, errMissing}
 	}
 	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
-		a := w.pushObjects(id, set.List(slot), next)
-		if a.verdict == yes {
-			return a
-		}
-		result = either(result, a)
-	}
-	return result
-}
-
-// pushMembers adds what is in subject sets that are members, all with the same
-// relation. With the empty one they are objects, which are looked into as if they
-// were groups.
-func (w *walk) pushMembers(id int32, relation uint32, members graph.List) answer {
-	if w.climbs(relation, members.Len()) {
-		return w.isAbove(relation, members)
-	}
-	next := ask{relation: relation}
-	if relation == 0 {
-		next.rule = openRule
-	}
-	return w.pushObjects(id, members, next)
-}
-
-// pushObjects asks each object of a list; plain subject ids are no objects.
-func (w *walk) pushObjects(id int32, objects graph.List, next ask) answer {
-	result := answer{no, certain, nil}
-	r, of := next.rule, graph.Plain // r is the rule in namespace of
-	for p := range objects.Pieces() {
-		for i, object := range objects.Piece(p) {
-			if i > 0 && i%nearest == 0 && w.lacks == nil { // most of the first were fetched before
-				if err := w.over(); err != nil {
-					return answer{failed, certain, err}
-				}
-				w.snap.Fetch(objects.Piece(p)[i:min(i+nearest, len(objects.Piece(p)))])
-			}
-			ref, ns := graph.MakeRef(object, next.relation), w.snap.NamespaceOf(object)
-			if ns == graph.Plain {
-				continue
-			}
-			var a answer
-			if next.rule == nil && (r == nil || ns != of) {
-				r, a = w.ruleIn(ns, ref)
-				of = ns
-			}
-			if r != nil {
-				a = w.push(id, ref, r)
-			}
-			switch {
-			case a.verdict == yes:
-				return a
-			case a.verdict == failed || a.low != certain:
-				result = either(result, a)
-			}
-		}
+		w.lead(next.relation, set.List(slot))
 	}
 	return result
 }

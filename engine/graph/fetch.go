@@ -107,11 +107,11 @@ func (s *Snapshot) met(e *nameEntry, namespace uint32, id string) bool {
 }
 
 // Fetch brings what is stored of objects into the processor's cache.
-func (s *Snapshot) Fetch(objects []uint32) {
+func (s *Snapshot) Fetch(list []Ref) {
 	var at [3]unsafe.Pointer
 	n := 0
-	for _, object := range objects {
-		at[n], _ = s.forward.lineAt(object)
+	for _, ref := range list {
+		at[n], _ = s.forward.lineAt(ref.Object())
 		if n++; n == len(at) {
 			prefetch(at[0], at[1], at[2])
 			n = 0
