@@ -88,9 +88,9 @@ func (b *bundle) fetch(s *state) {
 		switch r := b.items[i].rule; {
 		case r == nil:
 		case r.flat != nil:
-			next = r.flat.near(next, nearest, s.snap.Star(b.pairs[i].A), s.snap.HasBare())
+			next = r.flat.near(next, nearest, s.snap, b.pairs[i].A)
 		case len(r.arms) > 0:
-			next = r.arms[0].flat.near(next, nearest, s.snap.Star(b.pairs[i].A), s.snap.HasBare())
+			next = r.arms[0].flat.near(next, nearest, s.snap, b.pairs[i].A)
 		}
 	}
 	s.snap.Fetch(next)

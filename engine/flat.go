@@ -25,8 +25,12 @@ type flatRelation struct {
 	first   uint16 // of them
 }
 
-// nothing is what a rule makes of relations that it does not name.
-var nothing flatRelation
+// nothing is what a rule makes of relations that it does not name, and members of what
+// counts as it is stored.
+var (
+	nothing flatRelation
+	members = flatRelation{members: true}
+)
 
 func (f *flat) of(relation uint32) *flatRelation {
 	if int(relation) >= len(f.relations) {
@@ -50,10 +54,8 @@ func flatten(own []*rule) {
 // flattenRule does so for one rule. What is asked of objects that a traversal leads
 // to is left alone: their namespace is not known before the walk.
 func flattenRule(r *rule, relation uint32, own []*rule) {
-	if len(r.alts) > 0 {
-		if r.flat = flatOf(r, relation); r.flat != nil {
-			r.probe = newProbe([]arm{{flat: r.flat}})
-		}
+	if r.flat = flatOf(r, relation); r.flat != nil && len(r.alts) > 0 {
+		r.probe = newProbe([]arm{{flat: r.flat}})
 	}
 	for _, a := range r.alts {
 		for _, next := range a.args {
@@ -201,26 +203,27 @@ func newProbe(arms []arm) *probe {
 // look looks at all that is stored of an object. An arm that is known to be "no" decides,
 // whatever the others are (rule E3). Without one, open has those that must be walked; if
 // there are none, the answer is "yes".
-func (p *probe) look(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (no bool, open armSet) {
+func (p *probe) look(snap *graph.Snapshot, object uint32, star graph.Star, subject graph.Ref) (no bool, open armSet) {
 	bare := snap.HasBare()
 	var found, leads armSet
-	for s := star.First(); !s.Ended(); s = star.Next(s) {
-		relation, far := star.Kind(s)
+	n := star.Slots()
+	for i, at := uint32(0), n; i < n; i, at = i+1, star.Behind(i, at) {
+		relation, far := snap.Kind(star, i)
 		if int(relation) >= len(p.relations) {
 			continue
 		}
-		at := p.relations[relation]
-		leads |= at.leads
-		if at.members == 0 {
+		sets := p.relations[relation]
+		leads |= sets.leads
+		if sets.members == 0 {
 			continue
 		}
-		if far == subject.Relation() && star.List(s).Has(subject.Object()) {
-			if found |= at.members; found == p.all {
+		if far == subject.Relation() && snap.List(object, star, i, at).Has(subject.Object()) {
+			if found |= sets.members; found == p.all {
 				break
 			}
 		}
 		if far != 0 || bare {
-			leads |= at.members
+			leads |= sets.members
 		}
 	}
 	open = p.all &^ found & leads
@@ -228,9 +231,9 @@ func (p *probe) look(snap *graph.Snapshot, star graph.Star, subject graph.Ref) (
 }
 
 // stores reports whether a relation of an object has subjects.
-func stores(star graph.Star, relation uint32) bool {
-	for s := star.First(); !s.Ended(); s = star.Next(s) {
-		if r, _ := star.Kind(s); r == relation {
+func stores(snap *graph.Snapshot, star graph.Star, relation uint32) bool {
+	for i := range star.Slots() {
+		if r, _ := snap.Kind(star, i); r == relation {
 			return true
 		}
 	}
@@ -267,18 +270,19 @@ func (w *walk) meet(q question, open armSet) answer {
 	return result
 }
 
-// near appends the objects that a star leads to under f, up to so many.
-func (f *flat) near(list []graph.Ref, most int, star graph.Star, bare bool) []graph.Ref {
-	for s := star.First(); !s.Ended(); s = star.Next(s) {
-		relation, far := star.Kind(s)
-		at := f.of(relation)
-		if at.asks > 0 || at.members && (far != 0 || bare) {
-			members := star.List(s).Piece(0)
-			n := min(len(members), most)
-			for _, object := range members[:n] {
-				list = append(list, graph.MakeRef(object, relation))
-			}
-			most -= n
+// near appends the objects that an object leads to under f, up to so many.
+func (f *flat) near(list []graph.Ref, most int, snap *graph.Snapshot, object uint32) []graph.Ref {
+	star := snap.Star(object)
+	n := star.Slots()
+	for i, at := uint32(0), n; i < n; i, at = i+1, star.Behind(i, at) {
+		relation, far := snap.Kind(star, i)
+		if of := f.of(relation); of.asks == 0 && (!of.members || far == 0 && !snap.HasBare()) {
+			continue
+		}
+		members := snap.List(object, star, i, at).Piece(0)
+		for _, member := range members[:min(len(members), most)] {
+			list = append(list, graph.MakeRef(member, relation))
+			most--
 		}
 	}
 	return list

@@ -62,30 +62,26 @@ func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
 // it appends what the question leads to.
 func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	w.budget--
-	star := w.snap.Star(ref.Object())
-	if r.flat != nil {
-		return w.leadsFlat(r.flat, star)
-	}
-	if !r.stored {
-		return false
-	}
-	for s := star.First(); !s.Ended(); s = star.Next(s) {
-		if relation, far := star.Kind(s); relation == ref.Relation() && w.holds(far, star.List(s)) {
+	snap, object := w.snap, ref.Object()
+	star := snap.Star(object)
+	n := star.Slots()
+	for i, at := uint32(0), n; i < n; i, at = i+1, star.Behind(i, at) {
+		relation, far := snap.Kind(star, i)
+		of := &nothing
+		switch {
+		case r.flat != nil:
+			of = r.flat.of(relation)
+		case r.stored && relation == ref.Relation(): // which nothing declares
+			of = &members
+		}
+		list := snap.List(object, star, i, at)
+		if of.members && w.holds(far, list) {
 			return true
 		}
-	}
-	return false
-}
-
-func (w *walk) leadsFlat(f *flat, star graph.Star) (found bool) {
-	for s := star.First(); !s.Ended(); s = star.Next(s) {
-		relation, far := star.Kind(s)
-		at := f.of(relation)
-		if at.members && w.holds(far, star.List(s)) {
-			return true
-		}
-		for _, next := range f.asksOf(at) {
-			w.lead(next.relation, star.List(s))
+		if of.asks > 0 {
+			for _, next := range r.flat.asksOf(of) {
+				w.lead(next.relation, list)
+			}
 		}
 	}
 	return false

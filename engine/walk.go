@@ -124,8 +124,8 @@ func (q *question) atOnce(snap *graph.Snapshot, subject graph.Ref) (allowed, kno
 	r := q.rule
 	if r.probe != nil {
 		star := snap.Star(q.ref.Object())
-		if r.flat != nil || !r.stored || !stores(star, q.ref.Relation()) {
-			no, open := r.probe.look(snap, star, subject)
+		if r.flat != nil || !r.stored || !stores(snap, star, q.ref.Relation()) {
+			no, open := r.probe.look(snap, q.ref.Object(), star, subject)
 			return !no, no || open == 0, open
 		}
 	}

@@ -221,42 +221,43 @@ func (s *Snapshot) Beside(next *Snapshot) int64 {
 // objects as subjects need not be looked into.
 func (s *Snapshot) HasBare() bool { return s.bare > 0 }
 
-// A Star is all that is stored of one object: a slot for each pair of relations.
-type Star struct {
-	s      *Snapshot
-	object uint32
-	entry  entry
-}
+// A Star is all that is stored of one object: a slot for each pair of relations, sorted by
+// that of the object. The lists of the slots stand behind them, the first behind the last
+// slot.
+type Star []uint32
 
-// Star returns all that is stored of an object, with the subjects of each relation,
-// sorted by that.
+// Star returns all that is stored of an object.
 func (s *Snapshot) Star(object uint32) Star {
 	line := s.forward.line(object)
 	if len(line) == 0 {
-		return Star{}
+		return nil
 	}
 	if first := line[0]; first == 0 || first&spilled != 0 { // else the chunk need not be looked at
-		line = s.forward.get(object >> chunkBits).follow(line)
+		return Star(s.forward.get(object >> chunkBits).follow(line))
 	}
-	return Star{s, object, line}
+	return line
 }
 
-// First returns the first slot.
-func (s Star) First() Slot { return s.entry.slot(0) }
+// Slots returns the number of slots.
+func (s Star) Slots() uint32 { return entry(s).slots() }
 
-// Next returns the slot behind another one.
-func (s Star) Next(slot Slot) Slot { return s.entry.next(slot) }
+// Behind returns where the list behind that of slot i begins, which begins at at.
+func (s Star) Behind(i, at uint32) uint32 { return at + s[i]&countMask + 1 }
 
-// Kind returns the relation of a slot, and that of the subjects in it.
-func (s Star) Kind(slot Slot) (relation, subject uint32) {
-	k := s.s.seen.kinds[s.entry.kind(slot.i)]
+// Kind returns the relation of slot i, and that of the subjects in it.
+func (s *Snapshot) Kind(star Star, i uint32) (relation, subject uint32) {
+	k := &s.seen.kinds[star[i]>>kindShift-1]
 	return k.relation, k.subject
 }
 
-// List returns the subjects in a slot.
-func (s Star) List(slot Slot) List {
-	if s.entry[slot.i]&bigFlag != 0 {
-		return s.s.forward.get(s.object>>chunkBits).list(s.entry, slot)
+// List returns the subjects in slot i of an object's star, which begin at at.
+func (s *Snapshot) List(object uint32, star Star, i, at uint32) List {
+	if star[i]&bigFlag != 0 {
+		return s.bigList(object, star[at])
 	}
-	return List{flat: s.entry.members(slot)}
+	return List{flat: star[at:star.Behind(i, at)]}
+}
+
+func (s *Snapshot) bigList(object, i uint32) List {
+	return List{big: s.forward.get(object >> chunkBits).bigs[i]}
 }

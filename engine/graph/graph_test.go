@@ -142,9 +142,10 @@ func TestSnapshots(t *testing.T) {
 				stars := 0
 				for object := range uint32(world.objects + 2) {
 					star := v.s.Star(object)
-					for s := star.First(); !s.Ended(); s = star.Next(s) {
-						relation, far := star.Kind(s)
-						for subject := range star.List(s).All {
+					n := star.Slots()
+					for i, at := uint32(0), n; i < n; i, at = i+1, star.Behind(i, at) {
+						relation, far := v.s.Kind(star, i)
+						for subject := range v.s.List(object, star, i, at).All {
 							stars++
 							if !v.want[pair{MakeRef(object, relation), MakeRef(subject, far)}] {
 								t.Fatalf("version %d: the star of %d has what is not there", i, object)

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -376,8 +375,7 @@ func (r record) is(space uint32, text string) bool {
 	if !packed {
 		return string(raw) == text
 	}
-	var want [16]byte
-	return packUUID(&want, text) && string(raw) == string(want[:])
+	return isUUID(raw, text)
 }
 
 // text returns the text of a number.
@@ -421,11 +419,41 @@ var unhex = func() (values [256]uint8) {
 
 func unpackUUID(b []byte) string {
 	var text [36]byte
-	hex.Encode(text[:8], b[:4])
-	hex.Encode(text[9:13], b[4:6])
-	hex.Encode(text[14:18], b[6:8])
-	hex.Encode(text[19:23], b[8:10])
-	hex.Encode(text[24:], b[10:])
+	a, c := hex8(b), hex8(b[4:])
+	d, e := hex8(b[8:]), hex8(b[12:])
+	binary.LittleEndian.PutUint64(text[0:], a)
+	binary.LittleEndian.PutUint32(text[9:], uint32(c))
+	binary.LittleEndian.PutUint32(text[14:], uint32(c>>32))
+	binary.LittleEndian.PutUint32(text[19:], uint32(d))
+	binary.LittleEndian.PutUint32(text[24:], uint32(d>>32))
+	binary.LittleEndian.PutUint64(text[28:], e)
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return string(text[:])
+}
+
+// isUUID reports whether text is that of the bytes of a UUID.
+func isUUID(b []byte, text string) bool {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return false
+	}
+	return hex8(b) == uint64(four(text, 0))|uint64(four(text, 4))<<32 &&
+		hex8(b[4:]) == uint64(four(text, 9))|uint64(four(text, 14))<<32 &&
+		hex8(b[8:]) == uint64(four(text, 19))|uint64(four(text, 24))<<32 &&
+		hex8(b[12:]) == uint64(four(text, 28))|uint64(four(text, 32))<<32
+}
+
+// four returns four bytes of a text, the first in the lowest place.
+func four(text string, i int) uint32 {
+	return uint32(text[i]) | uint32(text[i+1])<<8 | uint32(text[i+2])<<16 | uint32(text[i+3])<<24
+}
+
+// hex8 returns the eight hexadecimal digits of four bytes, the first in the lowest place: all
+// digits at once, each of which takes 39 more from ten on.
+func hex8(b []byte) uint64 {
+	x := uint64(binary.LittleEndian.Uint32(b))
+	x = (x | x<<16) & 0x0000ffff0000ffff
+	x = (x | x<<8) & 0x00ff00ff00ff00ff
+	x = x>>4&0x000f000f000f000f | x<<8&0x0f000f000f000f00
+	letters := (x + 0x0606060606060606) >> 4 & 0x0101010101010101
+	return x + 0x3030303030303030 + 39*letters
 }
