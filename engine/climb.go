@@ -160,5 +160,5 @@ func (c *climb) reset() {
 		*c = climb{}
 		return
 	}
-	*c = climb{above: c.above, list: c.list[:0]}
+	c.met, c.turn, c.list, c.next, c.done = 0, 0, c.list[:0], 0, false
 }

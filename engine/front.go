@@ -20,6 +20,9 @@ func (w *walk) simple(r *rule) bool {
 // come looks at a question on the front of region id. Plain subject ids are no objects,
 // and lead nowhere.
 func (w *walk) come(id int32, ref graph.Ref) answer {
+	if r := w.program.declared(w.snap.NamespaceOf(ref.Object()), ref.Relation()); r != nil && w.simple(r) {
+		return w.step(id, ref, r)
+	}
 	r, a := w.ruleOf(ref)
 	if r == nil {
 		return a
@@ -75,7 +78,8 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 			of = &members
 		}
 		list := snap.List(object, star, i, at)
-		if of.members && w.holds(far, list) {
+		if of.members && (far == w.subject.Relation() && list.Has(w.subject.Object()) ||
+			(far != 0 || snap.HasBare()) && w.leadsInto(far, list)) {
 			return true
 		}
 		if of.asks > 0 {
@@ -87,20 +91,14 @@ func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	return false
 }
 
-// holds reports whether the subject is among members of a relation, 0 for those that are no
-// subject sets. If not, it appends what is in them. Without a relation they are objects,
+// leadsInto appends what is in members of a relation, all of them subject sets, unless it
+// is known already whether the subject is in one of them. Without a relation they are objects,
 // which are looked into as if they were groups.
-func (w *walk) holds(relation uint32, members graph.List) bool {
-	if relation == w.subject.Relation() && members.Has(w.subject.Object()) {
-		return true
-	}
-	switch {
-	case relation == 0 && !w.snap.HasBare():
-	case w.climbs(relation, members.Len()):
+func (w *walk) leadsInto(relation uint32, members graph.List) (found bool) {
+	if w.climbs(relation, members.Len()) {
 		return w.isAbove(relation, members)
-	default:
-		w.lead(relation, members)
 	}
+	w.lead(relation, members)
 	return false
 }
 

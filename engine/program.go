@@ -174,6 +174,16 @@ func grow[T any](list []T, to uint32) []T {
 	return list
 }
 
+// declared returns the rule that the model has of a relation in a namespace, nil if none.
+func (p *program) declared(namespace, relation uint32) *rule {
+	if int(namespace) < len(p.namespaces) {
+		if ns := p.namespaces[namespace]; ns != nil && int(relation) < len(ns.rules) {
+			return ns.rules[relation]
+		}
+	}
+	return nil
+}
+
 // rule returns the rule of a relation in a namespace.
 //
 // NotFound: the model has no such namespace. Invalid: it has no such relation.

@@ -40,31 +40,34 @@ import (
 // what is found is certain. Only a negation met again below itself is left, and
 // that is a recursion through a negation, and an error.
 type walk struct {
-	ctx     context.Context
-	snap    *graph.Snapshot
-	program *program
-	subject graph.Ref
-	budget  int64 // steps left
-	look    int64 // when the budget falls below this, see whether anybody still waits
-	stopped error // why the walk is over, which every open region then hears
-
-	// In bounded mode only:
-	state  *state
-	member Subject          // the subject by name
-	lacks  map[SetRead]bool // what the walk needed to know and did not
-
-	depth       int
-	barrier     int // regions less deep than this are outside of the innermost negation
+	task
+	climb       climb
 	regions     []region
 	seen        seenTable // question -> index in regions
 	provisional []int32
 	front       []graph.Ref // work lists of all open regions, one behind the other
 	todo        []question  // the same, for what takes more than a look
 	later       []question  // the same, for intersections and negations: dearer, so asked last
-	peak        int         // the longest that todo was
+}
 
-	ways  *ways // nil: the walk cannot look from the subject
-	climb climb
+// A task is what is of one walk alone: all else is scratch, and kept for the next.
+type task struct {
+	ctx     context.Context
+	snap    *graph.Snapshot
+	program *program
+	subject graph.Ref
+	ways    *ways // nil: the walk cannot look from the subject
+	budget  int64 // steps left
+	look    int64 // when the budget falls below this, see whether anybody still waits
+	stopped error // why the walk is over, which every open region then hears
+	depth   int
+	barrier int // regions less deep than this are outside of the innermost negation
+	peak    int // the longest that todo was
+
+	// In bounded mode only:
+	state  *state
+	member Subject          // the subject by name
+	lacks  map[SetRead]bool // what the walk needed to know and did not
 }
 
 // maxDepth bounds the nesting of intersections and negations, each level of
@@ -98,7 +101,7 @@ func decide(ctx context.Context, s *state, q question, member graph.Ref, subject
 	w := walks.Get().(*walk)
 	defer w.release()
 	w.seen.reset()
-	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, member, budget, budget-1000
+	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, member, budget, nextLook(budget)
 	switch {
 	case lacks != nil:
 		w.state, w.member, w.lacks = s, subject, lacks
@@ -152,7 +155,8 @@ func (w *walk) release() {
 	clear(w.todo[:w.peak]) // they hold on to a snapshot
 	clear(w.later[:cap(w.later)])
 	w.climb.reset()
-	*w = walk{climb: w.climb, seen: w.seen, regions: w.regions[:0], provisional: w.provisional[:0], front: w.front[:0], todo: w.todo[:0], later: w.later[:0]}
+	w.regions, w.provisional, w.front, w.todo, w.later = w.regions[:0], w.provisional[:0], w.front[:0], w.todo[:0], w.later[:0]
+	w.task = task{}
 	walks.Put(w)
 }
 
@@ -249,10 +253,14 @@ func (w *walk) workOff(id int32, from lists) answer {
 		if a.verdict == yes {
 			return a
 		}
-		if err := w.over(); err != nil {
-			return answer{failed, certain, err}
+		if w.stopped != nil || w.budget < w.look {
+			if err := w.over(); err != nil {
+				return answer{failed, certain, err}
+			}
 		}
-		result = either(result, a)
+		if a.verdict == failed || a.low != certain {
+			result = either(result, a)
+		}
 	}
 }
 
@@ -273,11 +281,15 @@ func (w *walk) over() error {
 	case w.budget <= 0:
 		w.stopped = errs.New(errs.Exhausted, "the check took more steps than limits.work allows")
 	case w.budget < w.look:
-		w.look = w.budget - 1000
+		w.look = nextLook(w.budget)
 		w.stopped = w.ctx.Err()
 	}
 	return w.stopped
 }
+
+// nextLook returns below which budget over is to be called. It is more than 0, so that the
+// end of the budget is one of the times.
+func nextLook(budget int64) int64 { return max(budget-1000, 1) }
 
 // visit looks at one question of region id: it answers "yes", or puts what
 // implies the question on the lists.
@@ -287,7 +299,7 @@ func (w *walk) visit(id int32, q question) answer {
 		result = answer{failed, certain, errMissing}
 	}
 	for slot := q.set.First(); !slot.Ended(); slot = q.set.Next(slot) {
-		if w.holds(q.set.Relation(slot), q.set.List(slot)) {
+		if relation := q.set.Relation(slot); (relation != 0 || w.snap.HasBare()) && w.leadsInto(relation, q.set.List(slot)) {
 			return answer{yes, certain, nil}
 		}
 	}

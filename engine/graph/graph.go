@@ -1,5 +1,7 @@
 package graph
 
+import "unsafe"
+
 // Plain is the namespace, without a name, of plain subject ids.
 const Plain uint32 = 0
 
@@ -228,14 +230,21 @@ type Star []uint32
 
 // Star returns all that is stored of an object.
 func (s *Snapshot) Star(object uint32) Star {
-	line := s.forward.line(object)
-	if len(line) == 0 {
+	at, shift := s.forward.lineAt(object)
+	if at == nil {
 		return nil
 	}
-	if first := line[0]; first == 0 || first&spilled != 0 { // else the chunk need not be looked at
-		return Star(s.forward.get(object >> chunkBits).follow(line))
+	if first := *(*uint32)(at); first == 0 || first&spilled != 0 { // else the chunk need not be looked at
+		return s.behindLines(object, first)
 	}
-	return line
+	return unsafe.Slice((*uint32)(at), 1<<shift)
+}
+
+func (s *Snapshot) behindLines(object, line uint32) Star {
+	if line == 0 {
+		return nil
+	}
+	return Star(s.forward.get(object >> chunkBits).words[line&^spilled:])
 }
 
 // Slots returns the number of slots.
@@ -252,10 +261,10 @@ func (s *Snapshot) Kind(star Star, i uint32) (relation, subject uint32) {
 
 // List returns the subjects in slot i of an object's star, which begin at at.
 func (s *Snapshot) List(object uint32, star Star, i, at uint32) List {
-	if star[i]&bigFlag != 0 {
-		return s.bigList(object, star[at])
+	if star[i]&bigFlag == 0 {
+		return List{flat: star[at : at+star[i]&countMask+1]}
 	}
-	return List{flat: star[at:star.Behind(i, at)]}
+	return s.bigList(object, star[at])
 }
 
 func (s *Snapshot) bigList(object, i uint32) List {

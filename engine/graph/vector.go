@@ -34,15 +34,6 @@ func (v *vector) get(i uint32) *chunk {
 	return nil
 }
 
-// line returns the line of an object, nil if its chunk has none.
-func (v *vector) line(object uint32) []uint32 {
-	at, shift := v.lineAt(object)
-	if at == nil {
-		return nil
-	}
-	return unsafe.Slice((*uint32)(at), 1<<shift)
-}
-
 // lineAt returns where the line of an object is, and how long.
 func (v *vector) lineAt(object uint32) (at unsafe.Pointer, shift uint8) {
 	n := object >> (chunkBits + nodeBits)
