@@ -15,13 +15,8 @@ import (
 // of objects in common, so what a name means is found once for those in a row.
 type bundle struct {
 	pairs []graph.Pair
-	items []bundled
+	items []about // the rule is nil if the question has an error
 	near  []graph.Ref
-}
-
-type bundled struct {
-	rule            *rule // nil: the question has an error
-	relation, other uint32
 }
 
 // A stage is for so many questions at most, that what one stage has fetched is still
@@ -34,16 +29,15 @@ var bundles = sync.Pool{New: func() any { return &bundle{} }}
 func (e *Engine) checkAll(ctx context.Context, s *state, ts []Tuple, results []Result) {
 	b := bundles.Get().(*bundle)
 	b.resolve(s, ts, results)
-	s.snap.Guess(b.pairs)
-	s.snap.Settle(b.pairs)
+	s.snap.GuessAll(b.pairs)
+	b.settle(s, ts, results)
 	b.fetch(s)
 	var steps, failed int64
 	for i := range ts {
 		if item := &b.items[i]; item.rule != nil {
-			p := &b.pairs[i]
-			q := question{ref: graph.MakeRef(p.A, item.relation), rule: item.rule}
 			var n int64
-			results[i].Allowed, n, results[i].Err = decide(ctx, s, q, graph.MakeRef(p.B, item.other), ts[i].Subject, e.options.MaxWork, nil)
+			p := &b.pairs[i]
+			results[i].Allowed, n, results[i].Err = s.decide(ctx, item.question(p), graph.MakeRef(p.B, item.as), e.options.MaxWork)
 			steps += n
 		}
 		if results[i].Err != nil {
@@ -64,19 +58,32 @@ func (b *bundle) resolve(s *state, ts []Tuple, results []Result) {
 	for i := range ts {
 		t := &ts[i]
 		var pair graph.Pair
-		var item bundled
+		var item about
 		if i > 0 && b.items[i-1].rule != nil && t.like(&ts[i-1]) {
-			if results[i].Err = t.validIDs(); results[i].Err == nil {
-				pair, item = b.pairs[i-1], b.items[i-1]
-			}
-			pair.IDA, pair.IDB = t.Object.ID, t.Subject.ID
+			item = b.items[i-1]
+			pair.Set(item.namespace, t.Object.ID, item.from, t.Subject.ID)
 			s.snap.Begin(&pair)
 		} else {
-			var about about
-			about, results[i].Err = s.about(t, &pair)
-			item = bundled{about.rule, about.relation, about.as}
+			var a *about
+			if a, results[i].Err = s.about(t, &pair, &item); a != nil {
+				item = *a
+			}
 		}
 		b.pairs, b.items = append(b.pairs, pair), append(b.items, item)
+	}
+}
+
+// settle makes the numbers of the objects certain. Ids that are not known may not be valid.
+func (b *bundle) settle(s *state, ts []Tuple, results []Result) {
+	for i := range b.pairs {
+		if p := &b.pairs[i]; b.items[i].rule != nil {
+			s.snap.Settle(p)
+			if p.A == 0 || p.B == 0 {
+				if results[i].Err = ts[i].validIDs(); results[i].Err != nil {
+					b.items[i].rule = nil
+				}
+			}
+		}
 	}
 }
 

@@ -84,12 +84,13 @@ func (e *Engine) BatchCheck(ctx context.Context, ts []Tuple, at Consistency) ([]
 
 // check answers one question at a state with all tuples.
 func (e *Engine) check(ctx context.Context, s *state, t *Tuple, at Consistency) (allowed bool, err error) {
-	var pair [1]graph.Pair
-	a, err := s.about(t, &pair[0])
+	var pair graph.Pair
+	var names about
+	a, err := s.about(t, &pair, &names)
 	e.counters.ask(at) // which waits for another core, while memory is on its way
 	if err == nil {
 		var steps int64
-		allowed, steps, err = s.answer(ctx, t, &a, &pair, e.options.MaxWork, nil)
+		allowed, steps, err = s.answer(ctx, t, a, &pair, e.options.MaxWork)
 		e.counters.steps.Add(steps)
 	}
 	e.counters.answered(err)
@@ -98,50 +99,61 @@ func (e *Engine) check(ctx context.Context, s *state, t *Tuple, at Consistency) 
 
 // check answers one question. lacks is for bounded mode, see decide.
 func (s *state) check(ctx context.Context, t *Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	var pair [1]graph.Pair
-	a, err := s.about(t, &pair[0])
-	if err != nil {
+	var pair graph.Pair
+	var names about
+	a, err := s.about(t, &pair, &names)
+	switch {
+	case err != nil:
+		return false, 0, err
+	case lacks == nil:
+		return s.answer(ctx, t, a, &pair, budget)
+	}
+	if err := t.validIDs(); err != nil {
 		return false, 0, err
 	}
-	return s.answer(ctx, t, &a, &pair, budget, lacks)
+	s.snap.Guess(&pair)
+	s.snap.Settle(&pair)
+	return s.decideBounded(ctx, a.question(&pair), graph.MakeRef(pair.B, a.as), t.Subject, budget, lacks)
 }
 
 // answer answers a question of which pair was begun. It takes the numbers of the objects on
 // trust, whose names are compared afterwards: what they are compared with comes from
-// memory meanwhile.
-func (s *state) answer(ctx context.Context, t *Tuple, a *about, pair *[1]graph.Pair, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	s.snap.Guess(pair[:])
-	if lacks != nil {
-		s.snap.Settle(pair[:])
-		return s.decide(ctx, t, a, &pair[0], budget, lacks)
+// memory meanwhile. An id that is not valid is stored nowhere, so it is looked at
+// only if it is not known.
+func (s *state) answer(ctx context.Context, t *Tuple, a *about, pair *graph.Pair, budget int64) (allowed bool, steps int64, err error) {
+	s.snap.Guess(pair)
+	allowed, steps, err = s.decide(ctx, a.question(pair), graph.MakeRef(pair.B, a.as), budget)
+	if s.snap.Settle(pair) {
+		allowed, steps, err = s.decide(ctx, a.question(pair), graph.MakeRef(pair.B, a.as), budget)
 	}
-	allowed, steps, err := s.decide(ctx, t, a, &pair[0], budget, nil)
-	if s.snap.Settle(pair[:]) {
-		return s.decide(ctx, t, a, &pair[0], budget, nil)
+	if pair.A == 0 || pair.B == 0 {
+		if err := t.validIDs(); err != nil {
+			return false, steps, err
+		}
 	}
 	return allowed, steps, err
 }
 
-func (s *state) decide(ctx context.Context, t *Tuple, a *about, p *graph.Pair, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	q := question{ref: graph.MakeRef(p.A, a.relation), rule: a.rule}
-	return decide(ctx, s, q, graph.MakeRef(p.B, a.as), t.Subject, budget, lacks)
+// question returns the question for the first object of a pair.
+func (a *about) question(p *graph.Pair) question {
+	return question{ref: graph.MakeRef(p.A, a.relation), rule: a.rule}
 }
 
-// about returns what a question is about, and begins p, its objects.
-func (s *state) about(t *Tuple, p *graph.Pair) (about, error) {
-	if f := s.program.forms.of(t); f != nil {
-		p.Set(f.about.namespace, t.Object.ID, f.about.from, t.Subject.ID)
-		s.snap.Begin(p)
-		return f.about, t.validIDs()
+// about returns what a question is about, perhaps in names, and begins p, its objects,
+// whose ids may not be valid.
+func (s *state) about(t *Tuple, p *graph.Pair, names *about) (*about, error) {
+	a := s.program.forms.of(t)
+	if a == nil {
+		var err error
+		if *names, err = s.resolve(t); err != nil {
+			return nil, cmp.Or(t.Validate(), err)
+		}
+		if err := t.Validate(); err != nil {
+			return nil, err
+		}
+		s.program.forms.keep(t, *names)
+		a = names
 	}
-	a, err := s.resolve(t)
-	if err != nil {
-		return about{}, cmp.Or(t.Validate(), err)
-	}
-	if err := t.Validate(); err != nil {
-		return about{}, err
-	}
-	s.program.forms.keep(t, a)
 	p.Set(a.namespace, t.Object.ID, a.from, t.Subject.ID)
 	s.snap.Begin(p)
 	return a, nil

@@ -39,14 +39,14 @@ func (f *forms) place(t *Tuple) uint {
 	return h
 }
 
-// of returns the form of a question, nil if it was not met or kept.
-func (f *forms) of(t *Tuple) *form {
+// of returns what a question is about, nil if its form was not met or kept.
+func (f *forms) of(t *Tuple) *about {
 	for i, at := 0, f.place(t); i < formTries; i, at = i+1, at+1 {
 		switch kept := f[at%uint(len(f))].Load(); {
 		case kept == nil:
 			return nil
 		case kept.is(t):
-			return kept
+			return &kept.about
 		}
 	}
 	return nil

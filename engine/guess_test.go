@@ -25,15 +25,15 @@ class Document implements Namespace { related: { viewers: User[] } }`)}}, opl.Op
 	s := stateOf(m, tuples, false)
 	documents, _ := s.snap.Namespace("Document")
 	for i := range asked {
-		var pair [1]graph.Pair
-		pair[0].Set(documents, fmt.Sprint("unknown-", i), graph.Plain, "nobody")
-		s.snap.Begin(&pair[0])
-		s.snap.Guess(pair[:])
-		guessed := pair[0].A
+		var pair graph.Pair
+		pair.Set(documents, fmt.Sprint("unknown-", i), graph.Plain, "nobody")
+		s.snap.Begin(&pair)
+		s.snap.Guess(&pair)
+		guessed := pair.A
 		if guessed == 0 {
 			continue
 		}
-		if !s.snap.Settle(pair[:]) || pair[0].A != 0 {
+		if !s.snap.Settle(&pair) || pair.A != 0 {
 			t.Fatalf("%q is taken for %q", fmt.Sprint("unknown-", i), s.snap.ObjectName(guessed))
 		}
 		var number int

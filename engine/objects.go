@@ -145,7 +145,7 @@ func (l *lister) everyObject() {
 func (l *lister) candidate(object uint32, isSure bool) {
 	if !isSure {
 		q := question{ref: graph.MakeRef(object, l.relation), rule: l.rule}
-		allowed, steps, err := decide(l.ctx, l.state, q, l.subject, l.query.Subject, l.engine.options.MaxWork-l.steps, nil)
+		allowed, steps, err := l.state.decide(l.ctx, q, l.subject, l.engine.options.MaxWork-l.steps)
 		l.steps += steps
 		if err != nil {
 			l.fail(err)
@@ -227,7 +227,7 @@ func (l *lister) rest(object uint32, c consequence, isSure bool) (holds, known b
 			}
 		}
 		q := question{ref: graph.MakeRef(object, arg.relation), rule: r}
-		allowed, steps, err := decide(l.ctx, l.state, q, l.subject, l.query.Subject, l.engine.options.MaxWork-l.steps, nil)
+		allowed, steps, err := l.state.decide(l.ctx, q, l.subject, l.engine.options.MaxWork-l.steps)
 		l.steps += steps
 		if err != nil || !allowed {
 			return false, err == nil

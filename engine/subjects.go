@@ -213,7 +213,7 @@ func (d *digger) candidate(r graph.Ref, isSure bool) {
 	subject := d.state.name(r)
 	if !isSure {
 		q := question{ref: d.from, rule: d.rule}
-		allowed, steps, err := decide(d.ctx, d.state, q, r, subject, d.engine.options.MaxWork-d.steps, nil)
+		allowed, steps, err := d.state.decide(d.ctx, q, r, d.engine.options.MaxWork-d.steps)
 		d.steps += steps
 		if err != nil {
 			d.fail(err)

@@ -84,40 +84,47 @@ type question struct {
 
 var walks = sync.Pool{New: func() any { return &walk{} }}
 
-// decide answers q for a subject, which has the number member. In
-// bounded mode it notes in lacks what it needed to know and did not; if there is
-// anything, an error may mean no more than that.
-func decide(ctx context.Context, s *state, q question, member graph.Ref, subject Subject, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
-	var open armSet
-	if lacks == nil {
-		allowed, known, arms := q.atOnce(s.snap, member)
-		if known {
-			return allowed, 1, nil
-		}
-		open = arms
-	} else if q.rule.stored && s.snap.Set(q.ref).Contains(member) {
+// decide answers q for a subject where everything is in memory.
+func (s *state) decide(ctx context.Context, q question, subject graph.Ref, budget int64) (allowed bool, steps int64, err error) {
+	allowed, known, open := q.atOnce(s.snap, subject)
+	if known {
+		return allowed, 1, nil
+	}
+	w := walks.Get().(*walk)
+	w.begin(ctx, s, subject, budget)
+	var a answer
+	if open != 0 && q.rule.flat == nil {
+		a = w.meet(q, open)
+	} else {
+		a = w.explore(q)
+	}
+	steps = budget - w.budget
+	w.release()
+	return a.verdict == yes, steps, a.err
+}
+
+// decideBounded does so in bounded mode, and notes in lacks what it needed to know
+// and did not; if there is anything, an error may mean no more than that.
+func (s *state) decideBounded(ctx context.Context, q question, subject graph.Ref, member Subject, budget int64, lacks map[SetRead]bool) (allowed bool, steps int64, err error) {
+	if q.rule.stored && s.snap.Set(q.ref).Contains(subject) {
 		return true, 1, nil
 	}
 	w := walks.Get().(*walk)
-	defer w.release()
+	w.begin(ctx, s, subject, budget)
+	w.ways, w.state, w.member, w.lacks = nil, s, member, lacks
+	a := w.solve(q.ref, q.rule)
+	steps = budget - w.budget
+	w.release()
+	return a.verdict == yes, steps, a.err
+}
+
+// begin begins a walk.
+func (w *walk) begin(ctx context.Context, s *state, subject graph.Ref, budget int64) {
 	w.seen.reset()
-	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, member, budget, nextLook(budget)
-	switch {
-	case lacks != nil:
-		w.state, w.member, w.lacks = s, subject, lacks
-	case !s.snap.HasBare():
+	w.ctx, w.snap, w.program, w.subject, w.budget, w.look = ctx, s.snap, s.program, subject, budget, nextLook(budget)
+	if !s.snap.HasBare() {
 		w.ways, w.climb.turn = s.ways, s.ways.first
 	}
-	var a answer
-	switch {
-	case open != 0 && q.rule.flat == nil:
-		a = w.meet(q, open)
-	case lacks == nil:
-		a = w.explore(q)
-	default:
-		a = w.solve(q.ref, q.rule)
-	}
-	return a.verdict == yes, budget - w.budget, a.err
 }
 
 // atOnce looks at what is stored of the object, and whether that tells the answer. If

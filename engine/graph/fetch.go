@@ -26,9 +26,15 @@ func (p *Pair) Set(namespaceA uint32, idA string, namespaceB uint32, idB string)
 // Begin asks for what Guess looks at first.
 func (s *Snapshot) Begin(p *Pair) { s.seen.begin(p) }
 
-// Guess finds the numbers that the objects of pairs that were begun have most likely, and
-// brings what is stored of each A into the processor's cache.
-func (s *Snapshot) Guess(list []Pair) {
+// Guess finds the numbers that the objects of a pair that was begun have most likely, and
+// brings what is stored of A into the processor's cache.
+func (s *Snapshot) Guess(p *Pair) {
+	s.seen.reach(p)
+	s.near(p)
+}
+
+// GuessAll does so for many, and waits for the memory of all at the same time.
+func (s *Snapshot) GuessAll(list []Pair) {
 	for i := range list {
 		s.seen.reach(&list[i])
 	}
@@ -37,15 +43,18 @@ func (s *Snapshot) Guess(list []Pair) {
 	}
 }
 
-// Settle makes the numbers of pairs certain, and reports whether a guess was wrong.
-func (s *Snapshot) Settle(list []Pair) (changed bool) {
-	for i := range list {
-		p := &list[i]
-		a, b := p.A, p.B
-		s.finish(p)
-		changed = changed || p.A != a || p.B != b
+// Settle makes the numbers of a pair certain: it compares the texts. It reports whether a
+// guess was wrong: two names have one tag, or one is newer than s, as those that a partial
+// graph is asked for first may be.
+func (s *Snapshot) Settle(p *Pair) (changed bool) {
+	a, b := p.A, p.B
+	if !s.met(p.entryA, p.NamespaceA, p.IDA) {
+		p.A, _ = s.objects.lookup(p.NamespaceA, p.IDA)
 	}
-	return changed
+	if !s.met(p.entryB, p.NamespaceB, p.IDB) {
+		p.B, _ = s.objects.lookup(p.NamespaceB, p.IDB)
+	}
+	return p.A != a || p.B != b
 }
 
 // begin asks for what stands in the hash tables in the names' own places.
@@ -85,17 +94,6 @@ func (s *Snapshot) near(p *Pair) {
 
 func (v *view) place(e *nameEntry) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(v.record(e.at)))
-}
-
-// finish compares the texts. If one differs, two names have one tag, or the name is newer
-// than s, as those that a partial graph is asked for first may be.
-func (s *Snapshot) finish(p *Pair) {
-	if !s.met(p.entryA, p.NamespaceA, p.IDA) {
-		p.A, _ = s.objects.lookup(p.NamespaceA, p.IDA)
-	}
-	if !s.met(p.entryB, p.NamespaceB, p.IDB) {
-		p.B, _ = s.objects.lookup(p.NamespaceB, p.IDB)
-	}
 }
 
 // met reports whether an entry is all that there is to know of a name.

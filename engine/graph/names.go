@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // seed is the process's own, so that nobody can choose names that collide.
@@ -419,8 +420,8 @@ var unhex = func() (values [256]uint8) {
 
 func unpackUUID(b []byte) string {
 	var text [36]byte
-	a, c := hex8(b), hex8(b[4:])
-	d, e := hex8(b[8:]), hex8(b[12:])
+	four := func(i int) uint64 { return hex8(binary.LittleEndian.Uint32(b[i:])) }
+	a, c, d, e := four(0), four(4), four(8), four(12)
 	binary.LittleEndian.PutUint64(text[0:], a)
 	binary.LittleEndian.PutUint32(text[9:], uint32(c))
 	binary.LittleEndian.PutUint32(text[14:], uint32(c>>32))
@@ -432,25 +433,23 @@ func unpackUUID(b []byte) string {
 }
 
 // isUUID reports whether text is that of the bytes of a UUID.
-func isUUID(b []byte, text string) bool {
-	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+func isUUID(uuid []byte, text string) bool {
+	if len(text) != 36 {
 		return false
 	}
-	return hex8(b) == uint64(four(text, 0))|uint64(four(text, 4))<<32 &&
-		hex8(b[4:]) == uint64(four(text, 9))|uint64(four(text, 14))<<32 &&
-		hex8(b[8:]) == uint64(four(text, 19))|uint64(four(text, 24))<<32 &&
-		hex8(b[12:]) == uint64(four(text, 28))|uint64(four(text, 32))<<32
-}
-
-// four returns four bytes of a text, the first in the lowest place.
-func four(text string, i int) uint32 {
-	return uint32(text[i]) | uint32(text[i+1])<<8 | uint32(text[i+2])<<16 | uint32(text[i+3])<<24
+	t, b := (*[36]byte)(unsafe.Pointer(unsafe.StringData(text))), (*[16]byte)(uuid) // whose lengths need not be compared again
+	four := binary.LittleEndian.Uint32
+	return t[8] == '-' && t[13] == '-' && t[18] == '-' && t[23] == '-' &&
+		hex8(four(b[:4])) == binary.LittleEndian.Uint64(t[:8]) &&
+		hex8(four(b[4:8])) == uint64(four(t[9:13]))|uint64(four(t[14:18]))<<32 &&
+		hex8(four(b[8:12])) == uint64(four(t[19:23]))|uint64(four(t[24:28]))<<32 &&
+		hex8(four(b[12:])) == binary.LittleEndian.Uint64(t[28:])
 }
 
 // hex8 returns the eight hexadecimal digits of four bytes, the first in the lowest place: all
 // digits at once, each of which takes 39 more from ten on.
-func hex8(b []byte) uint64 {
-	x := uint64(binary.LittleEndian.Uint32(b))
+func hex8(bytes uint32) uint64 {
+	x := uint64(bytes)
 	x = (x | x<<16) & 0x0000ffff0000ffff
 	x = (x | x<<8) & 0x00ff00ff00ff00ff
 	x = x>>4&0x000f000f000f000f | x<<8&0x0f000f000f000f00
