@@ -25,12 +25,8 @@ type flatRelation struct {
 	first   uint16 // of them
 }
 
-// nothing is what a rule makes of relations that it does not name, and members of what
-// counts as it is stored.
-var (
-	nothing flatRelation
-	members = flatRelation{members: true}
-)
+// nothing is what a rule makes of relations that it does not name.
+var nothing flatRelation
 
 func (f *flat) of(relation uint32) *flatRelation {
 	if int(relation) >= len(f.relations) {

@@ -65,30 +65,47 @@ func (w *walk) step(id int32, ref graph.Ref, r *rule) answer {
 // it appends what the question leads to.
 func (w *walk) leads(ref graph.Ref, r *rule) (found bool) {
 	w.budget--
-	snap, object := w.snap, ref.Object()
-	star := snap.Star(object)
+	snap, f := w.snap, r.flat
+	if f == nil {
+		return r.stored && w.leadsOpen(ref)
+	}
+	star := snap.Star(ref.Object())
 	n := star.Slots()
 	for i, at := uint32(0), n; i < n; i, at = i+1, star.Behind(i, at) {
 		relation, far := snap.Kind(star, i)
-		of := &nothing
-		switch {
-		case r.flat != nil:
-			of = r.flat.of(relation)
-		case r.stored && relation == ref.Relation(): // which nothing declares
-			of = &members
+		of := f.of(relation)
+		if *of == nothing {
+			continue
 		}
-		list := snap.List(object, star, i, at)
-		if of.members && (far == w.subject.Relation() && list.Has(w.subject.Object()) ||
-			(far != 0 || snap.HasBare()) && w.leadsInto(far, list)) {
+		list := snap.List(ref.Object(), star, i, at)
+		if of.members && w.holds(far, list) {
 			return true
 		}
 		if of.asks > 0 {
-			for _, next := range r.flat.asksOf(of) {
+			for _, next := range f.asksOf(of) {
 				w.lead(next.relation, list)
 			}
 		}
 	}
 	return false
+}
+
+// leadsOpen does so for a relation that nothing declares.
+func (w *walk) leadsOpen(ref graph.Ref) (found bool) {
+	set := w.snap.Set(ref)
+	for slot := set.First(); !slot.Ended(); slot = set.Next(slot) {
+		if w.holds(set.Relation(slot), set.List(slot)) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds reports whether the subject is among members of a relation, 0 for those that are no
+// subject sets. If not, it appends what is in them.
+func (w *walk) holds(relation uint32, members graph.List) bool {
+	return relation == w.subject.Relation() && members.Has(w.subject.Object()) ||
+		(relation != 0 || w.snap.HasBare()) && w.leadsInto(relation, members)
 }
 
 // leadsInto appends what is in members of a relation, all of them subject sets, unless it

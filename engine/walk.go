@@ -306,7 +306,7 @@ func (w *walk) visit(id int32, q question) answer {
 		result = answer{failed, certain, errMissing}
 	}
 	for slot := q.set.First(); !slot.Ended(); slot = q.set.Next(slot) {
-		if relation := q.set.Relation(slot); (relation != 0 || w.snap.HasBare()) && w.leadsInto(relation, q.set.List(slot)) {
+		if w.holds(q.set.Relation(slot), q.set.List(slot)) {
 			return answer{yes, certain, nil}
 		}
 	}

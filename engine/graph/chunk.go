@@ -211,9 +211,9 @@ func (c *chunk) far(k uint32) uint32 { return c.kinds[k].near(!c.back) }
 // list returns the objects of a slot.
 func (c *chunk) list(e entry, s Slot) List {
 	if e[s.i]&bigFlag != 0 {
-		return List{big: c.bigs[e[s.at]]}
+		return c.bigs[e[s.at]].list()
 	}
-	return List{flat: e.members(s)}
+	return flatList(e.members(s))
 }
 
 // find returns the slots of an object with a near relation.
@@ -425,13 +425,13 @@ func (m *merge) copyObjects(lo, hi uint32) {
 // put appends a slot to the entry. Its list is not empty.
 func (m *merge) put(kind uint32, l List) {
 	word := (kind+1)<<kindShift | moreFlag
-	if l.big != nil {
+	if big := l.big(); big != nil {
 		word |= bigFlag
 		m.members = append(m.members, uint32(len(m.to.bigs)))
-		m.to.bigs = append(m.to.bigs, l.big)
+		m.to.bigs = append(m.to.bigs, big)
 	} else {
-		word |= uint32(len(l.flat) - 1)
-		m.members = append(m.members, l.flat...)
+		word |= uint32(l.n - 1)
+		m.members = append(m.members, l.flat()...)
 	}
 	m.slots = append(m.slots, word)
 }
@@ -490,15 +490,15 @@ func (m *merge) editSlot(kind uint32, l List, edits []chunkEdit) {
 		m.edits = append(m.edits, e.edit)
 	}
 	before := l.Len()
-	if l.big != nil {
-		l = List{big: l.big.edited(m.edits)}
-		if l.big.len <= bigMin/2 {
-			l = List{flat: l.big.flat()}
+	if big := l.big(); big != nil {
+		big = big.edited(m.edits)
+		if l = big.list(); big.len <= bigMin/2 {
+			l = flatList(big.flat())
 		}
 	} else {
-		l = List{flat: edited(make([]uint32, 0, before+len(edits)), l.flat, m.edits)}
-		if len(l.flat) > bigMin {
-			l = List{big: newBig(l.flat)}
+		l = flatList(edited(make([]uint32, 0, before+len(edits)), l.flat(), m.edits))
+		if l.n > bigMin {
+			l = newBig(l.flat()).list()
 		}
 	}
 	m.grown += int64(l.Len() - before)

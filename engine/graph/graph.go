@@ -262,11 +262,11 @@ func (s *Snapshot) Kind(star Star, i uint32) (relation, subject uint32) {
 // List returns the subjects in slot i of an object's star, which begin at at.
 func (s *Snapshot) List(object uint32, star Star, i, at uint32) List {
 	if star[i]&bigFlag == 0 {
-		return List{flat: star[at : at+star[i]&countMask+1]}
+		return List{unsafe.Pointer(&star[at]), int(star[i]&countMask) + 1}
 	}
 	return s.bigList(object, star[at])
 }
 
 func (s *Snapshot) bigList(object, i uint32) List {
-	return List{big: s.forward.get(object >> chunkBits).bigs[i]}
+	return s.forward.get(object >> chunkBits).bigs[i].list()
 }

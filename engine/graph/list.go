@@ -1,13 +1,19 @@
 package graph
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // A List is a sorted list of distinct objects, in one piece or many. Pieces let a
-// list of a million members change without being copied.
+// list of a million members change without being copied. It is two words, since walks
+// have so many in their hands, and registers are few.
 type List struct {
-	flat []uint32
-	big  *bigList
+	at unsafe.Pointer // the first object; or, with n inPieces, the bigList
+	n  int
 }
+
+const inPieces = -1
 
 // A bigList has pieces of at most pieceMax members, none of them empty.
 type bigList struct {
@@ -20,43 +26,69 @@ const (
 	pieceMax = 1024
 )
 
+func flatList(objects []uint32) List {
+	return List{unsafe.Pointer(unsafe.SliceData(objects)), len(objects)}
+}
+
+func (l *bigList) list() List { return List{unsafe.Pointer(l), inPieces} }
+
+// flat returns the objects of a list that is not in pieces.
+func (l List) flat() []uint32 { return unsafe.Slice((*uint32)(l.at), l.n) }
+
+// big returns a list in pieces, nil if it is not.
+func (l List) big() *bigList {
+	if l.n != inPieces {
+		return nil
+	}
+	return (*bigList)(l.at)
+}
+
 // Len returns the number of objects.
 func (l List) Len() int {
-	if l.big != nil {
-		return l.big.len
+	if l.n == inPieces {
+		return l.big().len
 	}
-	return len(l.flat)
+	return l.n
 }
 
 // Pieces returns the number of pieces, and Piece one of them, which must not be
 // written.
 func (l List) Pieces() int {
-	if l.big != nil {
-		return len(l.big.pieces)
+	if l.n == inPieces {
+		return len(l.big().pieces)
 	}
 	return 1
 }
 
 // Piece returns piece i, of which piece 0 may be empty.
 func (l List) Piece(i int) []uint32 {
-	if l.big != nil {
-		return l.big.pieces[i]
+	if l.n == inPieces {
+		return l.big().pieces[i]
 	}
-	return l.flat
+	return l.flat()
 }
 
 // Has reports whether the object is in the list.
 func (l List) Has(object uint32) bool {
-	piece := l.flat
-	if l.big != nil {
-		i, found := slices.BinarySearchFunc(l.big.pieces, object, func(p []uint32, x uint32) int { return compare(p[0], x) })
+	if l.n == 1 {
+		return *(*uint32)(l.at) == object
+	}
+	return l.has(object)
+}
+
+func (l List) has(object uint32) bool {
+	var piece []uint32
+	if big := l.big(); big != nil {
+		i, found := slices.BinarySearchFunc(big.pieces, object, func(p []uint32, x uint32) int { return compare(p[0], x) })
 		if found {
 			return true
 		}
 		if i == 0 {
 			return false
 		}
-		piece = l.big.pieces[i-1]
+		piece = big.pieces[i-1]
+	} else {
+		piece = l.flat()
 	}
 	if len(piece) <= 8 {
 		return slices.Contains(piece, object)

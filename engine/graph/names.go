@@ -420,8 +420,7 @@ var unhex = func() (values [256]uint8) {
 
 func unpackUUID(b []byte) string {
 	var text [36]byte
-	four := func(i int) uint64 { return hex8(binary.LittleEndian.Uint32(b[i:])) }
-	a, c, d, e := four(0), four(4), four(8), four(12)
+	a, c, d, e := hex8(le32(b)), hex8(le32(b[4:])), hex8(le32(b[8:])), hex8(le32(b[12:]))
 	binary.LittleEndian.PutUint64(text[0:], a)
 	binary.LittleEndian.PutUint32(text[9:], uint32(c))
 	binary.LittleEndian.PutUint32(text[14:], uint32(c>>32))
@@ -438,13 +437,14 @@ func isUUID(uuid []byte, text string) bool {
 		return false
 	}
 	t, b := (*[36]byte)(unsafe.Pointer(unsafe.StringData(text))), (*[16]byte)(uuid) // whose lengths need not be compared again
-	four := binary.LittleEndian.Uint32
 	return t[8] == '-' && t[13] == '-' && t[18] == '-' && t[23] == '-' &&
-		hex8(four(b[:4])) == binary.LittleEndian.Uint64(t[:8]) &&
-		hex8(four(b[4:8])) == uint64(four(t[9:13]))|uint64(four(t[14:18]))<<32 &&
-		hex8(four(b[8:12])) == uint64(four(t[19:23]))|uint64(four(t[24:28]))<<32 &&
-		hex8(four(b[12:])) == binary.LittleEndian.Uint64(t[28:])
+		hex8(le32(b[:])) == binary.LittleEndian.Uint64(t[:]) &&
+		hex8(le32(b[4:])) == uint64(le32(t[9:]))|uint64(le32(t[14:]))<<32 &&
+		hex8(le32(b[8:])) == uint64(le32(t[19:]))|uint64(le32(t[24:]))<<32 &&
+		hex8(le32(b[12:])) == binary.LittleEndian.Uint64(t[28:])
 }
+
+func le32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 
 // hex8 returns the eight hexadecimal digits of four bytes, the first in the lowest place: all
 // digits at once, each of which takes 39 more from ten on.
