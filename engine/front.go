@@ -121,11 +121,13 @@ func (w *walk) leadsInto(relation uint32, members graph.List) (found bool) {
 
 // lead appends a question to the front for each of some objects.
 func (w *walk) lead(relation uint32, objects graph.List) {
+	front := w.front
 	for p := range objects.Pieces() {
 		for _, object := range objects.Piece(p) {
-			w.front = append(w.front, graph.MakeRef(object, relation))
+			front = append(front, graph.MakeRef(object, relation))
 		}
 	}
+	w.front = front
 }
 
 // nearest is of how many objects the processor fetches the memory at a time.

@@ -230,14 +230,11 @@ type Star []uint32
 
 // Star returns all that is stored of an object.
 func (s *Snapshot) Star(object uint32) Star {
-	at, shift := s.forward.lineAt(object)
-	if at == nil {
-		return nil
-	}
+	at, words := s.forward.lineAt(object)
 	if first := *(*uint32)(at); first == 0 || first&spilled != 0 { // else the chunk need not be looked at
 		return s.behindLines(object, first)
 	}
-	return unsafe.Slice((*uint32)(at), 1<<shift)
+	return unsafe.Slice((*uint32)(at), words)
 }
 
 func (s *Snapshot) behindLines(object, line uint32) Star {
@@ -261,8 +258,8 @@ func (s *Snapshot) Kind(star Star, i uint32) (relation, subject uint32) {
 
 // List returns the subjects in slot i of an object's star, which begin at at.
 func (s *Snapshot) List(object uint32, star Star, i, at uint32) List {
-	if star[i]&bigFlag == 0 {
-		return List{unsafe.Pointer(&star[at]), int(star[i]&countMask) + 1}
+	if word := star[i]; word&bigFlag == 0 {
+		return List{unsafe.Pointer(&star[at]), int(word&countMask + 1)}
 	}
 	return s.bigList(object, star[at])
 }

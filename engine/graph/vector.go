@@ -1,6 +1,10 @@
 package graph
 
-import "unsafe"
+import (
+	"math"
+	"slices"
+	"unsafe"
+)
 
 // A vector is a persistent array of chunks: set leaves every older vector as it
 // was, but for nodes that carry the same edit number, which it changes in place.
@@ -15,8 +19,8 @@ type vector struct {
 // of an object is then one wait away, and not two.
 type vectorNode struct {
 	edit   uint64
-	lines  [nodeLen]*uint32 // nil: none
-	shifts [nodeLen]uint8
+	lines  [nodeLen]*uint32
+	sizes  [nodeLen]uint8 // of a line, in words
 	chunks [nodeLen]*chunk
 }
 
@@ -26,43 +30,48 @@ const (
 	nodeMask = nodeLen - 1
 )
 
+// empty is a node without chunks, and noLines are the lines of such: so who looks for a
+// line finds one, and need not ask whether there is any.
+var (
+	noLines [chunkLen]uint32
+	empty   = func() *vectorNode {
+		n := &vectorNode{edit: math.MaxUint64} // which is nobody's
+		for i := range n.lines {
+			n.lines[i], n.sizes[i] = &noLines[0], 1
+		}
+		return n
+	}()
+)
+
 // get returns chunk i, nil if there is none.
 func (v *vector) get(i uint32) *chunk {
-	if n := i >> nodeBits; int(n) < len(v.root) && v.root[n] != nil {
+	if n := i >> nodeBits; int(n) < len(v.root) {
 		return v.root[n].chunks[i&nodeMask]
 	}
 	return nil
 }
 
-// lineAt returns where the line of an object is, and how long.
-func (v *vector) lineAt(object uint32) (at unsafe.Pointer, shift uint8) {
-	n := object >> (chunkBits + nodeBits)
-	if int(n) >= len(v.root) || v.root[n] == nil {
-		return nil, 0
+// lineAt returns where the line of an object is, and how many words it has.
+func (v *vector) lineAt(object uint32) (at unsafe.Pointer, words uint32) {
+	node := empty
+	if n := object >> (chunkBits + nodeBits); int(n) < len(v.root) {
+		node = v.root[n]
 	}
-	node, i := v.root[n], object>>chunkBits&nodeMask
-	lines, shift := node.lines[i], node.shifts[i]&7 // the compiler need not ask whether it is below 32
-	if lines == nil {
-		return nil, 0
-	}
-	return unsafe.Add(unsafe.Pointer(lines), (object&chunkMask)<<shift*4), shift
+	i := object >> chunkBits & nodeMask
+	words = uint32(node.sizes[i])
+	return unsafe.Add(unsafe.Pointer(node.lines[i]), (object&chunkMask)*words*4), words
 }
 
 func (v *vector) set(edit uint64, i uint32, c *chunk) {
 	n := int(i >> nodeBits)
 	if v.edit != edit {
-		root := make([]*vectorNode, max(len(v.root), n+1))
-		copy(root, v.root)
-		v.root, v.edit = root, edit
+		v.root, v.edit = slices.Clone(v.root), edit
 	}
 	for len(v.root) <= n {
-		v.root = append(v.root, nil)
+		v.root = append(v.root, empty)
 	}
-	switch node := v.root[n]; {
-	case node == nil:
-		v.root[n] = &vectorNode{edit: edit}
-	case node.edit != edit:
-		copied := *node
+	if v.root[n].edit != edit {
+		copied := *v.root[n]
 		copied.edit = edit
 		v.root[n] = &copied
 	}
@@ -70,15 +79,15 @@ func (v *vector) set(edit uint64, i uint32, c *chunk) {
 }
 
 func (n *vectorNode) put(i uint32, c *chunk) {
-	n.lines[i], n.shifts[i], n.chunks[i] = unsafe.SliceData(c.words), c.shift, c
+	n.lines[i], n.sizes[i], n.chunks[i] = &noLines[0], 1, c
+	if len(c.words) > 0 {
+		n.lines[i], n.sizes[i] = &c.words[0], 1<<c.shift
+	}
 }
 
 // all yields every chunk and its number.
 func (v *vector) all(yield func(uint32, *chunk) bool) {
 	for n, node := range v.root {
-		if node == nil {
-			continue
-		}
 		for i, c := range node.chunks {
 			if c != nil && !yield(uint32(n<<nodeBits|i), c) {
 				return
