@@ -47,14 +47,15 @@ func (t *seenTable) get(r graph.Ref) (int32, bool) {
 	return e.value, e.walk == t.walk
 }
 
-func (t *seenTable) set(r graph.Ref, value int32) {
-	e := t.slot(r)
+func (t *seenTable) set(r graph.Ref, value int32) { t.fill(t.slot(r), r, value) }
+
+// fill puts r into its slot.
+func (t *seenTable) fill(e *seenEntry, r graph.Ref, value int32) {
 	if e.walk != t.walk {
-		if 2*t.used >= len(t.entries) {
+		if t.used++; 2*t.used > len(t.entries) {
 			t.grow()
 			e = t.slot(r)
 		}
-		t.used++
 	}
 	*e = seenEntry{r, t.walk, value}
 }

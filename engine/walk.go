@@ -237,7 +237,9 @@ func (w *walk) workOff(id int32, from lists) answer {
 		var a answer
 		switch {
 		case len(w.front) > next:
-			fetched = w.fetch(fetched, next)
+			if fetched < len(w.front) {
+				fetched = w.fetch(fetched, next)
+			}
 			ref := w.front[next]
 			next++
 			if a = w.come(id, ref); next == len(w.front) {
@@ -391,7 +393,7 @@ func (w *walk) first(id int32, ref graph.Ref) (a answer, fresh bool) {
 			return a, false
 		}
 	}
-	w.seen.set(ref, id)
+	w.seen.fill(e, ref, id)
 	return answer{no, certain, nil}, true
 }
 
