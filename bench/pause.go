@@ -33,18 +33,38 @@ type pauser struct {
 	written   int64
 }
 
-// Pauses loads a workload, and checks without a break for a duration beside each of
-// what may be in the way: writes, the garbage collector, checkpoints.
+// A PauseRound is a round of what may hold a check up, one after the other.
+type PauseRound struct {
+	Pauses []Pause
+	Missed float64 // the longest time that a thread missed that did nothing but look at the clock, in milliseconds
+}
+
+// Pauses loads a workload, and in each round checks without a break for a duration beside each
+// of what may be in the way: writes, the garbage collector, checkpoints.
 //
-// What the runtime tells of stops and what the thread's own clock tells of a check are
-// apart from what else the machine does, which the clock on the wall is not.
-func Pauses(ctx context.Context, w Workload, each time.Duration) ([]Pause, error) {
+// What the thread's own clock tells of a check is apart from what else the machine does.
+// What the runtime tells of stops is not quite: a stop lasts until all threads have come to
+// it, also one that the machine has just given to somebody else. What the process does
+// by itself is in every round, and what others do is not.
+func Pauses(ctx context.Context, w Workload, rounds int, each time.Duration) ([]PauseRound, error) {
 	e, err := engine.New(ctx, &growing{Fixed: Fixed{Workload: w}}, engine.Options{Poll: time.Hour})
 	if err != nil {
 		return nil, err
 	}
 	p := &pauser{InProcess: &InProcess{Engine: e, Workload: w}, questions: Draw(w, Mix{Granted: 0.5}, 10_000)}
-	var out []Pause
+	var out []PauseRound
+	for range rounds {
+		round, err := p.round(ctx, each)
+		if err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+		out = append(out, round)
+	}
+	return out, e.Close()
+}
+
+func (p *pauser) round(ctx context.Context, each time.Duration) (PauseRound, error) {
+	out := PauseRound{Missed: missed(each)}
 	for _, during := range []struct {
 		name string
 		do   []func(context.Context) error
@@ -57,12 +77,24 @@ func Pauses(ctx context.Context, w Workload, each time.Duration) ([]Pause, error
 	} {
 		pause, err := p.beside(ctx, each, during.do)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("beside %s: %w", during.name, err), e.Close())
+			return out, fmt.Errorf("beside %s: %w", during.name, err)
 		}
 		pause.During = during.name
-		out = append(out, pause)
+		out.Pauses = append(out.Pauses, pause)
 	}
-	return out, e.Close()
+	return out, nil
+}
+
+// missed looks at the clock for a duration, and returns the longest step that it made.
+func missed(each time.Duration) (longest float64) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	for last := start; last.Sub(start) < each; {
+		now := time.Now()
+		longest, last = max(longest, float64(now.Sub(last))/1e6), now
+	}
+	return longest
 }
 
 // beside checks for a duration while the others run.

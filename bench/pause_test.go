@@ -7,13 +7,14 @@ import (
 
 // TestPauses: each phase does what it says, and right answers come meanwhile.
 func TestPauses(t *testing.T) {
-	pauses, err := Pauses(t.Context(), NewDrive(20_000, 1), 300*time.Millisecond)
+	rounds, err := Pauses(t.Context(), NewDrive(20_000, 1), 2, 200*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(pauses) != 5 {
-		t.Fatalf("%d phases", len(pauses))
+	if len(rounds) != 2 || len(rounds[1].Pauses) != 5 || rounds[1].Missed <= 0 {
+		t.Fatalf("%+v", rounds)
 	}
+	pauses := rounds[1].Pauses
 	for _, p := range pauses {
 		writes := p.During == "writes" || p.During == "all of them"
 		if p.Checks == 0 || (p.Writes > 0) != writes || p.Clock <= 0 || p.Own <= 0 {
