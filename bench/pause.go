@@ -44,8 +44,7 @@ type PauseRound struct {
 //
 // What the thread's own clock tells of a check is apart from what else the machine does.
 // What the runtime tells of stops is not quite: a stop lasts until all threads have come to
-// it, also one that the machine has just given to somebody else. What the process does
-// by itself is in every round, and what others do is not.
+// it, also one whose processor has just gone to another thread.
 func Pauses(ctx context.Context, w Workload, rounds int, each time.Duration) ([]PauseRound, error) {
 	e, err := engine.New(ctx, &growing{Fixed: Fixed{Workload: w}}, engine.Options{Poll: time.Hour})
 	if err != nil {

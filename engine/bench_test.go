@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-
-	"github.com/cardea-iam/cardea/opl"
 )
 
 const benchModel = `
@@ -62,10 +60,7 @@ func benchTuples() []Tuple {
 // BenchmarkCheck measures one check in process, on a warm graph of some 110,000
 // tuples. steps/op is how many relations of objects were looked at.
 func BenchmarkCheck(b *testing.B) {
-	m, err := opl.Compile([]opl.Source{{Name: "bench", Text: []byte(benchModel)}}, opl.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	m := modelOf(b, benchModel)
 	s := stateOf(m, benchTuples(), false)
 	for _, tt := range []struct {
 		name, question string
@@ -106,10 +101,7 @@ func TestAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
-	m, err := opl.Compile([]opl.Source{{Name: "bench", Text: []byte(benchModel)}}, opl.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelOf(t, benchModel)
 	s := stateOf(m, benchTuples(), false)
 	for _, question := range []string{
 		"Folder:direct#viewers@User:ann", "Folder:nested#viewers@User:ann", "Folder:chain0#view@User:ann",

@@ -97,7 +97,7 @@ func (e *Engine) check(ctx context.Context, s *state, t *Tuple, at Consistency) 
 	return allowed, err
 }
 
-// check answers one question. lacks is for bounded mode, see decide.
+// check answers one question. lacks is nil, or in bounded mode for decideBounded.
 func (s *state) check(ctx context.Context, t *Tuple, budget int64, lacks map[SetRead]bool) (bool, int64, error) {
 	var pair graph.Pair
 	var names about

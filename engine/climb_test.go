@@ -5,18 +5,14 @@ import (
 	"testing"
 
 	"github.com/cardea-iam/cardea/internal/errs"
-	"github.com/cardea-iam/cardea/opl"
 )
 
 // TestBudgetEndsAClimb: a walk that runs out of steps says so wherever it is, also on its way up
 // from the subject, and never that the answer is "no".
 func TestBudgetEndsAClimb(t *testing.T) {
-	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(`class User implements Namespace {}
+	m := modelOf(t, `class User implements Namespace {}
 class Group implements Namespace { related: { members: (User | SubjectSet<Group, "members">)[] } }
-class Doc implements Namespace { related: { viewers: SubjectSet<Group, "members">[] } }`)}}, opl.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+class Doc implements Namespace { related: { viewers: SubjectSet<Group, "members">[] } }`)
 	group := func(i int) Object { return Object{"Group", fmt.Sprint(i)} }
 	members := func(i int) Subject { return Subject{group(i), "members"} }
 	const height, others = 60, 40

@@ -30,6 +30,15 @@ func newSeed(t *testing.T) *rand.Rand {
 }
 
 // stateOf makes a state without a store.
+func modelOf(tb testing.TB, source string) *opl.Model {
+	tb.Helper()
+	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(source)}}, opl.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
 func stateOf(m *opl.Model, tuples []Tuple, compat bool) *state {
 	b := graph.Empty().Build()
 	for _, t := range tuples {

@@ -205,13 +205,6 @@ func (e *Engine) at(ctx context.Context, c Consistency) (*state, error) {
 }
 
 func (e *Engine) stateAt(ctx context.Context, c Consistency) (*state, error) {
-	if c == (Consistency{}) {
-		return e.live.now.Load(), nil
-	}
-	return e.stateFor(ctx, c)
-}
-
-func (e *Engine) stateFor(ctx context.Context, c Consistency) (*state, error) {
 	var need Revision
 	if c.Token != "" {
 		rev, err := c.Token.revision(e.store.ID())

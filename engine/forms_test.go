@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/cardea-iam/cardea/opl"
 )
 
 // TestForms asks in more forms than are remembered, with names that run into each other
@@ -24,10 +22,7 @@ func TestForms(t *testing.T) {
 		}
 		source.WriteString("} }\n")
 	}
-	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(source.String())}}, opl.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelOf(t, source.String())
 	var tuples []Tuple
 	stored := map[Tuple]bool{}
 	var questions []Tuple

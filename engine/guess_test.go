@@ -5,17 +5,13 @@ import (
 	"testing"
 
 	"github.com/cardea-iam/cardea/engine/graph"
-	"github.com/cardea-iam/cardea/opl"
 )
 
 // TestWrongGuess: a walk takes an object's number on trust, by a part of the hash of its
 // name. When that is another object's, it is done again.
 func TestWrongGuess(t *testing.T) {
-	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(`class User implements Namespace {}
-class Document implements Namespace { related: { viewers: User[] } }`)}}, opl.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelOf(t, `class User implements Namespace {}
+class Document implements Namespace { related: { viewers: User[] } }`)
 	const known, asked = 400_000, 20_000_000 // of which some 29 have the hash of another
 	viewer := func(i int) Subject { return SubjectSet("User", fmt.Sprint("user-", i), "") }
 	tuples := make([]Tuple, known)

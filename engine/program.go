@@ -188,14 +188,13 @@ func (p *program) declared(namespace, relation uint32) *rule {
 //
 // NotFound: the model has no such namespace. Invalid: it has no such relation.
 func (p *program) rule(namespace, relation uint32) (*rule, errs.Kind) {
-	if int(namespace) >= len(p.namespaces) || p.namespaces[namespace] == nil {
-		return nil, errs.NotFound
+	if r := p.declared(namespace, relation); r != nil {
+		return r, errs.OK
 	}
-	ns := p.namespaces[namespace]
 	switch {
-	case int(relation) < len(ns.rules) && ns.rules[relation] != nil:
-		return ns.rules[relation], errs.OK
-	case ns.open || relation == 0:
+	case int(namespace) >= len(p.namespaces) || p.namespaces[namespace] == nil:
+		return nil, errs.NotFound
+	case p.namespaces[namespace].open || relation == 0:
 		return openRule, errs.OK
 	default:
 		return nil, errs.Invalid

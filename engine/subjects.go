@@ -210,7 +210,6 @@ func (d *digger) candidate(r graph.Ref, isSure bool) {
 		return
 	}
 	d.yielded.set(r, 1)
-	subject := d.state.name(r)
 	if !isSure {
 		q := question{ref: d.from, rule: d.rule}
 		allowed, steps, err := d.state.decide(d.ctx, q, r, d.engine.options.MaxWork-d.steps)
@@ -223,7 +222,7 @@ func (d *digger) candidate(r graph.Ref, isSure bool) {
 			return
 		}
 	}
-	if !d.yield(subject, nil) {
+	if !d.yield(d.state.name(r), nil) {
 		d.ended = true
 	}
 }

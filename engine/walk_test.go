@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/cardea-iam/cardea/internal/errs"
-	"github.com/cardea-iam/cardea/opl"
 )
 
 const nested = `
@@ -25,10 +24,7 @@ class Doc implements Namespace {
 // intersection. Parent 0 begins at Doc:0/0.
 func chains(tb testing.TB, parents, length int) *state {
 	tb.Helper()
-	m, err := opl.Compile([]opl.Source{{Name: "nested", Text: []byte(nested)}}, opl.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	m := modelOf(tb, nested)
 	var tuples []Tuple
 	for p := range parents {
 		tuples = append(tuples, Tuple{Object{"Doc", "top"}, "parents", Subject{Object: chained(p, 0)}})

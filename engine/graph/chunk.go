@@ -57,18 +57,13 @@ func (c *chunk) entry(object uint32) entry {
 	if at >= uint32(len(c.words)) {
 		return nil
 	}
-	return c.follow(c.words[at:])
-}
-
-// follow returns the entry that a line has or leads to.
-func (c *chunk) follow(line entry) entry {
-	switch first := line[0]; {
+	switch first := c.words[at]; {
 	case first == 0:
 		return nil
 	case first&spilled != 0:
 		return c.words[first&^spilled:]
 	default:
-		return line
+		return c.words[at:]
 	}
 }
 

@@ -231,17 +231,14 @@ type Star []uint32
 // Star returns all that is stored of an object.
 func (s *Snapshot) Star(object uint32) Star {
 	at, words := s.forward.lineAt(object)
-	if first := *(*uint32)(at); first == 0 || first&spilled != 0 { // else the chunk need not be looked at
-		return s.behindLines(object, first)
-	}
-	return unsafe.Slice((*uint32)(at), words)
-}
-
-func (s *Snapshot) behindLines(object, line uint32) Star {
-	if line == 0 {
+	switch first := *(*uint32)(at); {
+	case first == 0:
 		return nil
+	case first&spilled != 0: // else the chunk need not be looked at
+		return Star(s.forward.get(object >> chunkBits).entry(object))
+	default:
+		return unsafe.Slice((*uint32)(at), words)
 	}
-	return Star(s.forward.get(object >> chunkBits).words[line&^spilled:])
 }
 
 // Slots returns the number of slots.
