@@ -21,10 +21,16 @@ type Pause struct {
 	Checks  int
 	Writes  int64   // made meanwhile
 	Cycles  int64   // of the garbage collector
-	Stopped float64 // the longest time that the runtime stopped all threads, at most
-	Own     float64 // the longest check by its thread's processor time: with work that was put on it
+	Stopped float64 // the longest stop of all threads, by the runtime's account
 	Clock   float64 // the longest check by the clock, with whatever else the machine did
+	Own     float64 // the longest check by its thread's processor time: with work that was put on it
 }
+
+// Held returns how long a stop of all threads held a check up, at most. The runtime counts
+// until who starts the threads again has done so, and where that one's processor goes to a thread
+// that it has just woken, checks go on while the stop is still counted, for up to 5 ms. No check
+// is held up for longer than the longest one took.
+func (p Pause) Held() float64 { return min(p.Stopped, p.Clock) }
 
 // A pauser is what Pauses asks, and what goes on meanwhile.
 type pauser struct {
@@ -39,12 +45,11 @@ type PauseRound struct {
 	Missed float64 // the longest time that a thread missed that did nothing but look at the clock, in milliseconds
 }
 
-// Pauses loads a workload, and in each round checks without a break for a duration beside each
-// of what may be in the way: writes, the garbage collector, checkpoints.
-//
-// What the thread's own clock tells of a check is apart from what else the machine does.
-// What the runtime tells of stops is not quite: a stop lasts until all threads have come to
-// it, also one whose processor has just gone to another thread.
+// Pauses loads a workload, and in each round checks without a break beside each of what may be
+// in the way, writes, the garbage collector, checkpoints: for a duration by a goroutine like those
+// of a server, and for as long again by one with a thread of its own, whose processor time can be
+// told from what else the machine does. (Such a thread has to be woken after each stop, in
+// two steps, which goroutines of a server are not.)
 func Pauses(ctx context.Context, w Workload, rounds int, each time.Duration) ([]PauseRound, error) {
 	e, err := engine.New(ctx, &growing{Fixed: Fixed{Workload: w}}, engine.Options{Poll: time.Hour})
 	if err != nil {
@@ -96,10 +101,9 @@ func missed(each time.Duration) (longest float64) {
 	return longest
 }
 
-// beside checks for a duration while the others run.
+// beside checks for twice the duration while the others run.
 func (p *pauser) beside(ctx context.Context, each time.Duration, others []func(context.Context) error) (Pause, error) {
 	p.written = 0
-	before := runtimeNow()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var group sync.WaitGroup
@@ -112,33 +116,50 @@ func (p *pauser) beside(ctx context.Context, each time.Duration, others []func(c
 			}
 		})
 	}
-	result, err := p.probe(ctx, each)
+	before := runtimeNow()
+	result, err := p.byClock(ctx, each)
+	after := runtimeNow()
+	result.Cycles, result.Stopped = after.cycles-before.cycles, after.longestSince(before)*1e3
+	if err == nil {
+		result.Own, err = p.byThread(ctx, each)
+	}
 	ended := ctx.Err() != nil
 	stop()
 	group.Wait()
 	if ended && errors.Is(err, context.Canceled) {
 		err = nil // one of the others failed
 	}
-	after := runtimeNow()
-	result.Writes, result.Cycles = p.written, after.cycles-before.cycles
-	result.Stopped = after.longestSince(before) * 1e3
+	result.Writes = p.written
 	return result, errors.Join(append(failures, err)...)
 }
 
-func (p *pauser) probe(ctx context.Context, each time.Duration) (Pause, error) {
+func (p *pauser) byClock(ctx context.Context, each time.Duration) (Pause, error) {
 	var result Pause
-	watch := startWatch()
-	defer watch.stop()
-	for start := time.Now(); time.Since(start) < each; {
-		own, clock := watch.elapsed(), time.Now()
+	start := time.Now()
+	for last := start; last.Sub(start) < each; {
 		if err := p.answer(ctx, &p.questions[result.Checks%len(p.questions)]); err != nil {
 			return result, err
 		}
-		result.Own = max(result.Own, float64(watch.elapsed()-own)/1e6)
-		result.Clock = max(result.Clock, float64(time.Since(clock))/1e6)
 		result.Checks++
+		now := time.Now()
+		result.Clock, last = max(result.Clock, float64(now.Sub(last))/1e6), now
 	}
 	return result, nil
+}
+
+// byThread returns the processor time of the longest check.
+func (p *pauser) byThread(ctx context.Context, each time.Duration) (longest float64, err error) {
+	watch := startWatch()
+	defer watch.stop()
+	start := time.Now()
+	for n := 0; time.Since(start) < each; n++ {
+		before := watch.elapsed()
+		if err := p.answer(ctx, &p.questions[n%len(p.questions)]); err != nil {
+			return 0, err
+		}
+		longest = max(longest, float64(watch.elapsed()-before)/1e6)
+	}
+	return longest, nil
 }
 
 // write adds and removes tuples, a thousand a second, of documents that no question is

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // A Result is what one run of a command measured. Saved ones are in results/, and
@@ -82,9 +84,22 @@ func (b *Bar) String() string {
 // args are the program's, as os.Args without the program.
 func NewResult(name, title string, args []string) *Result {
 	return &Result{
-		Name: name, Title: title, Command: strings.Join(append([]string{"cardea"}, args...), " "),
+		Name: name, Title: title, Command: strings.Join(append(priority(), append([]string{"cardea"}, args...)...), " "),
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: ThisMachine(),
 	}
+}
+
+// priority returns what the program was started with to have more of the processors than others
+// have, or less.
+func priority() []string {
+	self, err := procfs.Self()
+	if err != nil {
+		return nil // not told here
+	}
+	if stat, err := self.Stat(); err == nil && stat.Nice != 0 {
+		return []string{"nice", "-n", strconv.Itoa(stat.Nice)}
+	}
+	return nil
 }
 
 // Add appends a figure with the values that its rounds gave, at least one. A nil

@@ -7,12 +7,13 @@ import (
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"sync"
+	"time"
 )
 
 // TendHeap sees to the heap of this process until stop is called. It has the garbage
 // collector run when the heap has grown by 64 MiB, or by a quarter if that is more,
-// unless the environment sets GOGC. GOMEMLIMIT counts in any case. And it asks for
-// large pages (hugePages).
+// unless the environment sets GOGC. GOMEMLIMIT counts in any case. And it keeps
+// it in large pages (hugePages).
 //
 // By default the heap may double. A server with few tuples then collects after every
 // 4 MiB, a thousand requests, some fifty times a second, which takes a fifth of its
@@ -25,7 +26,7 @@ import (
 // A limit is not set here: with the growth bounded, a process that comes near one
 // holds what it needs, and would collect all the time to no avail.
 func TendHeap() (stop func()) {
-	h := &heap{percent: 100, paced: os.Getenv("GOGC") == "", pages: hugePages{tries: map[uintptr]int{}}}
+	h := &heap{percent: 100, paced: os.Getenv("GOGC") == "", pages: hugePages{asked: map[uintptr]time.Time{}}}
 	before := h.percent
 	if h.paced {
 		before = debug.SetGCPercent(h.percent)

@@ -2,7 +2,9 @@
 
 package server
 
+import "time"
+
 // hugePages is a matter of Linux.
-type hugePages struct{ tries map[uintptr]int }
+type hugePages struct{ asked map[uintptr]time.Time }
 
 func (*hugePages) ask() {}
