@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -9,12 +10,20 @@ import (
 	"github.com/cardea-iam/cardea/internal/errs"
 )
 
-// A growing is a Fixed that takes writes, of which it keeps the log in memory.
+// A growing is a Fixed that takes writes, of which it keeps the log in memory: four bytes for a
+// change of a tuple that it has met before.
 type growing struct {
 	Fixed
 	mu      sync.Mutex
-	changes []engine.Change // the nth led from revision n to n+1
+	numbers map[engine.Tuple]uint32
+	tuples  []engine.Tuple // by number
+	n       int            // of changes
+	log     [][]uint32     // the nth led from revision n to n+1: a number twice, plus one if it was deleted
 }
+
+// logPiece is how many changes a piece of the log has. No slice is copied to one twice its size, during
+// which nothing can stop the thread.
+const logPiece = 1 << 16
 
 func revision(n int) engine.Revision { return engine.Revision(strconv.Itoa(n)) }
 
@@ -30,22 +39,22 @@ func (g *growing) number(r engine.Revision) int {
 func (g *growing) Head(context.Context) (engine.Revision, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return revision(len(g.changes) + 1), nil
+	return revision(g.n + 1), nil
 }
 
 func (g *growing) Covers(a, b engine.Revision) (bool, error) { return g.number(a) >= g.number(b), nil }
 
 func (g *growing) Tail(_ context.Context, after engine.Revision, each func(engine.Change) error) (engine.Revision, error) {
 	g.mu.Lock()
-	news := g.changes[max(g.number(after)-1, 0):]
-	head := revision(len(g.changes) + 1)
+	log, tuples, n := slices.Clone(g.log), g.tuples, g.n
 	g.mu.Unlock()
-	for _, c := range news {
-		if err := each(c); err != nil {
+	for i := max(g.number(after)-1, 0); i < n; i++ {
+		at := log[i/logPiece][i%logPiece]
+		if err := each(engine.Change{Op: engine.Insert + engine.Op(at%2), Tuple: tuples[at/2]}); err != nil {
 			return "", err
 		}
 	}
-	return head, nil
+	return revision(n + 1), nil
 }
 
 func (g *growing) Write(_ context.Context, w engine.Write) (engine.Written, error) {
@@ -56,13 +65,30 @@ func (g *growing) Write(_ context.Context, w engine.Write) (engine.Written, erro
 	defer g.mu.Unlock()
 	done := engine.Written{}
 	for _, u := range w.Updates {
-		g.changes = append(g.changes, engine.Change{Op: u.Op, Tuple: u.Tuple})
+		g.add(u)
 		if u.Op == engine.Insert {
 			done.Inserted++
 		} else {
 			done.Deleted++
 		}
 	}
-	done.Revision = revision(len(g.changes) + 1)
+	done.Revision = revision(g.n + 1)
 	return done, nil
+}
+
+func (g *growing) add(u engine.Update) {
+	number, met := g.numbers[u.Tuple]
+	if !met {
+		number = uint32(len(g.tuples))
+		if g.numbers == nil {
+			g.numbers = map[engine.Tuple]uint32{}
+		}
+		g.numbers[u.Tuple], g.tuples = number, append(g.tuples, u.Tuple)
+	}
+	if g.n%logPiece == 0 {
+		g.log = append(g.log, make([]uint32, 0, logPiece))
+	}
+	last := &g.log[len(g.log)-1]
+	*last = append(*last, 2*number+uint32(u.Op-engine.Insert))
+	g.n++
 }

@@ -19,11 +19,13 @@ import (
 type Pause struct {
 	During  string
 	Checks  int
-	Writes  int64   // made meanwhile
+	Writes  int64   // tuples written meanwhile
+	Anew    int64   // how often the graph was made anew
 	Cycles  int64   // of the garbage collector
 	Stopped float64 // the longest stop of all threads, by the runtime's account
 	Clock   float64 // the longest check by the clock, with whatever else the machine did
 	Own     float64 // the longest check by its thread's processor time: with work that was put on it
+	Nothing float64 // and the longest time of that kind in which the thread did nothing but look at the clock
 }
 
 // Held returns how long a stop of all threads held a check up, at most. The runtime counts
@@ -39,24 +41,18 @@ type pauser struct {
 	written   int64
 }
 
-// A PauseRound is a round of what may hold a check up, one after the other.
-type PauseRound struct {
-	Pauses []Pause
-	Missed float64 // the longest time that a thread missed that did nothing but look at the clock, in milliseconds
-}
-
 // Pauses loads a workload, and in each round checks without a break beside each of what may be
-// in the way, writes, the garbage collector, checkpoints: for a duration by a goroutine like those
+// in the way, writes, renumbering, the garbage collector, checkpoints: for a duration by a goroutine like those
 // of a server, and for as long again by one with a thread of its own, whose processor time can be
 // told from what else the machine does. (Such a thread has to be woken after each stop, in
 // two steps, which goroutines of a server are not.)
-func Pauses(ctx context.Context, w Workload, rounds int, each time.Duration) ([]PauseRound, error) {
+func Pauses(ctx context.Context, w Workload, rounds int, each time.Duration) ([][]Pause, error) {
 	e, err := engine.New(ctx, &growing{Fixed: Fixed{Workload: w}}, engine.Options{Poll: time.Hour})
 	if err != nil {
 		return nil, err
 	}
 	p := &pauser{InProcess: &InProcess{Engine: e, Workload: w}, questions: Draw(w, Mix{Granted: 0.5}, 10_000)}
-	var out []PauseRound
+	var out [][]Pause
 	for range rounds {
 		round, err := p.round(ctx, each)
 		if err != nil {
@@ -67,38 +63,27 @@ func Pauses(ctx context.Context, w Workload, rounds int, each time.Duration) ([]
 	return out, e.Close()
 }
 
-func (p *pauser) round(ctx context.Context, each time.Duration) (PauseRound, error) {
-	out := PauseRound{Missed: missed(each)}
+func (p *pauser) round(ctx context.Context, each time.Duration) ([]Pause, error) {
+	var out []Pause
 	for _, during := range []struct {
 		name string
 		do   []func(context.Context) error
 	}{
 		{"nothing else", nil},
 		{"writes", []func(context.Context) error{p.write}},
+		{"renumbering", []func(context.Context) error{p.churn}},
 		{"garbage collection", []func(context.Context) error{collect}},
 		{"checkpoints", []func(context.Context) error{p.checkpoint}},
 		{"all of them", []func(context.Context) error{p.write, collect, p.checkpoint}},
 	} {
 		pause, err := p.beside(ctx, each, during.do)
 		if err != nil {
-			return out, fmt.Errorf("beside %s: %w", during.name, err)
+			return nil, fmt.Errorf("beside %s: %w", during.name, err)
 		}
 		pause.During = during.name
-		out.Pauses = append(out.Pauses, pause)
+		out = append(out, pause)
 	}
 	return out, nil
-}
-
-// missed looks at the clock for a duration, and returns the longest step that it made.
-func missed(each time.Duration) (longest float64) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	start := time.Now()
-	for last := start; last.Sub(start) < each; {
-		now := time.Now()
-		longest, last = max(longest, float64(now.Sub(last))/1e6), now
-	}
-	return longest
 }
 
 // beside checks for twice the duration while the others run.
@@ -116,12 +101,12 @@ func (p *pauser) beside(ctx context.Context, each time.Duration, others []func(c
 			}
 		})
 	}
-	before := runtimeNow()
+	anew, before := p.Engine.Stats().Compactions, runtimeNow()
 	result, err := p.byClock(ctx, each)
 	after := runtimeNow()
 	result.Cycles, result.Stopped = after.cycles-before.cycles, after.longestSince(before)*1e3
 	if err == nil {
-		result.Own, err = p.byThread(ctx, each)
+		result.Own, result.Nothing, err = p.byThread(ctx, each)
 	}
 	ended := ctx.Err() != nil
 	stop()
@@ -129,7 +114,7 @@ func (p *pauser) beside(ctx context.Context, each time.Duration, others []func(c
 	if ended && errors.Is(err, context.Canceled) {
 		err = nil // one of the others failed
 	}
-	result.Writes = p.written
+	result.Writes, result.Anew = p.written, p.Engine.Stats().Compactions-anew
 	return result, errors.Join(append(failures, err)...)
 }
 
@@ -147,23 +132,25 @@ func (p *pauser) byClock(ctx context.Context, each time.Duration) (Pause, error)
 	return result, nil
 }
 
-// byThread returns the processor time of the longest check.
-func (p *pauser) byThread(ctx context.Context, each time.Duration) (longest float64, err error) {
+// byThread returns the processor time of the longest check, and of the longest step from one
+// look at that clock to the next, which tells what the machine does to both.
+func (p *pauser) byThread(ctx context.Context, each time.Duration) (own, nothing float64, err error) {
 	watch := startWatch()
 	defer watch.stop()
 	start := time.Now()
 	for n := 0; time.Since(start) < each; n++ {
-		before := watch.elapsed()
+		first := watch.elapsed()
+		second := watch.elapsed()
 		if err := p.answer(ctx, &p.questions[n%len(p.questions)]); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		longest = max(longest, float64(watch.elapsed()-before)/1e6)
+		own = max(own, float64(watch.elapsed()-second)/1e6)
+		nothing = max(nothing, float64(second-first)/1e6)
 	}
-	return longest, nil
+	return own, nothing, nil
 }
 
-// write adds and removes tuples, a thousand a second, of documents that no question is
-// about, so that the answers stay known.
+// write adds and removes tuples, a thousand a second.
 func (p *pauser) write(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -173,23 +160,40 @@ func (p *pauser) write(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		var w engine.Write
-		for i := range 10 {
-			t := engine.Tuple{
-				Object: engine.Object{Namespace: "Document", ID: fmt.Sprintf("written-%d", (n/2*10+i)%100_000)}, Relation: "viewers",
-				Subject: engine.Subject{Object: engine.Object{Namespace: "User", ID: fmt.Sprintf("writer-%d", i)}},
-			}
-			w.Updates = append(w.Updates, engine.Update{Op: engine.Insert + engine.Op(n%2), Tuple: t})
-		}
-		done, err := p.Engine.Write(ctx, w)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		if err := p.writeOne(ctx, n, 10); err != nil {
 			return err
 		}
-		p.written += done.Inserted + done.Deleted
 	}
+}
+
+// churn adds and removes tuples as fast as it can, so that the engine makes its graph anew when
+// as many have gone as there are.
+func (p *pauser) churn(ctx context.Context) error {
+	for n := 0; ctx.Err() == nil; n++ {
+		if err := p.writeOne(ctx, n, 1000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeOne makes the nth write: one with an even number adds tuples, of documents that no
+// question is about, so that the answers stay known, and the next removes them.
+func (p *pauser) writeOne(ctx context.Context, n, tuples int) error {
+	var w engine.Write
+	for i := range tuples {
+		t := engine.Tuple{
+			Object: engine.Object{Namespace: "Document", ID: fmt.Sprintf("written-%d", (n/2*tuples+i)%10_000)}, Relation: "viewers",
+			Subject: engine.Subject{Object: engine.Object{Namespace: "User", ID: fmt.Sprintf("writer-%d", i)}},
+		}
+		w.Updates = append(w.Updates, engine.Update{Op: engine.Insert + engine.Op(n%2), Tuple: t})
+	}
+	done, err := p.Engine.Write(ctx, w)
+	if ctx.Err() != nil {
+		return nil
+	}
+	p.written += done.Inserted + done.Deleted
+	return err
 }
 
 // collect collects garbage over and over.

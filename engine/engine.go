@@ -113,7 +113,7 @@ func (e *Engine) catchUp(ctx context.Context) (found bool, err error) {
 	e.live.mu.Lock()
 	defer e.live.mu.Unlock()
 	now := e.live.now.Load()
-	next, err := e.advance(now, head, changes, now.snap.Build())
+	next, err := e.advance(now).all(changes, head)
 	if err == nil && next.shelf == nil && !e.fits(next.snap.Bytes()) {
 		next, err = e.goBounded(ctx, head, next.model)
 	}
@@ -317,15 +317,18 @@ func (e *Engine) boundedAt(ctx context.Context, rev Revision) (*state, error) {
 // lead returns the state at rev, to which the log leads from s.
 func (e *Engine) lead(ctx context.Context, s *state, rev Revision) (*state, error) {
 	e.counters.storeRounds.Add(1)
-	var changes []Change
+	a, rows := e.advance(s), int64(0)
 	for c, err := range e.store.Changes(ctx, s.revision, rev) {
+		if err == nil {
+			err = a.by(c)
+		}
 		if err != nil {
 			return nil, err
 		}
-		changes = append(changes, c)
+		rows++
 	}
-	e.counters.storeRows.Add(int64(len(changes)))
-	return e.advance(s, rev, changes, s.snap.Build())
+	e.counters.storeRows.Add(rows)
+	return a.to(rev)
 }
 
 // nearest returns the newest state in memory that need covers, nil if there is

@@ -42,6 +42,7 @@ func (e *Engine) renumber(s *state) error {
 	defer cancel()
 	defer context.AfterFunc(e.closing, cancel)()
 	b := graph.Empty().Build()
+	b.Gently()
 	for t, err := range e.tuples(ctx, s) {
 		if err == nil {
 			err = ctx.Err()

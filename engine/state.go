@@ -168,39 +168,67 @@ func (e *Engine) newState(rev Revision, b *graph.Builder, m *model) *state {
 	}
 }
 
-// advance returns the state at rev, to which s leads by changes.
-func (e *Engine) advance(s *state, rev Revision, changes []Change, b *graph.Builder) (*state, error) {
-	m := s.model
-	for _, change := range changes {
-		switch {
-		case change.Model != nil && e.configured.Load() != nil:
-		case change.Model != nil:
-			compiled, err := compileVersion(*change.Model, e.options.OPL)
-			if err != nil {
-				return nil, err
-			}
-			m = compiled
-		case s.shelf != nil:
-		case change.Op == Insert:
-			b.Insert(refs(b, change.Tuple))
-		default:
-			b.Delete(refs(b, change.Tuple))
+// An advance leads a state to a later one, change by change.
+type advance struct {
+	*Engine
+	from    *state
+	model   *model
+	b       *graph.Builder
+	changes []Change // all of them, in bounded mode
+}
+
+func (e *Engine) advance(s *state) *advance {
+	return &advance{Engine: e, from: s, model: s.model, b: s.snap.Build()}
+}
+
+func (a *advance) by(change Change) error {
+	if a.from.shelf != nil {
+		a.changes = append(a.changes, change)
+	}
+	switch {
+	case change.Model != nil && a.configured.Load() != nil:
+	case change.Model != nil:
+		compiled, err := compileVersion(*change.Model, a.options.OPL)
+		if err != nil {
+			return err
+		}
+		a.model = compiled
+	case a.from.shelf != nil:
+	case change.Op == Insert:
+		a.b.Insert(refs(a.b, change.Tuple))
+	default:
+		a.b.Delete(refs(a.b, change.Tuple))
+	}
+	return nil
+}
+
+// all returns the state at rev, to which the changes lead.
+func (a *advance) all(changes []Change, rev Revision) (*state, error) {
+	for _, c := range changes {
+		if err := a.by(c); err != nil {
+			return nil, err
 		}
 	}
+	return a.to(rev)
+}
+
+// to returns the state at rev, to which the changes led.
+func (a *advance) to(rev Revision) (*state, error) {
+	s := a.from
 	if s.shelf != nil {
-		s.keep(b, changes)
+		s.keep(a.b, a.changes)
 	}
 	next := *s
-	next.revision, next.token = rev, newToken(e.store.ID(), rev)
-	if m != s.model {
-		next = *e.newState(rev, b, m)
+	next.revision, next.token = rev, newToken(a.store.ID(), rev)
+	if a.model != s.model {
+		next = *a.newState(rev, a.b, a.model)
 		next.line, next.shelf = s.line, s.shelf
 		return &next, nil
 	}
 	if s.shelf != nil {
-		return e.settled(&next, b)
+		return a.settled(&next, a.b)
 	}
-	next.snap = b.Publish()
+	next.snap = a.b.Publish()
 	if next.snap.Shapes() != s.ways.shapes {
 		next.ways = newWays(s.program, next.snap, firstTurn)
 	}

@@ -122,7 +122,8 @@ func collapse(addr uintptr) (taken bool) {
 	return failed == 0 && time.Since(start) > 100*time.Microsecond
 }
 
-// makeReady takes a large page, of which the kernel clears every byte, and gives it back.
+// makeReady takes a large page, of which the kernel clears every byte, and gives it back. It does
+// not touch it: the runtime waits for a thread that does, but not for one in a system call.
 func makeReady() {
 	block, err := unix.Mmap(-1, 0, 2*hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
@@ -130,7 +131,7 @@ func makeReady() {
 	}
 	first := (hugePage - uintptr(unsafe.Pointer(&block[0]))%hugePage) % hugePage
 	_ = unix.Madvise(block[first:first+hugePage], unix.MADV_HUGEPAGE)
-	block[first] = 1
+	_ = unix.Madvise(block[first:first+hugePage], unix.MADV_POPULATE_WRITE)
 	_ = unix.Munmap(block)
 }
 

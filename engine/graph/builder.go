@@ -14,6 +14,7 @@ type Builder struct {
 	kinds   map[kind]uint32
 	sets    map[setKind]uint32
 	dirty   bool // next differs from from
+	pace    *pace
 }
 
 // A change is an edit of the list of a tuple's object and of that of its subject.
@@ -33,6 +34,9 @@ func (s *Snapshot) Build() *Builder {
 	b.next.replaced = 0
 	return b
 }
+
+// Gently makes b rest half of the time, for work that is in no hurry.
+func (b *Builder) Gently() { b.pace = newPace() }
 
 // Namespace returns the number of a namespace, a new one if need be.
 func (b *Builder) Namespace(text string) uint32 { return b.next.namespaces.intern(0, text) }
@@ -69,6 +73,13 @@ func (b *Builder) edit(r, subject Ref, insert bool) {
 	}
 	if k.subject != 0 {
 		internWith(b.sets, b.next.sets, setKind{b.next.objects.space(subject.Object()), k.subject})
+	}
+	if len(b.pending)%256 == 0 {
+		b.pace.rest()
+	}
+	if len(b.pending) == cap(b.pending) && len(b.pending) >= maxPending/16 {
+		// append would copy to one twice the size, and again: nothing can stop a thread that does.
+		b.pending = append(make([]change, 0, maxPending), b.pending...)
 	}
 	b.pending = append(b.pending, change{r.Object(), id, subject.Object(), insert})
 	if len(b.pending) >= maxPending {
@@ -128,6 +139,7 @@ func (b *Builder) applyTo(v *vector, edits []chunkEdit, back bool) {
 		for n < len(edits) && edits[n].object>>chunkBits == i {
 			n++
 		}
+		b.pace.rest()
 		old := v.get(i)
 		from := old
 		if from == nil {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"sync"
-	"time"
 )
 
 // A checkpoint is a complete snapshot as bytes: the tables of names and of
@@ -37,7 +36,7 @@ func (s *Snapshot) WriteCheckpoint(to io.Writer) error {
 	if s.partial {
 		return errors.New("a partial graph has no checkpoint")
 	}
-	w := &encoder{to: to, rested: time.Now()}
+	w := &encoder{to: to, pace: newPace()}
 	_, w.err = io.WriteString(to, checkpointMagic)
 	for _, t := range []*names{s.namespaces, s.relations, s.objects} {
 		w.names(t)
@@ -66,11 +65,11 @@ func (s *Snapshot) WriteCheckpoint(to io.Writer) error {
 }
 
 type encoder struct {
-	to     io.Writer
-	block  []byte
-	sum    uint32
-	rested time.Time // when it last did
-	err    error
+	to    io.Writer
+	block []byte
+	sum   uint32
+	pace  *pace
+	err   error
 }
 
 // flush writes what is gathered as a block.
@@ -83,16 +82,7 @@ func (w *encoder) flush() {
 		}
 	}
 	w.block = w.block[:0]
-	w.rest()
-}
-
-// rest sleeps as long as a block took, which is about a millisecond. Writing is in no hurry, and
-// a goroutine that goes on has its processor for 10 ms at a time, in which a check may
-// wait behind it: the other processors come for that only when they have nothing to do. To
-// yield is not enough, since who yields is next again if nothing else waits for the same processor.
-func (w *encoder) rest() {
-	time.Sleep(time.Since(w.rested))
-	w.rested = time.Now()
+	w.pace.rest()
 }
 
 // room makes room in the block for n more bytes, which are far fewer than it has.
