@@ -22,17 +22,31 @@ type Pause struct {
 	Writes  int64   // tuples written meanwhile
 	Anew    int64   // how often the graph was made anew
 	Cycles  int64   // of the garbage collector
+	Held    float64 // how long a stop of all threads held a check up, at most
 	Stopped float64 // the longest stop of all threads, by the runtime's account
 	Clock   float64 // the longest check by the clock, with whatever else the machine did
 	Own     float64 // the longest check by its thread's processor time: with work that was put on it
 	Nothing float64 // and the longest time of that kind in which the thread did nothing but look at the clock
 }
 
-// Held returns how long a stop of all threads held a check up, at most. The runtime counts
-// until who starts the threads again has done so, and where that one's processor goes to a thread
-// that it has just woken, checks go on while the stop is still counted, for up to 5 ms. No check
-// is held up for longer than the longest one took.
-func (p Pause) Held() float64 { return min(p.Stopped, p.Clock) }
+// A span is some milliseconds of what one caller sees: the longest time between the ends of two
+// checks, and the longest stop that the runtime has counted since the last span.
+type span struct{ gap, stop float64 }
+
+const spanLength = 5 * time.Millisecond
+
+// held returns how long a stop of all threads held a check up, at most, which is no longer than
+// the gap. The runtime counts until who starts the threads again has done so: where that one's
+// processor goes to a thread that it has just woken, checks go on, and the stop is counted when that one
+// has its turn again, up to 5 ms later. So stops of the next two spans may have been in this one.
+func held(spans []span) (longest float64) {
+	for i, s := range spans {
+		for _, next := range spans[i:min(i+3, len(spans))] {
+			longest = max(longest, min(s.gap, next.stop))
+		}
+	}
+	return longest
+}
 
 // A pauser is what Pauses asks, and what goes on meanwhile.
 type pauser struct {
@@ -103,8 +117,7 @@ func (p *pauser) beside(ctx context.Context, each time.Duration, others []func(c
 	}
 	anew, before := p.Engine.Stats().Compactions, runtimeNow()
 	result, err := p.byClock(ctx, each)
-	after := runtimeNow()
-	result.Cycles, result.Stopped = after.cycles-before.cycles, after.longestSince(before)*1e3
+	result.Cycles = runtimeNow().cycles - before.cycles
 	if err == nil {
 		result.Own, result.Nothing, err = p.byThread(ctx, each)
 	}
@@ -120,15 +133,25 @@ func (p *pauser) beside(ctx context.Context, each time.Duration, others []func(c
 
 func (p *pauser) byClock(ctx context.Context, each time.Duration) (Pause, error) {
 	var result Pause
-	start := time.Now()
-	for last := start; last.Sub(start) < each; {
+	var spans []span
+	var now span
+	start, stops := time.Now(), runtimeNow()
+	for last, began := start, start; last.Sub(start) < each; {
 		if err := p.answer(ctx, &p.questions[result.Checks%len(p.questions)]); err != nil {
 			return result, err
 		}
 		result.Checks++
-		now := time.Now()
-		result.Clock, last = max(result.Clock, float64(now.Sub(last))/1e6), now
+		end := time.Now()
+		now.gap, last = max(now.gap, float64(end.Sub(last))/1e6), end
+		if last.Sub(began) < spanLength {
+			continue
+		}
+		later := runtimeNow()
+		now.stop = later.longestSince(stops) * 1e3
+		result.Clock, result.Stopped = max(result.Clock, now.gap), max(result.Stopped, now.stop)
+		spans, now, stops, began = append(spans, now), span{}, later, last
 	}
+	result.Held = held(spans)
 	return result, nil
 }
 

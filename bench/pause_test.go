@@ -25,3 +25,23 @@ func TestPauses(t *testing.T) {
 		t.Errorf("nothing was collected: %+v", all)
 	}
 }
+
+// TestHeld: a stop holds a check up for no longer than there was none, and may be counted later.
+func TestHeld(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spans []span
+		want  float64
+	}{
+		{"none", []span{{3, 0}}, 0},
+		{"the stop", []span{{0.1, 0}, {3, 2}}, 2},
+		{"checks went on", []span{{0.1, 4}}, 0.1},
+		{"counted two spans later", []span{{3, 0}, {0.1, 0}, {0.2, 4}}, 3},
+		{"too late", []span{{3, 0}, {0.1, 0}, {0.1, 0}, {0.2, 4}}, 0.2},
+		{"counted before", []span{{0.1, 4}, {3, 0}}, 0.1},
+	} {
+		if got := held(test.spans); got != test.want {
+			t.Errorf("%s: %g, want %g", test.name, got, test.want)
+		}
+	}
+}

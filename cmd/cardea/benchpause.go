@@ -60,7 +60,7 @@ func (a *app) benchPause(ctx context.Context, f engineFlags) error {
 			p := round[i]
 			fmt.Fprintf(a.stderr, "%s: %d checks, %d tuples written, %d cycles of the collector, %d times made anew; the longest check by the clock %.2f ms\n",
 				p.During, p.Checks, p.Writes, p.Cycles, p.Anew, p.Clock)
-			held, stopped, clock = append(held, p.Held()), append(stopped, p.Stopped), append(clock, p.Clock)
+			held, stopped, clock = append(held, p.Held), append(stopped, p.Stopped), append(clock, p.Clock)
 			own, nothing = append(own, p.Own), append(nothing, p.Nothing)
 		}
 		beside := "beside " + p.During + ": "
