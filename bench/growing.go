@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strconv"
 	"sync"
@@ -44,17 +45,29 @@ func (g *growing) Head(context.Context) (engine.Revision, error) {
 
 func (g *growing) Covers(a, b engine.Revision) (bool, error) { return g.number(a) >= g.number(b), nil }
 
-func (g *growing) Tail(_ context.Context, after engine.Revision, each func(engine.Change) error) (engine.Revision, error) {
-	g.mu.Lock()
-	log, tuples, n := slices.Clone(g.log), g.tuples, g.n
-	g.mu.Unlock()
-	for i := max(g.number(after)-1, 0); i < n; i++ {
-		at := log[i/logPiece][i%logPiece]
-		if err := each(engine.Change{Op: engine.Insert + engine.Op(at%2), Tuple: tuples[at/2]}); err != nil {
+func (g *growing) Tail(ctx context.Context, after engine.Revision, each func(engine.Change) error) (engine.Revision, error) {
+	head, _ := g.Head(ctx)
+	for c := range g.Changes(ctx, after, head) {
+		if err := each(c); err != nil {
 			return "", err
 		}
 	}
-	return revision(n + 1), nil
+	return head, nil
+}
+
+func (g *growing) Changes(_ context.Context, from, to engine.Revision) iter.Seq2[engine.Change, error] {
+	g.mu.Lock()
+	log, tuples := slices.Clone(g.log), g.tuples
+	g.mu.Unlock()
+	return func(yield func(engine.Change, error) bool) {
+		end := g.number(to) - 1
+		for i := max(g.number(from)-1, 0); i < end; i++ {
+			at := log[i/logPiece][i%logPiece]
+			if !yield(engine.Change{Op: engine.Insert + engine.Op(at%2), Tuple: tuples[at/2]}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (g *growing) Write(_ context.Context, w engine.Write) (engine.Written, error) {

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/cardea-iam/cardea/engine"
 )
 
 // TestPauses: each phase does what it says, and right answers come meanwhile.
@@ -23,6 +26,29 @@ func TestPauses(t *testing.T) {
 	}
 	if all := pauses[5]; all.Cycles == 0 || all.Stopped == 0 {
 		t.Errorf("nothing was collected: %+v", all)
+	}
+}
+
+// TestGrowingChanges: what was written can be followed from any revision to any.
+func TestGrowingChanges(t *testing.T) {
+	g, ctx := &growing{}, t.Context()
+	tuple := func(id string) engine.Tuple { return engine.Tuple{Relation: id} }
+	want := []engine.Change{{Op: engine.Insert, Tuple: tuple("a")}, {Op: engine.Delete, Tuple: tuple("a")}, {Op: engine.Insert, Tuple: tuple("b")}}
+	for _, c := range want {
+		if _, err := g.Write(ctx, engine.Write{Updates: []engine.Update{{Op: c.Op, Tuple: c.Tuple}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for from := range len(want) + 1 {
+		for to := from; to <= len(want); to++ {
+			var got []engine.Change
+			for c := range g.Changes(ctx, revision(from+1), revision(to+1)) {
+				got = append(got, c)
+			}
+			if !slices.Equal(got, want[from:to]) {
+				t.Errorf("from %d to %d: %v", from, to, got)
+			}
+		}
 	}
 }
 

@@ -29,7 +29,6 @@ func newSeed(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// stateOf makes a state without a store.
 func modelOf(tb testing.TB, source string) *opl.Model {
 	tb.Helper()
 	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(source)}}, opl.Options{})
@@ -39,6 +38,7 @@ func modelOf(tb testing.TB, source string) *opl.Model {
 	return m
 }
 
+// stateOf makes a state without a store.
 func stateOf(m *opl.Model, tuples []Tuple, compat bool) *state {
 	b := graph.Empty().Build()
 	for _, t := range tuples {
