@@ -60,7 +60,7 @@ func benchTuples() []Tuple {
 // BenchmarkCheck measures one check in process, on a warm graph of some 110,000
 // tuples. steps/op is how many relations of objects were looked at.
 func BenchmarkCheck(b *testing.B) {
-	m := modelOf(b, benchModel)
+	m := ModelOf(b, benchModel)
 	s := stateOf(m, benchTuples(), false)
 	for _, tt := range []struct {
 		name, question string
@@ -101,7 +101,7 @@ func TestAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
-	m := modelOf(t, benchModel)
+	m := ModelOf(t, benchModel)
 	s := stateOf(m, benchTuples(), false)
 	for _, question := range []string{
 		"Folder:direct#viewers@User:ann", "Folder:nested#viewers@User:ann", "Folder:chain0#view@User:ann",

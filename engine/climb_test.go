@@ -10,7 +10,7 @@ import (
 // TestBudgetEndsAClimb: a walk that runs out of steps says so wherever it is, also on its way up
 // from the subject, and never that the answer is "no".
 func TestBudgetEndsAClimb(t *testing.T) {
-	m := modelOf(t, `class User implements Namespace {}
+	m := ModelOf(t, `class User implements Namespace {}
 class Group implements Namespace { related: { members: (User | SubjectSet<Group, "members">)[] } }
 class Doc implements Namespace { related: { viewers: SubjectSet<Group, "members">[] } }`)
 	group := func(i int) Object { return Object{"Group", fmt.Sprint(i)} }

@@ -29,7 +29,8 @@ func newSeed(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-func modelOf(tb testing.TB, source string) *opl.Model {
+// ModelOf compiles a model, for the tests outside of the package as well.
+func ModelOf(tb testing.TB, source string) *opl.Model {
 	tb.Helper()
 	m, err := opl.Compile([]opl.Source{{Name: "model", Text: []byte(source)}}, opl.Options{})
 	if err != nil {

@@ -626,7 +626,7 @@ func TestReadYourWrite(t *testing.T) {
 // TestConfiguredModel: a model from the configuration goes before the store's.
 func TestConfiguredModel(t *testing.T) {
 	e := withDocs(t, engine.Options{}, "Doc:1#viewers@User:ann")
-	e.UseModel(compile(t, "class Other implements Namespace {}"), "other.ts")
+	e.UseModel(engine.ModelOf(t, "class Other implements Namespace {}"), "other.ts")
 	if _, location := e.Model(); location != "other.ts" || len(e.Namespaces()) != 1 {
 		t.Errorf("model from %q, namespaces %v", location, e.Namespaces())
 	}
@@ -635,7 +635,7 @@ func TestConfiguredModel(t *testing.T) {
 	write(t, e, "Other:1#r@ann")
 	_, _, err = e.ApplyModel(t.Context(), docs+"\n", engine.ApplyModel{})
 	wantKind(t, err, errs.Refused, "other.ts")
-	e.UseModel(compile(t, docs), "other.ts")
+	e.UseModel(engine.ModelOf(t, docs), "other.ts")
 	if !check(t, e, "Doc:1#view@User:ann", latency) {
 		t.Error("the model was not replaced")
 	}

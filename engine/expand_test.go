@@ -6,17 +6,7 @@ import (
 	"testing"
 
 	"github.com/cardea-iam/cardea/engine"
-	"github.com/cardea-iam/cardea/opl"
 )
-
-func compile(tb testing.TB, source string) *opl.Model {
-	tb.Helper()
-	m, err := opl.Compile([]opl.Source{{Name: "test", Text: []byte(source)}}, opl.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return m
-}
 
 // draw writes a tree on one line: a set and its children in brackets.
 func draw(t *engine.Tree) string {

@@ -22,7 +22,7 @@ func TestForms(t *testing.T) {
 		}
 		source.WriteString("} }\n")
 	}
-	m := modelOf(t, source.String())
+	m := ModelOf(t, source.String())
 	var tuples []Tuple
 	stored := map[Tuple]bool{}
 	var questions []Tuple

@@ -10,7 +10,7 @@ import (
 // TestWrongGuess: a walk takes an object's number on trust, by a part of the hash of its
 // name. When that is another object's, it is done again.
 func TestWrongGuess(t *testing.T) {
-	m := modelOf(t, `class User implements Namespace {}
+	m := ModelOf(t, `class User implements Namespace {}
 class Document implements Namespace { related: { viewers: User[] } }`)
 	const known, asked = 400_000, 20_000_000 // of which some 29 have the hash of another
 	viewer := func(i int) Subject { return SubjectSet("User", fmt.Sprint("user-", i), "") }

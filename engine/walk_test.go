@@ -24,7 +24,7 @@ class Doc implements Namespace {
 // intersection. Parent 0 begins at Doc:0/0.
 func chains(tb testing.TB, parents, length int) *state {
 	tb.Helper()
-	m := modelOf(tb, nested)
+	m := ModelOf(tb, nested)
 	var tuples []Tuple
 	for p := range parents {
 		tuples = append(tuples, Tuple{Object{"Doc", "top"}, "parents", Subject{Object: chained(p, 0)}})
